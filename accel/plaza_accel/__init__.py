@@ -1,0 +1,1 @@
+"""Floor 1: providers and sessions. The only room that imports onnxruntime."""

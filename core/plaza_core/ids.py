@@ -1,0 +1,65 @@
+"""Names and identifiers. Owns their syntax; every other room treats them as opaque.
+
+Random identifiers take their bytes from an injected source, so that tests are repeatable.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import NewType
+
+from plaza_core.errors import InvalidInput
+
+OrganisationId = NewType("OrganisationId", str)
+ProjectId = NewType("ProjectId", str)
+KeyId = NewType("KeyId", str)
+ModelId = NewType("ModelId", str)
+ReplicaId = NewType("ReplicaId", str)
+RequestId = NewType("RequestId", str)
+Digest = NewType("Digest", str)
+"""Lower-case hexadecimal sha256, 64 characters."""
+
+RandomBytes = Callable[[int], bytes]
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def valid_name(name: str, *, input: str = "name") -> str:
+    """Return `name` if it is one segment of a wire name, else raise InvalidInput."""
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(
+            "a name has 1 to 63 characters of a-z, 0-9 and '-', no '-' at either end", input=input
+        )
+    return name
+
+
+def valid_digest(text: str, *, input: str = "digest") -> Digest:
+    if not _DIGEST.fullmatch(text):
+        raise InvalidInput("a digest is 64 lower-case hexadecimal characters", input=input)
+    return Digest(text)
+
+
+def base62(number: int, width: int) -> str:
+    """`number` in base 62, left-padded with zeros to `width`."""
+    digits: list[str] = []
+    while number:
+        number, rest = divmod(number, 62)
+        digits.append(_ALPHABET[rest])
+    return "".join(reversed(digits)).rjust(width, "0")
+
+
+def new_id(prefix: str, random: RandomBytes) -> str:
+    """An unguessable identifier such as `org_5Zt…`: 96 random bits in base 62."""
+    return f"{prefix}_{base62(int.from_bytes(random(12), 'big'), 17)}"
+
+
+def new_request_id(unix_ms: int, random: RandomBytes) -> RequestId:
+    """A UUIDv7 (RFC 9562 §5.7): sorts by time, unique without coordination."""
+    value = (unix_ms & ((1 << 48) - 1)) << 80 | int.from_bytes(random(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return RequestId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")

@@ -1,0 +1,77 @@
+"""One inference, transport-free: what the doors hand to the data plane and get back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from plaza_core.ids import Digest, ModelId, RequestId
+from plaza_core.tensors import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request to one model.
+
+    Exactly one of `tensors` (Open Inference Protocol) and `task` (a payload for the model's
+    family) is given. `deadline_ns` is on the monotonic clock; None takes the model's ceiling.
+    """
+
+    request_id: RequestId
+    model: str
+    version: str | None
+    tensors: Mapping[str, Array] | None = None
+    task: Any = None
+    family: str | None = None
+    """The family the endpoint serves; another family's model is refused."""
+    deadline_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Where the time of one request went, in microseconds. Sums of phases, not wall time."""
+
+    queue_us: int = 0
+    prepare_us: int = 0
+    run_us: int = 0
+    interpret_us: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the model answered: `tensors` for a raw call, `answer` for a task."""
+
+    model: str
+    version: int
+    digest: Digest
+    timing: Timing
+    compute_us: int
+    batch_rows: int
+    tensors: Mapping[str, Array] = field(default_factory=dict)
+    answer: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """One admitted request, as the ledger keeps it. Integers only; `compute_us` is µs × weight.
+
+    Identity is (organisation, request_id): shipping the same record twice changes nothing.
+    """
+
+    organisation: str
+    project: str | None
+    key: str
+    request_id: RequestId
+    model: ModelId
+    version: int
+    digest: Digest
+    provider: str
+    rows: int
+    compute_us: int
+    host_us: int
+    latency_us: int
+    outcome: str
+    """`ok`, or the error code of a request that was admitted and then failed (billed 0)."""
+    at_unix_us: int
+    replica: str

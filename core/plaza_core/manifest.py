@@ -1,0 +1,102 @@
+"""`plaza.yaml`: the manifest inside a bundle. Validated once, here; frozen afterwards.
+
+The digest of a bundle covers the manifest and every other file except the card, so the card may be
+corrected without making a new version. JSON schema: `contracts/bundle.schema.json` (tested equal).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from plaza_core.errors import InvalidBundle
+from plaza_core.tensors import Dim, DType, Signature, TensorSpec
+
+MANIFEST_FILE = "plaza.yaml"
+MODEL_FILE = "model.onnx"
+CARD_FILE = "CARD.md"
+
+_Frozen = ConfigDict(frozen=True, extra="forbid")
+_Axis = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+
+
+class TensorEntry(BaseModel):
+    """One input or output. A variable axis is given by a name; `batch` first means joinable."""
+
+    model_config = _Frozen
+
+    name: str = Field(min_length=1, max_length=256)
+    datatype: DType
+    shape: list[_Axis]
+
+    def spec(self) -> TensorSpec:
+        dims: tuple[Dim, ...] = tuple(self.shape)
+        return TensorSpec(self.name, self.datatype, dims)
+
+
+class SignatureEntry(BaseModel):
+    model_config = _Frozen
+
+    inputs: list[TensorEntry] = Field(min_length=1)
+    outputs: list[TensorEntry] = Field(min_length=1)
+
+    @field_validator("inputs", "outputs")
+    @classmethod
+    def _unique(cls, value: list[TensorEntry]) -> list[TensorEntry]:
+        names = [entry.name for entry in value]
+        if len(set(names)) != len(names):
+            raise ValueError("tensor names must be unique")
+        return value
+
+
+class Limits(BaseModel):
+    """What one request and one batch may ask of the model."""
+
+    model_config = _Frozen
+
+    max_batch: int = Field(default=32, ge=1, le=4096, description="rows joined in one run")
+    deadline_ms: int = Field(default=10_000, ge=1, le=600_000, description="default and ceiling")
+
+
+class Manifest(BaseModel):
+    """The content of `plaza.yaml`."""
+
+    model_config = _Frozen
+
+    schema_version: Literal[1] = Field(default=1, alias="schema")
+    name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+    family: str = Field(
+        default="tensor", description="entry point in `plaza.families`; `tensor` means raw tensors"
+    )
+    options: dict[str, Any] = Field(default_factory=dict, description="checked by the family")
+    signature: SignatureEntry
+    limits: Limits = Limits()
+    samples: list[str] = Field(default_factory=list, description="files with sample inputs")
+
+    def signature_spec(self) -> Signature:
+        return Signature(
+            tuple(entry.spec() for entry in self.signature.inputs),
+            tuple(entry.spec() for entry in self.signature.outputs),
+        )
+
+
+def parse_manifest(text: str | bytes) -> Manifest:
+    """Read `plaza.yaml`. Raises InvalidBundle naming the field that is wrong."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise InvalidBundle("not valid YAML", input=MANIFEST_FILE) from None
+    if not isinstance(data, dict):
+        raise InvalidBundle("expected a mapping at the top", input=MANIFEST_FILE)
+    return manifest_from(data)
+
+
+def manifest_from(data: dict[str, Any]) -> Manifest:
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
+        raise InvalidBundle(first["msg"], input=where) from None

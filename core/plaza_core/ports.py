@@ -1,0 +1,198 @@
+"""The seams between rooms. Each port has a twin in `plaza_core.testing` that passes the same tests.
+
+serving  ──Runner/RunnerFactory──▶ accel        serving ──Family──▶ models
+serving  ──BlobStore, VersionTracker──▶ registry ──ModelRecords──▶ tenancy
+data plane ──TableSource, UsageSink──▶ control
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from plaza_core.ids import Digest, ModelId
+from plaza_core.inference import UsageRecord
+from plaza_core.manifest import Manifest
+from plaza_core.principal import TenantScope
+from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
+from plaza_core.tensors import Array, Signature
+
+
+# ── accel ────────────────────────────────────────────────────────────────────────────────────────
+class Runner(Protocol):
+    """One opened model. `run` is thread-safe, blocks, and is never called on an event loop."""
+
+    @property
+    def signature(self) -> Signature: ...
+    @property
+    def provider(self) -> str: ...
+    @property
+    def resident_bytes(self) -> int:
+        """Estimated memory held, for the byte budget of a replica."""
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Compute. `outputs` None means all. Raises ModelFailed; native text stays in the log."""
+
+    def close(self) -> None: ...
+
+
+class RunnerFactory(Protocol):
+    def open(self, directory: Path, manifest: Manifest) -> Runner:
+        """Open `model.onnx` of a verified bundle directory; warm it with one synthetic run.
+
+        Raises InvalidBundle when graph and manifest disagree, ProviderUnavailable otherwise.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What the sandboxed child found about one bundle on one provider."""
+
+    passed: bool
+    reason: str
+    provider: str
+    runtime: str
+    nodes: Mapping[str, int]
+    """Execution provider -> number of graph nodes placed on it."""
+    peak_bytes: int
+    run_us: int
+
+
+class Examiner(Protocol):
+    def examine(self, directory: Path, manifest: Manifest) -> Examination:
+        """Open an untrusted bundle for the first time, in a sandboxed child."""
+
+
+# ── models ───────────────────────────────────────────────────────────────────────────────────────
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Tensors for the model and whatever `interpret` needs to make an answer of its outputs."""
+
+    tensors: dict[str, Array]
+    rows: int
+    context: Any = None
+
+
+class Family(Protocol):
+    """What a model means: how a task payload becomes tensors and outputs become an answer.
+
+    One instance per opened bundle version; both methods run on worker threads.
+    """
+
+    def prepare(self, payload: Any) -> Prepared:
+        """Raises InvalidInput naming the field, UnsupportedMedia, PayloadTooLarge."""
+
+    def interpret(self, outputs: Mapping[str, Array], context: Any) -> Any:
+        """The answer as JSON-ready values (or a dataclass the door knows how to write)."""
+
+
+class FamilyFactory(Protocol):
+    """Entry point of group `plaza.families`."""
+
+    def __call__(self, directory: Path, manifest: Manifest) -> Family:
+        """Check `manifest.options`, read assets of the bundle. Raises InvalidBundle."""
+
+
+# ── registry ─────────────────────────────────────────────────────────────────────────────────────
+class BlobStore(Protocol):
+    """Bytes by content. Writing the same content twice is harmless."""
+
+    def put(self, chunks: Iterable[bytes], *, limit: int) -> tuple[Digest, int]:
+        """Store and return (sha256, size). Nothing is visible before the last byte is durable."""
+
+    def open(self, sha256: Digest) -> BinaryIO:
+        """Raises NotFound."""
+
+    def exists(self, sha256: Digest) -> bool: ...
+    def delete(self, sha256: Digest) -> None: ...
+    def digests(self) -> Iterator[Digest]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What registration decided about a bundle, ready to be written down."""
+
+    name: str
+    project: str
+    visibility: Visibility
+    digest: Digest
+    manifest: Manifest
+    files: Sequence[FileEntry]
+    card: str
+    examination: Examination
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One immutable version as engineers see it."""
+
+    model: ModelId
+    name: str
+    version: int
+    digest: Digest
+    family: str
+    created_unix_us: int
+    card: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxItem:
+    """A change that MLflow must still hear of, in order."""
+
+    id: int
+    kind: str
+    """`version` or `alias`."""
+    payload: Mapping[str, Any]
+
+
+class ModelRecords(Protocol):
+    """The registry's rows, kept by tenancy. Each method is one transaction with its audit row."""
+
+    def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
+        """(version, created). The same digest again returns the existing version unchanged.
+
+        The first version of a model also receives the alias `champion`.
+        """
+
+    def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry: ...
+    def get(self, scope: TenantScope, name: str) -> ModelEntry:
+        """By wire name as the scope's owner would write it. Raises ModelNotFound."""
+
+    def visible(self, scope: TenantScope) -> list[ModelEntry]:
+        """Models this scope may call, its own first."""
+
+    def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]: ...
+    def pending(self, limit: int) -> list[OutboxItem]: ...
+    def done(self, item: int) -> None: ...
+
+
+class VersionTracker(Protocol):
+    """MLflow's side: applies outbox items idempotently."""
+
+    def apply(self, item: OutboxItem) -> None:
+        """Raises Unavailable when the tracking store cannot be reached."""
+
+
+# ── serving ──────────────────────────────────────────────────────────────────────────────────────
+class TableSource(Protocol):
+    async def fetch(self, known: str | None, wait_s: float) -> HubTable | None:
+        """The table if its version differs from `known` within `wait_s`, else None.
+
+        Raises Unavailable when control cannot be reached.
+        """
+
+
+class UsageSink(Protocol):
+    """Where usage is made durable before an answer leaves."""
+
+    def append(self, records: Sequence[UsageRecord]) -> None:
+        """Raises LedgerUnavailable; then none of the answers may leave."""
+
+
+class UsageLedger(Protocol):
+    def ingest(self, records: Sequence[UsageRecord]) -> int:
+        """Insert what is new by (organisation, request_id); return how many were new."""

@@ -1,0 +1,124 @@
+"""Every setting of the hub, typed and described, in one place.
+
+Priority: environment (`PLAZA_…`), then `plaza.toml` in the working directory, then the default.
+The page `docs/settings.md` is written from these descriptions; a test fails when it is stale.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class Settings(BaseSettings):
+    """Settings of one installation. Frozen: processes read them once at start."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PLAZA_", toml_file="plaza.toml", frozen=True, extra="forbid"
+    )
+
+    # Where things live
+    state_dir: Path = Field(
+        Path(".plaza"), description="Database, bundles, secrets, spool and logs of this node."
+    )
+    database_url: str | None = Field(
+        None, description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`."
+    )
+    mlflow_uri: str | None = Field(
+        None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
+    )
+    data: Path | None = Field(
+        None, description="Directory with downloaded data sets, for training and evaluation."
+    )
+
+    # Addresses
+    listen: str = Field("127.0.0.1", description="Address that the two public ports bind.")
+    http_port: int = Field(8000, description="Inference over HTTP (Ray Serve's HAProxy ingress).")
+    control_port: int = Field(8080, description="Admin API and console.")
+    dashboard_port: int = Field(8265, description="Ray's REST API; loopback only, token required.")
+    ray_port: int = Field(6379, description="Ray's GCS.")
+    control_url: str | None = Field(
+        None,
+        description="How replicas and the CLI reach control; default: loopback, `control_port`.",
+    )
+    haproxy_stats_port: int = Field(8404, description="HAProxy's statistics page; never public.")
+    haproxy_metrics_port: int = Field(9101, description="HAProxy's exporter; never public.")
+
+    # The main pool
+    replicas: int = Field(2, ge=1, description="Replicas of the main pool.")
+    worker_threads: int = Field(
+        1, ge=1, description="Threads of a replica that prepare, run and interpret."
+    )
+    replica_cpus: float = Field(
+        0.1, description="CPU share that Ray reserves per replica: placement only, not a limit."
+    )
+    bypass: bool = Field(
+        True, description="Answer in the middleware hook, before Ray Serve's per-request code."
+    )
+    queue_limit: int = Field(
+        512, ge=1, description="Requests that may wait in one replica; more are refused with 503."
+    )
+    batch_delay_us: int = Field(
+        0, ge=0, description="How long a worker waits for company; 0 takes what waits already."
+    )
+    model_memory_mb: int = Field(
+        2048, ge=64, description="Budget of a replica for opened models; least recently used leave."
+    )
+    default_deadline_ms: int = Field(
+        10_000, ge=1, description="Deadline of a request that names none."
+    )
+    max_body_mb: int = Field(16, ge=1, description="Largest request body, counted while reading.")
+    max_json_depth: int = Field(32, ge=4, description="Deepest nesting of a JSON body.")
+    max_image_pixels: int = Field(
+        40_000_000, description="Largest picture, checked before it is decoded."
+    )
+    table_wait_s: float = Field(20.0, description="Long poll of the hub table.")
+    spool: Literal["local", "remote"] = Field(
+        "local",
+        description="Where usage becomes durable before an answer: a file of this node, or control.",
+    )
+
+    # Registry and limits
+    max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
+    examine_timeout_s: float = Field(30.0, description="Time limit of the sandboxed examination.")
+    examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
+    rate_per_second: float = Field(
+        100.0, gt=0, description="Requests per second of a new organisation; admins may change it."
+    )
+    rate_burst: int = Field(200, ge=1, description="Requests a new organisation may send at once.")
+
+    # Clients
+    api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Level of Plaza's own log lines."
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        **_unused: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def control_address(self) -> str:
+        return self.control_url or f"http://127.0.0.1:{self.control_port}"
+
+    @property
+    def database(self) -> str:
+        return self.database_url or f"sqlite+pysqlite:///{self.state_dir.resolve()}/plaza.db"
+
+    @property
+    def mlflow(self) -> str:
+        return self.mlflow_uri or f"sqlite:///{self.state_dir.resolve()}/mlflow.db"

@@ -1,0 +1,115 @@
+"""The hub table: everything a replica must know, pulled from control as one versioned snapshot.
+
+Models and keys travel together, so a replica always acts on one consistent state, and revoking
+a key takes one poll. Without control a replica keeps serving its last table. Wire format: JSON of these
+models over `GET /internal/v1/table` (ETag = `version`, long poll).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
+from plaza_core.manifest import Manifest
+from plaza_core.principal import Role
+
+_Frozen = ConfigDict(frozen=True)
+
+
+class Visibility(StrEnum):
+    PROJECT = "project"
+    ORGANISATION = "organisation"
+    PUBLIC = "public"
+
+
+class FileEntry(BaseModel):
+    """One file of a bundle; its bytes are fetched by `sha256` and verified before every load."""
+
+    model_config = _Frozen
+
+    path: str
+    size: int
+    sha256: Digest
+
+
+class VersionEntry(BaseModel):
+    model_config = _Frozen
+
+    version: int
+    digest: Digest
+    manifest: Manifest
+    files: list[FileEntry]
+
+
+class ModelEntry(BaseModel):
+    """A model with its live versions. `aliases` maps a movable name to a version."""
+
+    model_config = _Frozen
+
+    id: ModelId
+    name: str
+    organisation: OrganisationId
+    organisation_name: str
+    project: ProjectId
+    project_name: str
+    visibility: Visibility
+    versions: list[VersionEntry]
+    aliases: dict[str, int]
+
+
+class RateLimit(BaseModel):
+    """Sustained requests per second and how many may arrive at once."""
+
+    model_config = _Frozen
+
+    per_second: float
+    burst: int
+
+
+class KeyEntry(BaseModel):
+    """One usable key. `mac` is HMAC-SHA256(pepper, secret) in hexadecimal, never the secret."""
+
+    model_config = _Frozen
+
+    id: KeyId
+    mac: str
+    organisation: OrganisationId
+    organisation_name: str
+    project: ProjectId | None
+    project_name: str | None
+    role: Role
+    operator: bool
+    expires_unix_us: int | None
+    limits: list[tuple[str, RateLimit]]
+    """(node id, limit) for the key and every ancestor that has one; all are checked."""
+
+
+class HubTable(BaseModel):
+    model_config = _Frozen
+
+    version: str
+    models: list[ModelEntry]
+    keys: list[KeyEntry]
+
+
+class Heartbeat(BaseModel):
+    """What a replica tells control every second."""
+
+    model_config = _Frozen
+
+    replica: str
+    pool: str
+    table_version: str
+    ready: dict[str, list[int]]
+    """Model id -> versions that are published here."""
+    failed: dict[str, str]
+    """`model-id/version` -> error code of a version that could not be loaded here."""
+
+
+class HeartbeatReply(BaseModel):
+    model_config = _Frozen
+
+    live_replicas: int
+    """Replicas of the same pool with a heartbeat under 5 s; rates are shared among them."""

@@ -1,0 +1,177 @@
+"""In-memory twins of the ports, shipped so that plug-in authors can test without a hub."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from plaza_core.errors import LedgerUnavailable, NotFound, PayloadTooLarge
+from plaza_core.ids import Digest, RequestId
+from plaza_core.inference import UsageRecord
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Examination, OutboxItem, Prepared
+from plaza_core.table import HubTable
+from plaza_core.tensors import Array, Signature
+
+
+class FakeClock:
+    """A clock that moves only when told."""
+
+    def __init__(self, unix_us: int = 1_700_000_000_000_000) -> None:
+        self._mono = 1_000_000_000
+        self._unix = unix_us
+
+    def advance(self, seconds: float) -> None:
+        self._mono += round(seconds * 1e9)
+        self._unix += round(seconds * 1e6)
+
+    def monotonic_ns(self) -> int:
+        return self._mono
+
+    def unix_us(self) -> int:
+        return self._unix
+
+
+class MemoryBlobs:
+    """BlobStore in a dictionary."""
+
+    def __init__(self) -> None:
+        self._content: dict[Digest, bytes] = {}
+
+    def put(self, chunks: Iterable[bytes], *, limit: int) -> tuple[Digest, int]:
+        data = bytearray()
+        for chunk in chunks:
+            data += chunk
+            if len(data) > limit:
+                raise PayloadTooLarge(f"more than {limit} bytes")
+        digest = Digest(hashlib.sha256(data).hexdigest())
+        self._content[digest] = bytes(data)
+        return digest, len(data)
+
+    def open(self, sha256: Digest) -> BinaryIO:
+        if sha256 not in self._content:
+            raise NotFound("no such blob", input=sha256)
+        return io.BytesIO(self._content[sha256])
+
+    def exists(self, sha256: Digest) -> bool:
+        return sha256 in self._content
+
+    def delete(self, sha256: Digest) -> None:
+        self._content.pop(sha256, None)
+
+    def digests(self) -> Iterator[Digest]:
+        return iter(tuple(self._content))
+
+
+class EchoRunner:
+    """Runner that gives each output the input at the same position."""
+
+    provider = "echo"
+    resident_bytes = 1
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.batches: list[int] = []
+        self.closed = False
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        arrays = [inputs[spec.name] for spec in self.signature.inputs]
+        self.batches.append(len(arrays[0]) if arrays[0].ndim else 1)
+        answer = {s.name: a for s, a in zip(self.signature.outputs, arrays, strict=False)}
+        return answer if outputs is None else {name: answer[name] for name in outputs}
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class EchoRunnerFactory:
+    def __init__(self) -> None:
+        self.opened: list[EchoRunner] = []
+
+    def open(self, directory: Path, manifest: Manifest) -> EchoRunner:
+        runner = EchoRunner(manifest.signature_spec())
+        self.opened.append(runner)
+        return runner
+
+
+class TensorFamily:
+    """Family of raw tensors: the task payload is already a mapping of tensors."""
+
+    def prepare(self, payload: Any) -> Prepared:
+        tensors = dict(payload)
+        return Prepared(tensors, rows=len(next(iter(tensors.values()))))
+
+    def interpret(self, outputs: Mapping[str, Array], context: Any) -> Any:
+        return {name: array.tolist() for name, array in outputs.items()}
+
+
+class MemoryTableSource:
+    """TableSource whose table is set by the test."""
+
+    def __init__(self, table: HubTable) -> None:
+        self._table = table
+        self._changed = asyncio.Event()
+
+    def publish(self, table: HubTable) -> None:
+        self._table = table
+        self._changed.set()
+
+    async def fetch(self, known: str | None, wait_s: float) -> HubTable | None:
+        if self._table.version == known:
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait_s)
+            except TimeoutError:
+                return None
+        return self._table
+
+
+class MemoryUsage:
+    """UsageSink and UsageLedger in one: remembers records, unique by organisation and request."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, RequestId], UsageRecord] = {}
+        self.broken = False
+
+    def append(self, records: Sequence[UsageRecord]) -> None:
+        if self.broken:
+            raise LedgerUnavailable("usage cannot be recorded now", retry_after=1)
+        self.ingest(records)
+
+    def ingest(self, records: Sequence[UsageRecord]) -> int:
+        before = len(self.records)
+        for record in records:
+            self.records.setdefault((record.organisation, record.request_id), record)
+        return len(self.records) - before
+
+
+class MemoryTracker:
+    """VersionTracker that only remembers."""
+
+    def __init__(self) -> None:
+        self.applied: list[OutboxItem] = []
+
+    def apply(self, item: OutboxItem) -> None:
+        if all(item.id != seen.id for seen in self.applied):
+            self.applied.append(item)
+
+
+class TrustingExaminer:
+    """Examiner that passes everything; for tests of what comes after the examination."""
+
+    def examine(self, directory: Path, manifest: Manifest) -> Examination:
+        return Examination(
+            passed=True,
+            reason="not examined",
+            provider="echo",
+            runtime="none",
+            nodes={},
+            peak_bytes=0,
+            run_us=0,
+        )

@@ -1,0 +1,33 @@
+"""UsageRecord as one line of JSON: the spool's format and the body that ships it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+from plaza_core.errors import MalformedRequest
+from plaza_core.inference import UsageRecord
+
+_TYPES: dict[str, type] = {f.name: int if f.type == "int" else str for f in fields(UsageRecord)}
+
+
+def to_line(record: UsageRecord) -> bytes:
+    return json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
+
+
+def from_line(line: bytes) -> UsageRecord:
+    """Raises MalformedRequest for a torn or foreign line."""
+    try:
+        data: dict[str, Any] = json.loads(line)
+    except ValueError:
+        raise MalformedRequest("not a usage record") from None
+    if not isinstance(data, dict) or data.keys() != _TYPES.keys():
+        raise MalformedRequest("not a usage record")
+    for name, kind in _TYPES.items():
+        value = data[name]
+        if name == "project" and value is None:
+            continue
+        if type(value) is not kind:
+            raise MalformedRequest("a usage record has a field of the wrong type", input=name)
+    return UsageRecord(**data)

@@ -1,0 +1,1 @@
+"""Floor 2: data plane, doors, control, the Ray Serve application, supervisor and CLI."""
