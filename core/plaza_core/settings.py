@@ -83,7 +83,7 @@ class Settings(BaseSettings):
     table_wait_s: float = Field(20.0, description="Long poll of the hub table.")
     spool: Literal["local", "remote"] = Field(
         "local",
-        description="Where usage becomes durable before an answer: a file of this node, or control.",
+        description="Where usage becomes durable before an answer: a file on this node, or control",
     )
 
     # Registry and limits
@@ -107,7 +107,8 @@ class Settings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        **_unused: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 the base class names it
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 

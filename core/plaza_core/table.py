@@ -1,8 +1,8 @@
-"""The hub table: everything a replica must know, pulled from control as one versioned snapshot.
+"""The hub table: all that a replica must know, pulled from control as one versioned snapshot.
 
 Models and keys travel together, so a replica always acts on one consistent state, and revoking
-a key takes one poll. Without control a replica keeps serving its last table. Wire format: JSON of these
-models over `GET /internal/v1/table` (ETag = `version`, long poll).
+a key takes one poll. Without control a replica keeps serving its last table. Wire format: JSON of
+these models over `GET /internal/v1/table` (ETag = `version`, long poll).
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""The control process: the database, registry verbs, ledger, admin API and reconciler."""

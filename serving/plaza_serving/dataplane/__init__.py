@@ -1,0 +1,1 @@
+"""The path of one request, free of transport: access, admission, queue, hosting, settlement."""

@@ -1,0 +1,1 @@
+"""Doors: translate a protocol into calls on the plane and back. Only doors know status numbers."""

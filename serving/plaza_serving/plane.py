@@ -1,0 +1,59 @@
+"""The plane as its doors see it: every verb of the data path, free of transport.
+
+HTTP and gRPC doors translate into these calls and back. `dataplane.plane.DataPlane` is the real one;
+door tests may use it with the in-memory twins of `plaza_core.testing`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from plaza_core.clock import Clock
+from plaza_core.ids import Digest, RequestId
+from plaza_core.inference import Call, Outcome
+from plaza_core.manifest import Manifest
+from plaza_core.principal import Principal
+from plaza_core.tensors import Signature
+
+
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One resolved version as a caller may see it."""
+
+    name: str
+    """The wire name as the caller wrote it."""
+    version: int
+    versions: tuple[int, ...]
+    digest: Digest
+    manifest: Manifest
+    signature: Signature
+    ready: bool
+    """Published on this replica."""
+
+
+class Plane(Protocol):
+    clock: Clock
+
+    def new_request_id(self) -> RequestId:
+        """Made here and never taken from a client."""
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """From the value of an `Authorization` header. Raises Unauthenticated."""
+
+    def model(self, principal: Principal, name: str, version: str | None) -> ModelView:
+        """Resolve a wire name; `version` is an integer or an alias, None means `champion`.
+
+        Raises ModelNotFound, also for what belongs to somebody else.
+        """
+
+    def models(self, principal: Principal) -> list[ModelView]:
+        """Every model this caller may use, at its default version."""
+
+    async def infer(self, principal: Principal, call: Call) -> Outcome:
+        """The whole path: resolve, admit, queue, prepare, run, interpret, settle."""
+
+    def live(self) -> bool: ...
+
+    def ready(self) -> bool:
+        """A table has arrived and every version in it is published or has failed for good."""

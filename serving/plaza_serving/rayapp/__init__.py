@@ -1,0 +1,1 @@
+"""The Ray Serve application. The only package that imports ray."""

@@ -1,0 +1,1 @@
+"""The supervisor: starts, watches, restarts and reaps the processes of one node."""
