@@ -2,8 +2,8 @@
 
     plz_<key id, 17 base62>_<secret, 43 base62 = 256 bits>_<CRC32 of all before, 6 base62>
 
-The checksum tells a mistyped key (and lets secret scanners find leaked ones) before any lookup. Only
-HMAC-SHA256(pepper, secret) is stored; the pepper is a file of the node, used for nothing else.
+The checksum tells a mistyped key (and lets secret scanners find leaked ones) before any lookup.
+Only HMAC-SHA256(pepper, secret) is stored; the pepper is a file of the node with no other use.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the task endpoints hand to a family and what it answers. Frozen; doors make and write them."""
+"""What the task endpoints hand to a family and what it answers. Frozen values."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The plane as its doors see it: every verb of the data path, free of transport.
 
-HTTP and gRPC doors translate into these calls and back. `dataplane.plane.DataPlane` is the real one;
+HTTP and gRPC doors translate into these calls and back. `dataplane.plane.DataPlane` is the real
+one;
 door tests may use it with the in-memory twins of `plaza_core.testing`.
 """
 
