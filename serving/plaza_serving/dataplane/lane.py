@@ -1,6 +1,6 @@
 """Lanes and workers: requests wait in one lane per open version; threads take what waits.
 
-    loop ──offer──▶ lane.waiting ──(one wake-up)──▶ worker: take, run, settle ──(one wake-up)──▶ loop
+    loop ──offer──▶ lane.waiting ──(wake-up)──▶ worker: take, run, settle ──(wake-up)──▶ loop
 
 Batching is opportunistic: a free worker takes everything that waits, up to the model's batch, and
 adds no delay of its own. A lane with work left goes to the end of the line, so one busy model

@@ -1,7 +1,7 @@
 """One pool as one Ray Serve application: replicas that hold many models behind a bare ASGI door.
 
-Its arguments never change (a change would restart replicas); models, keys and limits are pulled from
-control instead. The same door serves both paths: the bypass of `edge` and Ray Serve's own.
+Its arguments never change (a change would restart replicas); models, keys and limits are pulled
+from control instead. The same door serves both paths: the bypass of `edge` and Ray Serve's own.
 """
 
 from __future__ import annotations
