@@ -65,7 +65,7 @@ class TableFeed:
                 return known
             table = self._read()
             sequence = 1 if known is None else known.sequence + 1
-            fresh = Snapshot(table.version, table.model_dump_json().encode(), sequence)
+            fresh = Snapshot(table.version, table.model_dump_json(by_alias=True).encode(), sequence)
             self._order[table.version] = sequence
             self._order.move_to_end(table.version)
             while len(self._order) > _REMEMBERED:

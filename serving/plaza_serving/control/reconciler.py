@@ -92,6 +92,12 @@ class Reconciler:
         self._attempts = 0
         self.state = RayState(reachable=False, since_unix_us=clock.unix_us())
 
+    async def __aenter__(self) -> Reconciler:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
     async def step(self) -> float:
         """Ask, compare, apply if need be. Returns the seconds to wait before the next step."""
         try:

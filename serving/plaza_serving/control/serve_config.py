@@ -1,8 +1,8 @@
 """What Ray Serve is told to run, from the settings. Plain data: Ray's declarative schema.
 
 Few applications that rarely change: a change of membership makes a new HAProxy process. Models are
-never named here; replicas pull them. `args` and `user_config` stay empty: a change of the first
-restarts replicas, of the second takes them out of rotation.
+never named here; replicas pull them. `args` never changes (that would restart replicas), and
+`user_config` is never used (a change of it takes replicas out of rotation).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from plaza_core.settings import Settings
 
 IMPORT_PATH = "plaza_serving.rayapp.app:build"
-DEPLOYMENT = "Replica"
+DEPLOYMENT = "replica"
 """Name of the one deployment that `build` makes; the overrides below are found by it."""
 MAIN_POOL = "main"
 
@@ -31,7 +31,7 @@ class Pool:
 
 
 def pools(settings: Settings) -> tuple[Pool, ...]:
-    """The pools of this installation. A replica learns its pool from its application's name."""
+    """The pools of this installation."""
     return (Pool(MAIN_POOL, "/", settings.replicas, settings.replica_cpus),)
 
 
@@ -50,6 +50,7 @@ def _application(pool: Pool, settings: Settings) -> dict[str, Any]:
         "name": pool.name,
         "route_prefix": pool.route_prefix,
         "import_path": IMPORT_PATH,
+        "args": {"pool": pool.name},
         # Serve hands only the application's own logging config to replicas.
         "logging_config": dict(_QUIET),
         "deployments": [

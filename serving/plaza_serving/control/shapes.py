@@ -24,7 +24,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Taken(BaseModel):
-    """A request body. What it does not know, it refuses: a mistyped field must not pass silently."""
+    """A request body. It refuses unknown fields: a mistyped one must not pass silently."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.ports import ModelVersion
-from plaza_core.principal import Principal, Right
+from plaza_core.principal import Principal, Right, TenantScope
 from plaza_core.table import ModelEntry
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
@@ -51,6 +51,7 @@ def list_versions(
     responses={202: {"model": Promotion, "description": "Recorded; some replicas are not there."}},
 )
 async def set_alias(
+    *,
     hub: Hub,
     who: Engineer,
     name: str,
@@ -66,7 +67,7 @@ async def set_alias(
     them, and each answers with the version it has until it catches up.
     """
     model, sequence = await run_in_threadpool(
-        _point, hub, who, organisation, name, alias, body.version
+        lambda: _point(hub, _scope(hub, who, organisation), name, alias, body.version)
     )
     where = await hub.fleet.wait_published(model.id, body.version, sequence, PUBLISHED_WITHIN_S)
     response.status_code = 200 if where.settled else 202
@@ -81,10 +82,13 @@ async def set_alias(
 
 
 def _point(
-    hub: Parts, who: Principal, organisation: str | None, name: str, alias: str, version: int
+    hub: Parts, scope: TenantScope, name: str, alias: str, version: int
 ) -> tuple[ModelEntry, int]:
     """Record the change and tell replicas. MLflow hears of it from the outbox, by the background
     drain: a promotion must not wait for it, and works while it is down."""
-    scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)
     model = hub.tenancy.records.set_alias(scope, name, alias, version)
     return model, hub.feed.refresh().sequence
+
+
+def _scope(hub: Parts, who: Principal, organisation: str | None) -> TenantScope:
+    return hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)

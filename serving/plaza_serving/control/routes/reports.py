@@ -37,6 +37,7 @@ Whose = Annotated[
 
 @router.get("/usage", summary="Sum up usage")
 def usage(
+    *,
     hub: Hub,
     who: Annotated[Principal, needs(Right.USAGE_READ)],
     since: Since = None,
@@ -67,10 +68,12 @@ def audit(
     return AuditPage(items=entries, next=entries[-1].id if len(entries) == limit else None)
 
 
-@router.get("/status", summary="How is the hub?")
-def status(
-    hub: Hub, who: Annotated[Principal, needs(Right.TENANTS_READ, operator=True)]
-) -> HubStatus:
+@router.get(
+    "/status",
+    summary="How is the hub?",
+    dependencies=[needs(Right.TENANTS_READ, operator=True)],
+)
+def status(hub: Hub) -> HubStatus:
     """For operators: pools, replicas, the table they should have, and what waits for MLflow."""
     table = hub.feed.current
     ray = hub.ray_state()

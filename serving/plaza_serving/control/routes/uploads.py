@@ -52,6 +52,7 @@ def begin(hub: Hub, who: Engineer, organisation: ActingFor = None) -> UploadBegu
     },
 )
 async def put_file(
+    *,
     hub: Hub,
     who: Engineer,
     request: Request,
