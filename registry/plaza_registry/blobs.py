@@ -56,13 +56,11 @@ class LocalBlobs:
         except FileNotFoundError:
             raise NotFound("no such blob", input=sha256) from None
         if self._verify:
-            try:
-                if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                    raise Unavailable("a stored blob is damaged", input=sha256)
-                file.seek(0)
-            except BaseException:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            if found != sha256:
                 file.close()
-                raise
+                raise Unavailable("a stored blob is damaged", input=sha256)
         return file
 
     def exists(self, sha256: Digest) -> bool:

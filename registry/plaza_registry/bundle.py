@@ -32,7 +32,9 @@ _TEXT_LIMIT = 256 * 1024
 _CHUNK = 1 << 20
 
 ASSET_ENDINGS = frozenset(
-    ".json .txt .csv .tsv .yaml .md .vocab .merges .model .bin .data .npy .png .jpg .jpeg .webp".split()
+    {".json", ".txt", ".csv", ".tsv", ".yaml", ".md"}
+    | {".vocab", ".merges", ".model", ".bin", ".data", ".npy"}
+    | {".png", ".jpg", ".jpeg", ".webp"}
 )
 """Endings of files beside the model: tables, tokenizers, external weights, sample inputs."""
 

@@ -10,11 +10,12 @@ the outbox, in order, and when it is down it hears of it later.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from plaza_core.errors import Conflict, InvalidBundle, Unavailable
+from plaza_core.errors import Conflict, InvalidBundle, InvalidInput, Unavailable
 from plaza_core.ids import valid_name
 from plaza_core.ports import (
     BlobStore,
@@ -31,6 +32,15 @@ from plaza_registry.bundle import Bundle, BundleLimits, chunks_of, open_plain, r
 
 _log = logging.getLogger(__name__)
 _DRAIN_AT_ONCE = 100
+_RESERVED_ALIAS = re.compile(r"v?[0-9]+|latest")
+
+
+def valid_alias(alias: str) -> str:
+    """A name that cannot be taken for a version, here or in MLflow (`3`, `v3`, `latest`)."""
+    valid_name(alias, input="alias")
+    if _RESERVED_ALIAS.fullmatch(alias):
+        raise InvalidInput("this word is reserved; choose another alias", input="alias")
+    return alias
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,31 +115,38 @@ class Registrar:
 
     def promote(self, scope: TenantScope, name: str, alias: str, version: int) -> Promoted:
         """Point `alias` of a model at one of its versions. Raises ModelNotFound."""
-        valid_name(alias, input="alias")
+        valid_alias(alias)
         model = self._records.set_alias(scope, name, alias, version)
         return Promoted(model, alias, version, self.drain())
 
     def drain(self) -> bool:
         """Tell the tracker what it has not heard yet, oldest first; True when nothing is left.
 
-        Stops at the first item that fails and leaves it and all later ones pending: a later change
-        must not overtake an earlier one. Calling it again is always safe.
+        A change never overtakes an earlier one of the same model: what fails stays pending, and so
+        does all that follows it for that model. Calling it again is always safe.
         """
+        stuck: dict[int, str] = {}
         with self._draining:
-            while items := self._records.pending(_DRAIN_AT_ONCE):
-                for item in items:
+            while True:
+                items = self._records.pending(_DRAIN_AT_ONCE + len(stuck))
+                fresh = [item for item in items if item.id not in stuck]
+                if not fresh:
+                    return not stuck
+                for item in fresh:
+                    model = str(item.payload["model"])
+                    if model in stuck.values():
+                        stuck[item.id] = model
+                        continue
                     try:
                         self._tracker.apply(item)
-                    except (Unavailable, Conflict) as error:
-                        _log.warning(
-                            "the version tracker did not take item %d (%s): %s",
-                            item.id,
-                            item.kind,
-                            error.message,
-                        )
+                    except Conflict as error:
+                        _log.error("outbox item %d: %s", item.id, error.message)
+                        stuck[item.id] = model
+                    except Unavailable as error:
+                        _log.warning("outbox item %d waits: %s", item.id, error.message)
                         return False
-                    self._records.done(item.id)
-            return True
+                    else:
+                        self._records.done(item.id)
 
     def _store(self, bundle: Bundle) -> None:
         for entry in bundle.files:

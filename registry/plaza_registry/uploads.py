@@ -128,7 +128,10 @@ class Uploads:
         target = folder / _FILES / path
         if not target.exists() and _count(folder) >= self._limits.files:
             raise QuotaExceeded(f"a bundle has {self._limits.files} files at most", input=path)
-        handle, name = tempfile.mkstemp(dir=folder / _PARTS)
+        try:
+            handle, name = tempfile.mkstemp(dir=folder / _PARTS)
+        except FileNotFoundError:  # claimed since it was found
+            raise NotFound("the upload has ended", input=upload) from None
         part = Path(name)
         staged: StagedFile | None = None
         try:

@@ -1,9 +1,9 @@
 """The bypass: answer in front of Ray Serve's per-request code, in the replica's own HTTP server.
 
 Ray Serve calls `middlewares` in every process that opens an HTTP server (replicas and the
-fallback proxy) and puts the result outermost. Where a door is registered it answers what it owns; `/-/` paths
-(health, routes) and processes without a door pass through. Measured with ray 2.60: 2.2 times the
-requests per second of the tuned plain path (docs/decisions/0003-bypass.md).
+fallback proxy) and puts the result outermost. Where a door is registered it answers what it owns;
+`/-/` paths (health, routes) and processes without a door pass through. Why and how much it pays:
+docs/decisions/0003-bypass.md.
 
 Request headers by which Ray Serve lets clients change timeouts or pick replicas are removed on the
 way through; so is the per-request disconnect watcher, because the door watches for itself.
