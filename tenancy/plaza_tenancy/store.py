@@ -71,17 +71,17 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(), Session(self._reader) as session, session.begin():
+        with _translated(), Session(self._reader, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def append(self) -> Iterator[Session]:
-        with _translated(), Session(self._writer) as session, session.begin():
+        with _translated(), Session(self._writer, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager
     def change(self, scope: TenantScope, action: str, target: str) -> Iterator[Change]:
-        with _translated(), Session(self._writer) as session, session.begin() as transaction:
+        with _translated(), Session(self._writer, expire_on_commit=False) as session, session.begin() as transaction:
             # This row lock orders changes where the database would let them run side by side.
             hub = session.execute(select(HubRow).with_for_update()).scalar_one()
             change = Change(
