@@ -8,10 +8,11 @@ at the same distance are never chosen between silently: the longer name says whi
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol, TypeVar
 
 from plaza_core.errors import ModelNotFound
 from plaza_core.ids import OrganisationId, ProjectId
-from plaza_core.table import ModelEntry, Visibility
+from plaza_core.table import Visibility
 
 OPERATING_ORGANISATION = "plaza"
 SHARED_PROJECT = "shared"
@@ -21,8 +22,28 @@ CHAMPION = "champion"
 OWN_PROJECT, OWN_ORGANISATION, SHARED, PUBLIC = range(4)
 
 
+class Placed(Protocol):
+    """A model's place in the tenancy tree, such as a `ModelEntry`."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def organisation(self) -> OrganisationId: ...
+    @property
+    def organisation_name(self) -> str: ...
+    @property
+    def project(self) -> ProjectId: ...
+    @property
+    def project_name(self) -> str: ...
+    @property
+    def visibility(self) -> Visibility: ...
+
+
+PlacedT = TypeVar("PlacedT", bound=Placed)
+
+
 def distance(
-    model: ModelEntry, organisation: OrganisationId | None, project: ProjectId | None
+    model: Placed, organisation: OrganisationId | None, project: ProjectId | None
 ) -> int | None:
     """How far `model` is from a caller (smaller is looked up first); None when it is not visible.
 
@@ -44,13 +65,13 @@ def distance(
 
 def resolve(
     name: str,
-    models: Iterable[ModelEntry],
+    models: Iterable[PlacedT],
     organisation: OrganisationId | None,
     project: ProjectId | None,
-) -> ModelEntry:
+) -> PlacedT:
     """The model a caller means by `name`. Raises ModelNotFound, also for invisible models."""
     wanted = name.split(".")
-    found: dict[int, list[ModelEntry]] = {}
+    found: dict[int, list[PlacedT]] = {}
     for model in models:
         full = [model.organisation_name, model.project_name, model.name]
         if full[-len(wanted) :] == wanted:

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import threading
+
+from sqlalchemy import or_, select
+
+from plaza_core import keys
 from plaza_core.clock import Clock
 from plaza_core.ids import RandomBytes
 from plaza_core.keys import NewKey
-from plaza_core.principal import Principal, Right, TenantScope
+from plaza_core.names import OPERATING_ORGANISATION, SHARED_PROJECT
+from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import HubTable, RateLimit
-from plaza_tenancy.access import Access
+from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.audit import Audit
-from plaza_tenancy.keys import Keys
+from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.ledger import Ledger
-from plaza_tenancy.organisations import Organisations, Projects
+from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.records import Records
+from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.snapshot import snapshot, version_at
+from plaza_tenancy.store import Change, Store
 
 
 class Tenancy:
@@ -21,14 +30,6 @@ class Tenancy:
     Opening brings the schema up to date. Any method raises Unavailable when the database cannot be
     reached; then nothing was changed.
     """
-
-    access: Access
-    organisations: Organisations
-    projects: Projects
-    keys: Keys
-    records: Records
-    ledger: Ledger
-    audit: Audit
 
     def __init__(
         self,
@@ -39,19 +40,60 @@ class Tenancy:
         random: RandomBytes,
         default_rate: RateLimit,
     ) -> None:
-        raise NotImplementedError
+        store = Store(database_url, clock=clock, random=random)
+        self._store = store
+        self._pepper = pepper
+        self._default_rate = default_rate
+        self._latest: HubTable | None = None
+        self._building = threading.Lock()
+        self.access = Access(store, pepper)
+        self.organisations = Organisations(store, default_rate)
+        self.projects = Projects(store)
+        self.keys = Keys(store, pepper)
+        self.records = Records(store)
+        self.ledger = Ledger(store)
+        self.audit = Audit(store)
+
+    def close(self) -> None:
+        self._store.close()
 
     def bootstrap(self) -> NewKey | None:
         """Make the operating organisation with its project, and an admin key for it.
 
         None when a usable organisation-wide admin key exists. So whoever owns the machine gets in
-        again after all admin keys were lost, by revoking none and restarting.
+        again after the last admin key was revoked or has expired: by starting control.
         """
-        raise NotImplementedError
+        with self._store.change(system_scope(), "hub.bootstrap", OPERATING_ORGANISATION) as change:
+            row = change.session.scalars(
+                select(OrganisationRow).filter_by(operator=True)
+            ).one_or_none()
+            if row is not None and _has_admin(change, row):
+                change.nothing_to_do()
+                return None
+            if row is None:
+                row = insert_organisation(
+                    change,
+                    self._store.random,
+                    name=OPERATING_ORGANISATION,
+                    title="Operators of this hub",
+                    rate=self._default_rate,
+                    project=SHARED_PROJECT,
+                    operator=True,
+                )
+            new = keys.issue(self._pepper, self._store.random)
+            insert_key(
+                change,
+                new,
+                organisation=row.id,
+                project=None,
+                role=Role.ADMIN,
+                label="first admin",
+            )
+        return new
 
     def authenticate(self, text: str) -> Principal:
         """See `Access.authenticate`."""
-        raise NotImplementedError
+        return self.access.authenticate(text)
 
     def scope(
         self,
@@ -62,19 +104,37 @@ class Tenancy:
         project: str | None = None,
     ) -> TenantScope:
         """See `Access.scope`."""
-        raise NotImplementedError
+        return self.access.scope(principal, right, organisation=organisation, project=project)
 
     def platform(self, principal: Principal, right: Right) -> TenantScope:
         """See `Access.platform`."""
-        raise NotImplementedError
-
-    def table(self) -> HubTable:
-        """What replicas need now: models and usable keys of organisations that are not suspended."""
-        raise NotImplementedError
+        return self.access.platform(principal, right)
 
     def table_version(self) -> str:
         """The `version` that `table()` would have now; one cheap query, for long polls."""
-        raise NotImplementedError
+        now = self._store.clock.unix_us()
+        with self._store.read() as session:
+            return version_at(session, now)
 
-    def close(self) -> None:
-        raise NotImplementedError
+    def table(self) -> HubTable:
+        """What replicas need now: models and usable keys of organisations not suspended.
+
+        Built once per version, however many replicas ask.
+        """
+        now = self._store.clock.unix_us()
+        with self._building, self._store.read() as session:
+            latest = self._latest
+            if latest is None or latest.version != version_at(session, now):
+                latest = self._latest = snapshot(session, now)
+            return latest
+
+
+def _has_admin(change: Change, organisation: OrganisationRow) -> bool:
+    query = select(KeyRow.id).where(
+        KeyRow.organisation == organisation.id,
+        KeyRow.project.is_(None),
+        KeyRow.role == Role.ADMIN,
+        KeyRow.revoked.is_(None),
+        or_(KeyRow.expires.is_(None), KeyRow.expires > change.now),
+    )
+    return change.session.scalars(query).first() is not None
