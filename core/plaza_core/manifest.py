@@ -63,7 +63,9 @@ class Limits(BaseModel):
 class Manifest(BaseModel):
     """The content of `plaza.yaml`."""
 
-    model_config = _Frozen
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", serialize_by_alias=True, validate_by_name=True
+    )
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
     name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")

@@ -1,0 +1,88 @@
+# The verbs of this repository. `make help` lists them.
+#
+#   .venv        everything a hub needs, from locks/hub.txt with hashes
+#   .venv (+dev) the same plus what the tests need, from locks/dev.txt, and torch for training
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+# Our own bytecode must not outlive a change of file times in a fresh clone.
+export PYTHONDONTWRITEBYTECODE := 1
+unexport RAY_ADDRESS
+
+.PHONY: help
+help:  ## list the verbs
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Plaza needs Python 3.11 or newer; say which: make PYTHON=python3.12 …"; exit 1; }
+	@echo "[1/3] making .venv"
+	@$(PYTHON) -m venv .venv || { echo "the venv module is missing (Debian: apt install python3-venv)"; exit 1; }
+	@touch $@
+
+.venv/.hub: .venv/.made locks/hub.txt pyproject.toml
+	@echo "[2/3] installing the hub from locks/hub.txt (about a minute)"
+	@$(PIP) install --require-hashes -r locks/hub.txt
+	@echo "[3/3] installing Plaza"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev: .venv/.hub locks/dev.txt
+	@echo "[tests 1/2] installing what the tests need from locks/dev.txt"
+	@$(PIP) install --require-hashes -r locks/dev.txt
+	@echo "[tests 2/2] installing torch for the training room"
+	@$(PIP) install torch==2.13.0 onnxscript
+	@touch $@
+
+.PHONY: demo
+demo: .venv/.hub  ## start a hub, register the shipped models, call each family (ONCE=1 stops after)
+	@$(BIN)/python demo/demo.py $(if $(ONCE),--once)
+
+.PHONY: up
+up: .venv/.hub  ## run a hub in the foreground
+	@$(BIN)/plaza up
+
+.PHONY: check
+check: .venv/.dev  ## formatting, lint, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: unit
+unit: .venv/.dev  ## tests that need no hub
+	$(BIN)/pytest -q -m "not hub and not prove"
+
+.PHONY: test
+test: check  ## everything CI runs
+	$(BIN)/pytest -q -m "not prove"
+
+.PHONY: prove
+prove: .venv/.dev  ## every bar in full; writes prove.json
+	$(BIN)/python -m benchmarks.prove
+
+.PHONY: bench
+bench: .venv/.hub  ## the front door against bare uvicorn + ONNX Runtime, in one run
+	$(BIN)/python -m benchmarks.bench
+
+.PHONY: fix
+fix: .venv/.dev  ## format and apply safe lint fixes
+	$(BIN)/ruff check --fix-only --quiet .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: .venv/.hub  ## write the generated pages anew
+	$(BIN)/python -m plaza_core.settings_page > docs/settings.md
+
+.PHONY: lock
+lock:  ## resolve the locks anew (needs uv)
+	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build --group dev $(LOCK) -o locks/dev.txt
+	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build $(LOCK) -c locks/dev.txt -o locks/hub.txt
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade
+
+.PHONY: clean
+clean:  ## remove the environment and this node's state
+	rm -rf .venv .plaza

@@ -1,0 +1,80 @@
+"""The built-in provider `cpu`: ONNX Runtime's own kernels on the host's processor.
+
+ONNX Runtime is imported when the provider is first probed or opened, so that naming it is free.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+
+from pydantic import Field
+
+from plaza_accel.provider import Device, Probe, ProviderOptions, parse_options
+from plaza_core.manifest import Manifest
+
+if TYPE_CHECKING:
+    from plaza_accel.session import OrtRunner
+
+EXECUTION_PROVIDER: Final = "CPUExecutionProvider"
+
+
+class CpuOptions(ProviderOptions):
+    """Threads of one run. One each by default: a replica's parallelism is its worker threads, and
+    the processor time of a run is then the time of the thread that made it."""
+
+    intra_op: int = Field(1, ge=1, le=256, description="Threads that share one operator.")
+    inter_op: int = Field(1, ge=1, le=64, description="Operators that run at the same time.")
+
+
+@dataclass(frozen=True, slots=True)
+class CpuProvider:
+    name: ClassVar[str] = "cpu"
+    weight: ClassVar[int] = 1
+    schema: ClassVar[type[CpuOptions]] = CpuOptions
+
+    options: CpuOptions = field(default_factory=CpuOptions)
+
+    def probe(self) -> Probe:
+        try:
+            import onnxruntime
+        except ModuleNotFoundError:
+            return Probe(False, "no ONNX Runtime is installed; install the extra 'ort-cpu'")
+        except (ImportError, OSError):
+            return Probe(False, "the installed ONNX Runtime cannot be loaded on this machine")
+        if EXECUTION_PROVIDER not in onnxruntime.get_available_providers():
+            return Probe(False, "this ONNX Runtime was built without its CPU provider")
+        return Probe(True, f"onnxruntime {onnxruntime.__version__}", (_processor(),))
+
+    def with_options(self, options: Mapping[str, Any]) -> Self:
+        return type(self)(parse_options(CpuOptions, options))
+
+    def open(self, directory: Path, manifest: Manifest) -> OrtRunner:
+        from plaza_accel.options import SessionPlan
+        from plaza_accel.session import open_runner
+
+        plan = SessionPlan(
+            provider=self.name,
+            execution=(EXECUTION_PROVIDER,),
+            strict=False,  # it is what the others must not fall back to
+            intra_op=self.options.intra_op,
+            inter_op=self.options.inter_op,
+        )
+        return open_runner(directory, manifest, plan)
+
+
+def _processor() -> Device:
+    """The processor by the name it gives itself, with the memory of the machine."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError):
+        return Device("processor", "cpu")
+    return Device(names[0] if names else "processor", "cpu", memory)
+
+
+provider = CpuProvider()

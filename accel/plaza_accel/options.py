@@ -1,0 +1,60 @@
+"""Session options of every session that Plaza opens, with the reason for each.
+
+ONNX Runtime accepts unknown keys and nonsense values in silence, so each key here was seen to act
+in the pinned wheel, and tests repeat the observation where it can be made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import onnxruntime
+
+_MB = 1 << 20
+
+_ENTRIES: dict[str, str] = {
+    # A spinning pool burns 27–30 ms of CPU per request at 20 ms gaps instead of 7–9 (12.8 MB
+    # convolution, 2 cores), and that time would be somebody else's in a shared replica.
+    "session.intra_op.allow_spinning": "0",
+    "session.inter_op.allow_spinning": "0",
+    # A 77-byte ConstantOfShape otherwise becomes a gigabyte while the model is being loaded.
+    "optimization.constant_folding_max_output_size_in_bytes": str(64 * _MB),
+    # Nested local functions double per level; expansion stops here with an error.
+    "session.function_expansion_node_limit": "20000",
+    "session.function_expansion_byte_limit": str(64 * _MB),
+    # Which nodes landed on which provider: `get_providers()` only says what was asked for.
+    "session.record_ep_graph_assignment_info": "1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """How to open a session: the execution providers in order, and the threads of one run.
+
+    `strict` refuses a graph of which any node would land on ONNX Runtime's CPU provider. It is
+    off for the provider that is the CPU, and on for every other.
+    """
+
+    provider: str
+    """Plaza's name, as in pools, certificates and usage records."""
+    execution: tuple[str, ...]
+    options: tuple[Mapping[str, str], ...] = ()
+    """One mapping per execution provider, already checked against the provider's schema."""
+    strict: bool = True
+    intra_op: int = 1
+    inter_op: int = 1
+    entries: Mapping[str, str] = field(default_factory=dict)
+    """Further session configuration of one provider."""
+
+    def session_options(self) -> onnxruntime.SessionOptions:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.intra_op
+        options.inter_op_num_threads = self.inter_op
+        # Native lines carry paths and operator names and reach stderr past our log; 4 is fatal.
+        options.log_severity_level = 4
+        for key, value in {**_ENTRIES, **self.entries}.items():
+            options.add_session_config_entry(key, value)
+        if self.strict:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        return options

@@ -1,0 +1,205 @@
+"""One opened model: a Runner over an ONNX Runtime session.
+
+Owns the hot path (`run`), the opening of a bundle (compare, warm, count) and the estimate of the
+memory that an open model holds. Which execution providers are used is the plan's business.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from plaza_accel.graph_signature import check_answer, compare, graph_tensors, synthetic
+from plaza_accel.native import NATIVE_ERRORS
+from plaza_accel.options import SessionPlan
+from plaza_accel.strings import to_bytes, to_text
+from plaza_core.errors import (
+    InvalidBundle,
+    InvalidTensor,
+    ModelFailed,
+    PlazaError,
+    ProviderUnavailable,
+    Unavailable,
+)
+from plaza_core.manifest import MODEL_FILE, Manifest
+from plaza_core.tensors import NUMPY, Array, DType, Signature
+
+_log = logging.getLogger(__name__)
+
+_SESSION_BYTES = 2 << 20
+"""What a session holds besides weights: graph, kernels and the first arena regions. Measured as
+the growth of resident memory per session of a 4-number model, rounded up."""
+
+
+class OrtRunner:
+    """Runner of one bundle. Thread-safe: ONNX Runtime's Run is, and nothing here changes after
+    opening but the reference that `close` drops."""
+
+    __slots__ = (
+        "_feeds",
+        "_names",
+        "_run",
+        "_signature",
+        "_texts_in",
+        "_texts_out",
+        "placement",
+        "provider",
+        "resident_bytes",
+    )
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        signature: Signature,
+        provider: str,
+        resident_bytes: int,
+    ) -> None:
+        # The binding's own session: its Python wrapper validates each call again and costs as
+        # much as a small model (5.5 µs a call against 2.9), and on an EPFail may move a model to
+        # the CPU provider. `run` below checks what the binding would take amiss.
+        self._run: Any = session._sess.run  # noqa: SLF001 see above
+        self._signature = signature
+        self._names = [spec.name for spec in signature.outputs]
+        self._feeds = tuple((spec.name, NUMPY[spec.datatype]) for spec in signature.inputs)
+        self._texts_in = tuple(s.name for s in signature.inputs if s.datatype is DType.BYTES)
+        self._texts_out = frozenset(s.name for s in signature.outputs if s.datatype is DType.BYTES)
+        self.provider = provider
+        self.resident_bytes = resident_bytes
+        self.placement: Mapping[str, int] = placement(session)
+        """Execution provider of ONNX Runtime -> number of nodes placed on it."""
+
+    @property
+    def signature(self) -> Signature:
+        return self._signature
+
+    def run(
+        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+    ) -> dict[str, Array]:
+        """Compute `outputs` (None means all of the manifest).
+
+        Raises InvalidTensor for inputs that do not fit the signature, ModelFailed when the
+        runtime fails, Unavailable after `close`.
+        """
+        # Shapes, missing and unknown names are refused by the runtime itself and explained
+        # afterwards; what it would silently misread (byte order, lists) is refused here.
+        for name, dtype in self._feeds:
+            array = inputs.get(name)
+            if type(array) is not np.ndarray or (array.dtype is not dtype and array.dtype != dtype):
+                self._explain(inputs, name)
+        names = self._names if outputs is None else self._known(outputs)
+        if self._texts_in:
+            inputs = {**inputs, **{name: to_text(name, inputs[name]) for name in self._texts_in}}
+        run = self._run
+        if run is None:
+            raise Unavailable("the model was closed")
+        try:
+            values = run(names, inputs, None)
+        except NATIVE_ERRORS as error:
+            self._signature.check(dict(inputs))
+            _log.warning("a run failed on %s: %s", self.provider, error)
+            raise ModelFailed("the model's runtime failed on this input") from None
+        if self._texts_out:
+            values = [
+                to_bytes(value) if name in self._texts_out else value
+                for name, value in zip(names, values, strict=True)
+            ]
+        return dict(zip(names, values, strict=True))
+
+    def close(self) -> None:
+        """Let go of the session; runs in progress keep it until they end."""
+        self._run = None
+
+    def _known(self, outputs: Sequence[str]) -> list[str]:
+        for name in outputs:
+            if name not in self._names:
+                raise InvalidTensor("the model has no such output", input=name)
+        return list(outputs)
+
+    def _explain(self, inputs: Mapping[str, Array], name: str) -> None:
+        array = inputs.get(name)
+        if array is not None and not isinstance(array, np.ndarray):
+            raise InvalidTensor("expected a numpy array", input=name)
+        self._signature.check(dict(inputs))
+
+
+def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
+    """Open `model.onnx`, compare it with the manifest, run it once on synthetic input.
+
+    Raises InvalidBundle when the file, the graph or the warm-up disagrees with the manifest;
+    ProviderUnavailable when a strict plan's provider cannot take the whole graph.
+    """
+    signature = manifest.signature_spec()
+    session = _open_session(directory / MODEL_FILE, plan)
+    compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
+    runner = OrtRunner(
+        session, signature, plan.provider, estimate_bytes(directory, signature, manifest)
+    )
+    foreign = set(runner.placement) - set(plan.execution)
+    if plan.strict and foreign:
+        raise ProviderUnavailable(
+            f"'{plan.provider}' cannot run every node of this model; others went to "
+            + ", ".join(sorted(foreign))
+        )
+    try:
+        answer = runner.run({spec.name: synthetic(spec) for spec in signature.inputs})
+    except PlazaError as error:
+        raise InvalidBundle(
+            "the model fails on zeros in the shapes of its manifest", input=error.input
+        ) from error
+    check_answer(signature, answer)
+    return runner
+
+
+def _open_session(path: Path, plan: SessionPlan) -> onnxruntime.InferenceSession:
+    missing = set(plan.execution) - set(onnxruntime.get_available_providers())
+    if missing:
+        # Without this check ONNX Runtime warns and runs on the CPU.
+        raise ProviderUnavailable(
+            f"this environment's ONNX Runtime has no {', '.join(sorted(missing))}"
+        )
+    try:
+        return onnxruntime.InferenceSession(
+            path,
+            plan.session_options(),
+            providers=list(plan.execution),
+            provider_options=[dict(options) for options in plan.options] or None,
+            enable_fallback=0,
+            read_config_from_model=0,
+        )
+    except NATIVE_ERRORS as error:
+        _log.warning("%s could not open a model: %s", plan.provider, error)
+        if plan.strict:
+            raise ProviderUnavailable(f"'{plan.provider}' cannot run this model whole") from None
+        raise InvalidBundle("ONNX Runtime cannot open this model", input=MODEL_FILE) from None
+
+
+def placement(session: onnxruntime.InferenceSession) -> dict[str, int]:
+    """Execution provider -> nodes placed on it, as recorded while the graph was partitioned."""
+    nodes: Counter[str] = Counter()
+    for subgraph in session.get_provider_graph_assignment_info():
+        nodes[subgraph.ep_name] += len(subgraph.get_nodes())
+    return dict(nodes)
+
+
+def estimate_bytes(directory: Path, signature: Signature, manifest: Manifest) -> int:
+    """Memory an opened bundle is expected to hold, in bytes.
+
+    Weights: the size of the model file and any weight files beside it, which is what ONNX Runtime
+    keeps after prepacking (it drops the originals). Arena: four times the inputs and outputs of
+    the largest batch, because the arena keeps its peak, and activations in between are unknown
+    without a run at that size.
+    """
+    weights = sum(
+        entry.stat().st_size
+        for entry in directory.rglob("*")
+        if entry.is_file() and entry.suffix in {".onnx", ".data"}
+    )
+    rows = manifest.limits.max_batch
+    border = sum(synthetic(spec, rows).nbytes for spec in (*signature.inputs, *signature.outputs))
+    return _SESSION_BYTES + weights + 4 * border

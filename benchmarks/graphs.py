@@ -1,0 +1,172 @@
+"""Small ONNX models for tests and measurements, each with the manifest that describes it.
+
+Built here, seeded and never stored: a reader can see all of what was measured. Needs `onnx` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import yaml
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from plaza_core.manifest import MANIFEST_FILE, MODEL_FILE, Manifest, manifest_from
+from plaza_core.tensors import Dim, DType, TensorSpec
+
+OPSET = 20
+IR_VERSION = 10
+
+ONNX_TYPES: dict[DType, int] = {
+    DType.BOOL: TensorProto.BOOL,
+    DType.UINT8: TensorProto.UINT8,
+    DType.UINT16: TensorProto.UINT16,
+    DType.UINT32: TensorProto.UINT32,
+    DType.UINT64: TensorProto.UINT64,
+    DType.INT8: TensorProto.INT8,
+    DType.INT16: TensorProto.INT16,
+    DType.INT32: TensorProto.INT32,
+    DType.INT64: TensorProto.INT64,
+    DType.FP16: TensorProto.FLOAT16,
+    DType.FP32: TensorProto.FLOAT,
+    DType.FP64: TensorProto.DOUBLE,
+    DType.BYTES: TensorProto.STRING,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A model and the `plaza.yaml` that goes with it."""
+
+    model: onnx.ModelProto
+    manifest: dict[str, Any]
+
+    def parsed(self) -> Manifest:
+        return manifest_from(self.manifest)
+
+    def write(self, directory: Path) -> Path:
+        """Make `directory` a bundle: `model.onnx` and `plaza.yaml`. Returns it."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / MODEL_FILE).write_bytes(self.model.SerializeToString())
+        text = yaml.safe_dump(self.manifest, sort_keys=False)
+        (directory / MANIFEST_FILE).write_text(text, encoding="utf-8")
+        return directory
+
+
+def graph(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[TensorSpec],
+    outputs: Sequence[TensorSpec],
+    weights: Sequence[onnx.TensorProto] = (),
+    *,
+    max_batch: int = 32,
+) -> Graph:
+    """Assemble a model whose graph and manifest have the same signature."""
+
+    def entry(spec: TensorSpec) -> dict[str, Any]:
+        return {"name": spec.name, "datatype": str(spec.datatype), "shape": list(spec.shape)}
+
+    body = helper.make_graph(
+        nodes, name, [value_info(s) for s in inputs], [value_info(s) for s in outputs], weights
+    )
+    return Graph(
+        model(body),
+        {
+            "schema": 1,
+            "name": name,
+            "family": "tensor",
+            "signature": {
+                "inputs": [entry(s) for s in inputs],
+                "outputs": [entry(s) for s in outputs],
+            },
+            "limits": {"max_batch": max_batch},
+        },
+    )
+
+
+def model(body: onnx.GraphProto, **more: Any) -> onnx.ModelProto:
+    """Wrap a graph at the opset and IR version that every supported runtime reads."""
+    imports = more.pop("opset_imports", None) or [helper.make_opsetid("", OPSET)]
+    return helper.make_model(body, opset_imports=imports, ir_version=IR_VERSION, **more)
+
+
+def value_info(spec: TensorSpec) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(spec.name, ONNX_TYPES[spec.datatype], list(spec.shape))
+
+
+def identity(datatype: DType = DType.FP32, rank: int = 2) -> Graph:
+    """y = x, every axis variable: `batch`, `a1`, `a2` …; rank 0 is a scalar."""
+    shape: tuple[Dim, ...] = ("batch", *(f"a{axis}" for axis in range(1, rank)))[:rank]
+    return graph(
+        "identity",
+        [helper.make_node("Identity", ["x"], ["y"])],
+        [TensorSpec("x", datatype, shape)],
+        [TensorSpec("y", datatype, shape)],
+    )
+
+
+def tiny(seed: int = 0) -> Graph:
+    """y = x·W + b on four numbers: almost nothing but the cost of a call (about 4 µs)."""
+    random = np.random.default_rng(seed)
+    return graph(
+        "tiny",
+        [helper.make_node("Gemm", ["x", "w", "b"], ["y"])],
+        [TensorSpec("x", DType.FP32, ("batch", 4))],
+        [TensorSpec("y", DType.FP32, ("batch", 4))],
+        [_weight(random, "w", (4, 4)), _weight(random, "b", (4,))],
+    )
+
+
+def conv(seed: int = 0, size: int = 176, width: int = 32) -> Graph:
+    """A plain convolutional classifier, about 5 ms on one thread for one picture.
+
+    Four 3×3 convolutions with ReLU, the first and third halving the picture; then the mean over
+    the picture and ten scores. `image` is (batch, 3, size, size).
+    """
+    random = np.random.default_rng(seed)
+    nodes: list[onnx.NodeProto] = []
+    weights: list[onnx.TensorProto] = []
+    last, channels = "image", 3
+    for layer, (out, stride) in enumerate(
+        [(width, 2), (width * 2, 1), (width * 4, 2), (width * 4, 1)]
+    ):
+        weights += [
+            _weight(random, f"w{layer}", (out, channels, 3, 3)),
+            _weight(random, f"b{layer}", (out,)),
+        ]
+        nodes += [
+            helper.make_node(
+                "Conv",
+                [last, f"w{layer}", f"b{layer}"],
+                [f"c{layer}"],
+                strides=[stride, stride],
+                pads=[1, 1, 1, 1],
+            ),
+            helper.make_node("Relu", [f"c{layer}"], [f"r{layer}"]),
+        ]
+        last, channels = f"r{layer}", out
+    weights += [_weight(random, "wf", (channels, 10)), _weight(random, "bf", (10,))]
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["mean"]),
+        helper.make_node("Flatten", ["mean"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "wf", "bf"], ["scores"]),
+    ]
+    return graph(
+        "conv",
+        nodes,
+        [TensorSpec("image", DType.FP32, ("batch", 3, size, size))],
+        [TensorSpec("scores", DType.FP32, ("batch", 10))],
+        weights,
+    )
+
+
+def _weight(random: np.random.Generator, name: str, shape: tuple[int, ...]) -> onnx.TensorProto:
+    fan = int(np.prod(shape[1:])) or 1
+    values: NDArray[np.float32] = random.standard_normal(shape, np.float32) / np.float32(fan**0.5)
+    return numpy_helper.from_array(values, name)

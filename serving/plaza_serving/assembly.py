@@ -1,0 +1,132 @@
+"""Assembly: the only file that knows every room. Puts a replica together from its parts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from plaza_accel.provider import select
+from plaza_core import keys, plugins
+from plaza_core.clock import SystemClock
+from plaza_core.errors import InvalidBundle, NotFound
+from plaza_core.ids import ReplicaId
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Family, Runner, UsageSink
+from plaza_core.settings import Settings
+from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.bundles import BundleCache
+from plaza_serving.dataplane.control_client import ControlClient
+from plaza_serving.dataplane.following import TableFollower, beat_forever
+from plaza_serving.dataplane.hosting import ModelHost
+from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
+from plaza_serving.dataplane.spool import Spool
+from plaza_serving.doors.http import HttpDoor
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Replica:
+    """A running replica: its plane, its door, and what keeps them current."""
+
+    plane: DataPlane
+    door: HttpDoor
+    _control: ControlClient
+    _spool: Spool | None
+    _tasks: Sequence[asyncio.Task[None]]
+
+    async def close(self) -> None:
+        """Stop following, finish batches, ship usage."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.plane.close()
+        if self._spool is not None:
+            await asyncio.to_thread(self._spool.close)
+        await self._control.close()
+
+
+async def open_replica(settings: Settings, *, pool: str) -> Replica:
+    """A replica that serves the first table; returns once that table's models are open."""
+    clock = SystemClock()
+    state = settings.state_dir.resolve()
+    name = ReplicaId(f"{pool}-{os.getpid()}-{secrets.token_hex(4)}")
+    token = keys.node_secret(state / "secrets", "node.token", os.urandom)
+    pepper = keys.node_secret(state / "secrets", "pepper", os.urandom)
+    control = ControlClient(settings.control_address, token)
+    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
+    provider = select("cpu")
+
+    def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
+        batch = BatchRunner(
+            runner,
+            family,
+            max_batch=manifest.limits.max_batch,
+            weight=provider.weight,
+            clock=clock,
+        )
+        return Lane(batch, max_batch=manifest.limits.max_batch if runner.signature.batched else 1)
+
+    sink: UsageSink = control if spool is None else spool
+    plane = DataPlane(
+        replica=name,
+        options=PlaneOptions(
+            pool=pool,
+            slots=settings.queue_limit,
+            default_deadline_ms=settings.default_deadline_ms,
+            worker_threads=settings.worker_threads,
+            batch_delay_us=settings.batch_delay_us,
+        ),
+        host=ModelHost(
+            bundles=BundleCache(state / "cache" / "bundles", control.open_blob),
+            factory=provider,
+            open_family=open_family,
+            make_lane=make_lane,
+            budget_bytes=settings.model_memory_mb << 20,
+            clock=clock,
+        ),
+        sink=sink,
+        pepper=pepper.encode(),
+        clock=clock,
+        random=os.urandom,
+    )
+    follower = TableFollower(
+        control,
+        admit=plane.admit_table,
+        publish=plane.publish_table,
+        keep_at=state / "cache" / f"table-{pool}.json",
+        wait_s=settings.table_wait_s,
+    )
+    if spool is not None:
+        spool.start()
+    await follower.start()
+    tasks = [
+        asyncio.create_task(follower.run(), name="follow"),
+        asyncio.create_task(
+            beat_forever(control.beat, plane.heartbeat, plane.rates.share_among), name="beat"
+        ),
+    ]
+    for task in tasks:
+        task.add_done_callback(_complain)
+    return Replica(plane, HttpDoor(plane, settings), control, spool, tasks)
+
+
+def open_family(directory: Path, manifest: Manifest) -> Family:
+    """The family plug-in that the manifest names. Raises InvalidBundle when there is none."""
+    try:
+        factory = plugins.load(plugins.FAMILIES, manifest.family)
+    except NotFound:
+        raise InvalidBundle(f"no family '{manifest.family}' here", input="family") from None
+    family: Family = factory(directory, manifest)
+    return family
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.error("background task %s ended", task.get_name(), exc_info=task.exception())

@@ -1,0 +1,189 @@
+"""Running a batch: prepare each request, join what fits, run, split exactly, interpret.
+
+Pure computation on the calling thread: no queue, no loop, no store. One bad request never spoils
+its neighbours: a joined run that fails is repeated one request at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from plaza_core.clock import Clock
+from plaza_core.errors import InvalidInput, ModelFailed, PlazaError
+from plaza_core.inference import Outcome, Timing
+from plaza_core.ports import Family, Prepared, Runner
+from plaza_core.tensors import Array
+from plaza_serving.dataplane import compute
+from plaza_serving.dataplane.work import Finished, Work
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Job:
+    """One request between prepare and interpret; times in nanoseconds."""
+
+    work: Work
+    prepared: Prepared
+    started_ns: int
+    prepare_ns: int
+    host_cpu_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One run as one of its requests sees it."""
+
+    share_us: int
+    run_us: int
+    rows: int
+
+
+class BatchRunner:
+    """Runs batches of one opened version. Thread-safe: holds no state between calls."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        family: Family,
+        *,
+        max_batch: int,
+        weight: int,
+        clock: Clock,
+        cpu_ns: Callable[[], int] = time.thread_time_ns,
+    ) -> None:
+        self._runner = runner
+        self._family = family
+        self._max_batch = max_batch
+        self._weight = weight
+        self._now = clock.monotonic_ns
+        self._cpu = cpu_ns
+        self._joinable = runner.signature.batched
+
+    def __call__(self, works: Sequence[Work]) -> list[Finished]:
+        """One Finished per work, in no particular order."""
+        finished: list[Finished] = []
+        jobs: list[_Job] = []
+        for work in works:
+            try:
+                jobs.append(self._prepare(work))
+            except PlazaError as error:
+                finished.append(Finished(work, None, error))
+        for group in self._groups(jobs):
+            finished.extend(self._run_group(group))
+        return finished
+
+    def _prepare(self, work: Work) -> _Job:
+        now, cpu = self._now(), self._cpu()
+        call = work.call
+        if call.tensors is not None:
+            tensors = dict(call.tensors)
+            rows = len(next(iter(tensors.values()))) if self._joinable else 1
+            return _Job(work, Prepared(tensors, rows), now, 0, 0)
+        try:
+            prepared = self._family.prepare(call.task)
+        except PlazaError:
+            raise
+        except Exception as error:
+            log.exception("prepare failed", extra={"request_id": call.request_id})
+            raise InvalidInput("this input cannot be prepared for the model") from error
+        return _Job(work, prepared, now, self._now() - now, self._cpu() - cpu)
+
+    def _groups(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+        """Jobs that may share a run: same inputs, same sizes of all but the first axis."""
+        if len(jobs) == 1 or not self._joinable:
+            yield from ([job] for job in jobs)
+            return
+        groups: dict[tuple[Any, ...], list[_Job]] = {}
+        for job in jobs:
+            key = tuple((name, a.shape[1:]) for name, a in sorted(job.prepared.tensors.items()))
+            groups.setdefault(key, []).append(job)
+        yield from groups.values()
+
+    def _run_group(self, jobs: list[_Job]) -> list[Finished]:
+        started, cpu = self._now(), self._cpu()
+        try:
+            parts = self._run_joined(jobs)
+        except PlazaError as error:
+            if len(jobs) == 1:
+                return [Finished(jobs[0].work, None, error)]
+            return [done for job in jobs for done in self._run_group([job])]
+        run_us = compute.microseconds(self._now() - started)
+        total = compute.microseconds(self._cpu() - cpu) * self._weight
+        rows = [job.prepared.rows for job in jobs]
+        shares = compute.split(total, rows) if len(jobs) > 1 else [total]
+        return [
+            self._interpret(job, part, _Run(share, run_us, sum(rows)))
+            for job, part, share in zip(jobs, parts, shares, strict=True)
+        ]
+
+    def _run_joined(self, jobs: list[_Job]) -> list[dict[str, Array]]:
+        """The outputs of each job, from as few runs as `max_batch` allows."""
+        first = jobs[0].prepared
+        if len(jobs) == 1:
+            return [self._run_sliced(first.tensors, first.rows)]
+        joined = {
+            name: np.concatenate([job.prepared.tensors[name] for job in jobs])
+            for name in first.tensors
+        }
+        outputs = self._run_sliced(joined, sum(job.prepared.rows for job in jobs))
+        parts: list[dict[str, Array]] = []
+        start = 0
+        for job in jobs:
+            stop = start + job.prepared.rows
+            parts.append({name: array[start:stop] for name, array in outputs.items()})
+            start = stop
+        return parts
+
+    def _run_sliced(self, tensors: Mapping[str, Array], rows: int) -> dict[str, Array]:
+        if rows <= self._max_batch or not self._joinable:
+            return self._runner.run(tensors)
+        slices = [
+            self._runner.run({n: a[at : at + self._max_batch] for n, a in tensors.items()})
+            for at in range(0, rows, self._max_batch)
+        ]
+        return {name: np.concatenate([s[name] for s in slices]) for name in slices[0]}
+
+    def _interpret(
+        self,
+        job: _Job,
+        outputs: dict[str, Array],
+        run: _Run,
+    ) -> Finished:
+        work = job.work
+        answer, interpret_ns, host_ns = None, 0, job.host_cpu_ns
+        if work.call.task is not None:
+            now, cpu = self._now(), self._cpu()
+            try:
+                answer = self._family.interpret(outputs, job.prepared.context)
+            except PlazaError as error:
+                return Finished(work, None, error)
+            except Exception:
+                log.exception("interpret failed", extra={"request_id": work.call.request_id})
+                return Finished(work, None, ModelFailed("the model's answer cannot be read"))
+            interpret_ns = self._now() - now
+            host_ns += self._cpu() - cpu
+            outputs = {}
+        host_us = compute.microseconds(host_ns)
+        outcome = Outcome(
+            model=work.call.model,
+            version=work.target.version.version,
+            digest=work.target.version.digest,
+            timing=Timing(
+                queue_us=(job.started_ns - work.admitted_ns) // 1000,
+                prepare_us=job.prepare_ns // 1000,
+                run_us=run.run_us,
+                interpret_us=interpret_ns // 1000,
+            ),
+            compute_us=run.share_us,
+            batch_rows=run.rows,
+            tensors=outputs,
+            answer=answer,
+        )
+        return Finished(work, outcome, None, job.prepared.rows, run.share_us, host_us)

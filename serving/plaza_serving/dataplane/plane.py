@@ -1,0 +1,278 @@
+"""The data plane: the whole path of one request, free of transport.
+
+    authenticate ─▶ resolve ─▶ check ─▶ admit ─▶ lane ─▶ worker: prepare, batch, run, interpret
+                                                              └─▶ settle: spool ─▶ answer
+
+Everything here but `_settle` runs on the event loop and takes microseconds; `_settle` runs on
+worker threads and makes usage durable before any answer of its batch can leave.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from plaza_core.clock import Clock
+from plaza_core.errors import DeadlineExceeded, InvalidInput, PlazaError, Unavailable
+from plaza_core.ids import RandomBytes, ReplicaId, RequestId, new_request_id
+from plaza_core.inference import Call, Outcome, UsageRecord
+from plaza_core.ports import UsageSink
+from plaza_core.principal import Principal, Right
+from plaza_core.table import Heartbeat, HubTable
+from plaza_serving.dataplane.access import AccessTable, Caller
+from plaza_serving.dataplane.admission import Admission
+from plaza_serving.dataplane.catalogue import Catalogue, Resolved
+from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
+from plaza_serving.dataplane.lane import Workers
+from plaza_serving.dataplane.rates import Rates
+from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.plane import ModelView
+
+_SWEEP_S = 0.02
+_EMPTY = HubTable(version="", models=[], keys=[])
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneOptions:
+    """What the settings say to the plane."""
+
+    pool: str
+    slots: int
+    default_deadline_ms: int
+    worker_threads: int
+    batch_delay_us: int
+
+
+class DataPlane:
+    """Implements `plaza_serving.plane.Plane`. Made and used on one event loop."""
+
+    def __init__(
+        self,
+        *,
+        replica: ReplicaId,
+        options: PlaneOptions,
+        host: ModelHost,
+        sink: UsageSink,
+        pepper: bytes,
+        clock: Clock,
+        random: RandomBytes,
+    ) -> None:
+        self.clock = clock
+        self.rates = Rates(clock)
+        self._replica = replica
+        self._options = options
+        self._host = host
+        self._sink = sink
+        self._pepper = pepper
+        self._random = random
+        self._admission = Admission(self.rates, slots=options.slots)
+        self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
+        self._catalogue = Catalogue(_EMPTY)
+        self._inside: set[Work] = set()
+        self._loop = asyncio.get_running_loop()
+        self._workers = Workers(
+            options.worker_threads, self._settle, clock, delay_s=options.batch_delay_us / 1e6
+        )
+        self._sweeper: asyncio.TimerHandle | None = None
+
+    # ── tables ───────────────────────────────────────────────────────────────────────────────────
+    def admit_table(self, table: HubTable) -> None:
+        """Keys and limits take effect now."""
+        self._access = AccessTable(table, pepper=self._pepper, clock=self.clock)
+        self.rates.forget_except({node for key in table.keys for node, _ in key.limits})
+
+    async def publish_table(self, table: HubTable) -> None:
+        """Open what the table's aliases name, then let callers see its names."""
+        await self._host.prepare(table)
+        self._catalogue = Catalogue(table)
+        self._host.keep_only(table)
+
+    def heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            replica=self._replica,
+            pool=self._options.pool,
+            table_version=self._catalogue.table.version,
+            ready=self._host.ready(),
+            failed=self._host.failed(),
+        )
+
+    # ── verbs of the doors ───────────────────────────────────────────────────────────────────────
+    def new_request_id(self) -> RequestId:
+        return new_request_id(self.clock.unix_us() // 1000, self._random)
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        return self._access.authenticate(authorization).principal
+
+    def model(self, principal: Principal, name: str, version: str | None) -> ModelView:
+        principal.require(Right.MODELS_READ)
+        return self._view(name, self._catalogue.resolve(principal, name, version))
+
+    def models(self, principal: Principal) -> list[ModelView]:
+        principal.require(Right.MODELS_READ)
+        return [self._view(r.model.name, r) for r in self._catalogue.visible(principal)]
+
+    def live(self) -> bool:
+        return self._workers.alive()
+
+    def ready(self) -> bool:
+        return bool(self._catalogue.table.version) and self.live()
+
+    async def infer(self, principal: Principal, call: Call) -> Outcome:
+        principal.require(Right.INFER)
+        caller = self._access.caller(principal.key)
+        target = self._catalogue.resolve(principal, call.model, call.version)
+        hosted = await self._hosted(target)
+        _check(call, hosted)
+        now = self.clock.monotonic_ns()
+        hosted.users += 1
+        try:
+            return await self._run(
+                caller,
+                hosted,
+                Work(
+                    call=call,
+                    principal=principal,
+                    target=target,
+                    provider=hosted.runner.provider,
+                    deadline_ns=self._deadline(call, hosted, now),
+                    admitted_ns=now,
+                    admitted_unix_us=self.clock.unix_us(),
+                    future=self._loop.create_future(),
+                ),
+            )
+        finally:
+            hosted.leave()
+
+    # ── inside ───────────────────────────────────────────────────────────────────────────────────
+    async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
+        async with self._admission.admit(caller):
+            self._inside.add(work)
+            if self._sweeper is None:
+                self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+            try:
+                self._workers.offer(hosted.lane, work)
+                return await work.future
+            except asyncio.CancelledError:
+                self._abandon(work)
+                raise
+            finally:
+                self._inside.discard(work)
+
+    async def _hosted(self, target: Resolved) -> Hosted:
+        key: VersionKey = (target.model.id, target.version.version)
+        hosted = self._host.get(key)
+        if hosted is not None:
+            return hosted
+        try:
+            async with asyncio.timeout(self._options.default_deadline_ms / 1000):
+                return await self._host.demand(key, target.version)
+        except TimeoutError:
+            raise Unavailable("the model is still loading", retry_after=2) from None
+
+    def _deadline(self, call: Call, hosted: Hosted, now: int) -> int:
+        """The earlier of what the caller asks and what the model allows."""
+        ceiling = now + hosted.manifest.limits.deadline_ms * 1_000_000
+        if call.deadline_ns is not None:
+            return min(call.deadline_ns, ceiling)
+        return min(ceiling, now + self._options.default_deadline_ms * 1_000_000)
+
+    def _sweep(self) -> None:
+        """Answer what is late, also what a worker is still computing."""
+        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self._inside else None
+        now = self.clock.monotonic_ns()
+        late = [w for w in self._inside if now >= w.deadline_ns and w.claim()]
+        for work in late:
+            error = DeadlineExceeded("the deadline passed before the answer was ready")
+            self._record_refusal(work, error)
+            if not work.future.done():
+                work.future.set_exception(error)
+
+    def _abandon(self, work: Work) -> None:
+        """The client left: nobody computes or bills this any more."""
+        if work.claim():
+            self._record_refusal(work, None)
+
+    def _record_refusal(self, work: Work, error: PlazaError | None) -> None:
+        outcome = error.code if error else "cancelled"
+        self._workers.later(lambda: self._append([self._usage(work, outcome)]))
+
+    def _settle(self, finished: list[Finished]) -> None:
+        """Worker thread: claim, write usage, then hand the answers to the loop in one wake-up."""
+        won = [done for done in finished if done.work.claim()]
+        if not won:
+            return
+        refusal = self._append(
+            [self._usage(d.work, d.error.code if d.error else "ok", d) for d in won]
+        )
+        if refusal is not None:
+            won = [Finished(d.work, None, d.error or refusal) for d in won]
+        self._loop.call_soon_threadsafe(_deliver, won)
+
+    def _append(self, records: Sequence[UsageRecord]) -> PlazaError | None:
+        try:
+            self._sink.append(records)
+        except PlazaError as error:
+            return error
+        return None
+
+    def _usage(self, work: Work, outcome: str, done: Finished | None = None) -> UsageRecord:
+        billed = done is not None and done.error is None
+        return UsageRecord(
+            organisation=work.principal.organisation,
+            project=work.principal.project,
+            key=work.principal.key,
+            request_id=work.call.request_id,
+            model=work.target.model.id,
+            version=work.target.version.version,
+            digest=work.target.version.digest,
+            provider=work.provider,
+            rows=done.rows if done and billed else 0,
+            compute_us=done.compute_us if done and billed else 0,
+            host_us=done.host_us if done and billed else 0,
+            latency_us=(self.clock.monotonic_ns() - work.admitted_ns) // 1000,
+            outcome=outcome,
+            at_unix_us=work.admitted_unix_us,
+            replica=self._replica,
+        )
+
+    def _view(self, name: str, resolved: Resolved) -> ModelView:
+        version = resolved.version
+        return ModelView(
+            name=name,
+            version=version.version,
+            versions=tuple(v.version for v in resolved.model.versions),
+            digest=version.digest,
+            manifest=version.manifest,
+            signature=version.manifest.signature_spec(),
+            ready=self._host.get((resolved.model.id, version.version)) is not None,
+        )
+
+    async def close(self) -> None:
+        """Finish running batches, close every model."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        await asyncio.to_thread(self._workers.close)
+        await self._host.close()
+
+
+def _check(call: Call, hosted: Hosted) -> None:
+    """Refuse before admission what the model can never take: a refused request costs nothing."""
+    if call.tensors is not None:
+        hosted.signature.check(dict(call.tensors))
+    elif call.family != hosted.manifest.family:
+        raise InvalidInput(
+            f"this model is of family '{hosted.manifest.family}', not '{call.family}'",
+            input="model",
+        )
+
+
+def _deliver(finished: list[Finished]) -> None:
+    for done in finished:
+        future = done.work.future
+        if future.done():
+            continue
+        if done.error is not None:
+            future.set_exception(done.error)
+        elif done.outcome is not None:
+            future.set_result(done.outcome)

@@ -1,0 +1,224 @@
+"""The HTTP door: one ASGI application, in front of or inside Ray Serve's ingress.
+
+    route → authenticate → right → read body → dialect (`oip`, `tasks`) → plane → reply
+
+Who is not known has no body read. Headers of Ray Serve (`x-request-timeout-seconds`,
+`x-request-disconnect-disabled`, `serve_multiplexed_model_id`, …) and `X-Request-Id` have no effect:
+the door acts only on the headers it names. Keys are taken from `Authorization` alone; one in a URL
+is refused, because URLs end up in logs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
+from plaza_core.ids import RequestId
+from plaza_core.principal import Right
+from plaza_core.settings import Settings
+from plaza_serving.doors import openapi
+from plaza_serving.doors.body import BodyReader
+from plaza_serving.doors.exchange import (
+    JSON,
+    ClientGoneError,
+    Cut,
+    Exchange,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    Watch,
+)
+from plaza_serving.doors.oip import OpenInference
+from plaza_serving.doors.problems import internal, problem
+from plaza_serving.doors.routes import Route, Router, WrongMethod
+from plaza_serving.doors.tasks import Tasks
+from plaza_serving.plane import Plane
+
+BODY_SECONDS = 30.0
+BODIES_IN_FLIGHT = 16
+"""How many bodies of the largest size may be in memory at once."""
+
+_ONCE = (b"authorization", b"content-length", b"content-type", b"content-encoding",
+         b"inference-header-content-length", b"transfer-encoding")  # fmt: skip
+_KEY_FIELDS = {"key", "api_key", "api-key", "apikey", "access_token", "token", "authorization"}
+_SMALL_REST = 1 << 16
+_CLOSE = (b"connection", b"close")
+_HTML = b"text/html; charset=utf-8"
+_PAGE_POLICY = (
+    (b"content-security-policy", b"default-src 'none'; style-src 'unsafe-inline'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+def hub_version() -> str:
+    """The installed version of Plaza, or `0+source` when it runs from a source tree."""
+    try:
+        return version("plaza-hub")
+    except PackageNotFoundError:
+        return "0+source"
+
+
+class HttpDoor:
+    """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main."""
+
+    def __init__(
+        self,
+        plane: Plane,
+        settings: Settings,
+        *,
+        prefix: str = "",
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
+        self._plane = plane
+        self._watch = Watch(body_seconds)
+        limit = settings.max_body_mb << 20
+        self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
+        document = openapi.document()
+        self._document = orjson.dumps(document)
+        self._page = openapi.page(document)
+        oip = OpenInference(plane, self._bodies, settings.max_json_depth, hub_version())
+        tasks = Tasks(plane, self._bodies, settings.max_json_depth)
+        self.router = Router(self._routes(oip, tasks), prefix)
+
+    def _routes(self, oip: OpenInference, tasks: Tasks) -> tuple[Route, ...]:
+        model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
+        read, infer = Right.MODELS_READ, Right.INFER
+        return (
+            Route("GET", "/v2/health/live", None, oip.live),
+            Route("GET", "/v2/health/ready", None, oip.ready),
+            Route("GET", "/openapi.json", None, self._openapi),
+            Route("GET", "/docs", None, self._docs),
+            Route("GET", "/v2", read, oip.server),
+            Route("GET", "/v2/", read, oip.server),
+            Route("GET", model, read, oip.metadata),
+            Route("GET", f"{model}/ready", read, oip.model_ready),
+            Route("POST", f"{model}/infer", infer, oip.infer),
+            Route("GET", versioned, read, oip.metadata),
+            Route("GET", f"{versioned}/ready", read, oip.model_ready),
+            Route("POST", f"{versioned}/infer", infer, oip.infer),
+            Route("GET", "/v1/models", read, tasks.models),
+            Route("POST", "/v1/vision/detect", infer, tasks.detect),
+            Route("POST", "/v1/forecast", infer, tasks.forecast),
+            Route("POST", "/v1/text/classify", infer, tasks.classify),
+            Route("POST", "/v1/embeddings", infer, tasks.embed),
+        )
+
+    async def _openapi(self, exchange: Exchange) -> Reply:
+        return Reply(200, JSON, self._document)
+
+    async def _docs(self, exchange: Exchange) -> Reply:
+        return Reply(200, _HTML, self._page, _PAGE_POLICY)
+
+    @staticmethod
+    def owns(scope: Scope) -> bool:
+        """Whether a request is the door's; `/-/…` belongs to Ray Serve."""
+        return scope["type"] == "http" and not scope["path"].startswith("/-/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Never raises for anything a client or the plane did."""
+        kind = scope["type"]
+        if kind == "http":
+            await self._exchange(scope, receive, send)
+        elif kind == "lifespan":
+            await _lifespan(receive, send)
+        else:
+            await send({"type": "websocket.close", "code": 1008})
+
+    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = self._plane.new_request_id()
+        exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
+        try:
+            reply = await self._reply(exchange)
+        except WrongMethod as error:
+            reply = problem(error, request_id, (b"allow", error.allow.encode()))
+        except PlazaError as error:
+            reply = problem(error, request_id)
+        except ClientGoneError:
+            return
+        except asyncio.CancelledError:
+            if exchange.cut is None or exchange.task is None or exchange.task.uncancel():
+                raise  # somebody else stops this task: the server shuts down
+            if exchange.cut is Cut.GONE:
+                return
+            late = DeadlineExceeded("the body did not arrive in time", input="body")
+            reply = problem(late, request_id)
+        except Exception as error:  # noqa: BLE001 the border: nothing may leave but an answer
+            reply = internal(error, request_id)
+        finally:
+            if exchange.task is not None:
+                self._watch.leave(exchange)
+            if exchange.held:
+                self._bodies.release(exchange)
+        await _send(send, reply, request_id, close=not exchange.body_read and _has_body(exchange))
+
+    async def _reply(self, exchange: Exchange) -> Reply:
+        scope, headers = exchange.scope, exchange.headers
+        if len(headers) != len(scope["headers"]):
+            _refuse_doubles(scope)
+        if scope["query_string"]:
+            _refuse_key_in(scope["query_string"])
+        route = self.router.find(scope["path"], scope["method"], exchange)
+        right = route.right
+        if right is not None:
+            authorization = headers.get(b"authorization")
+            principal = self._plane.authenticate(
+                None if authorization is None else authorization.decode("latin-1")
+            )
+            principal.require(right)
+            exchange.principal = principal
+            if route.method == "POST":
+                self._watch.enter(exchange)
+        return await route.handler(exchange)
+
+
+async def _send(send: Send, reply: Reply, request_id: RequestId, *, close: bool) -> None:
+    status, media, body, more = reply
+    headers = [
+        (b"content-type", media),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-request-id", request_id.encode()),
+        *more,
+    ]
+    if close:
+        headers.append(_CLOSE)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _has_body(exchange: Exchange) -> bool:
+    """Whether so much of a refused body may still come that the connection is better closed."""
+    headers = exchange.headers
+    if b"transfer-encoding" in headers:
+        return True
+    length = headers.get(b"content-length", b"0")
+    return not length.isdigit() or int(length) > _SMALL_REST
+
+
+def _refuse_doubles(scope: Scope) -> None:
+    """Two values for one of these mean that somebody on the way may have read the other one."""
+    names = [name for name, _ in scope["headers"]]
+    for name in _ONCE:
+        if names.count(name) > 1:
+            raise MalformedRequest("this header is given twice", input=name.decode())
+
+
+def _refuse_key_in(query: bytes) -> None:
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name.lower() in _KEY_FIELDS or value.startswith("plz_"):
+            raise MalformedRequest(
+                "a key belongs in the Authorization header, never in a URL", input="authorization"
+            )
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message: Any = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

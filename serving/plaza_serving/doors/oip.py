@@ -1,0 +1,299 @@
+"""The Open Inference Protocol v2 over REST, with the binary tensor data extension.
+
+Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
+`extension_parameters.md`. Of the request parameters `timeout` (µs) and `binary_data_output` act;
+others are ignored, as the protocol says, except those that would change what the answer means
+(`classification`, shared memory), which are refused because this hub does not offer them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest
+from plaza_core.inference import Call, Outcome
+from plaza_core.tensors import Array, TensorSpec
+from plaza_serving.doors import tensors_binary, tensors_json
+from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
+from plaza_serving.doors.exchange import JSON, Exchange, Header, Reply
+from plaza_serving.plane import ModelView, Plane
+
+EXTENSIONS = ["binary_tensor_data"]
+BINARY = b"application/octet-stream"
+_MAX_NAME = 256
+_MAX_TIMEOUT_US = 10**12
+
+
+class InferRequest(NamedTuple):
+    """A parsed request body. `outputs` maps a requested output to whether it goes out as binary;
+    None means all, each as `binary` says."""
+
+    tensors: dict[str, Array]
+    id: str | None = None
+    timeout_us: int | None = None
+    outputs: dict[str, bool] | None = None
+    binary: bool = False
+
+
+class OpenInference:
+    """Handlers of `/v2`."""
+
+    def __init__(self, plane: Plane, bodies: BodyReader, max_depth: int, version: str) -> None:
+        self._plane = plane
+        self._bodies = bodies
+        self._max_depth = max_depth
+        self._server = tensors_json.dumps(
+            {"name": "plaza", "version": version, "extensions": EXTENSIONS}
+        )
+
+    async def live(self, exchange: Exchange) -> Reply:
+        live = self._plane.live()
+        return Reply(200 if live else 503, JSON, tensors_json.dumps({"live": live}))
+
+    async def ready(self, exchange: Exchange) -> Reply:
+        live, ready = self._plane.live(), self._plane.ready()
+        body = tensors_json.dumps({"ready": ready, "live": live})
+        return Reply(200 if ready and live else 503, JSON, body)
+
+    async def server(self, exchange: Exchange) -> Reply:
+        return Reply(200, JSON, self._server)
+
+    async def metadata(self, exchange: Exchange) -> Reply:
+        view = self._view(exchange)
+        return Reply(
+            200,
+            JSON,
+            tensors_json.dumps(
+                {
+                    "name": view.name,
+                    "versions": [str(version) for version in view.versions],
+                    "platform": "onnx_onnxv1",
+                    "inputs": [_describe(spec) for spec in view.signature.inputs],
+                    "outputs": [_describe(spec) for spec in view.signature.outputs],
+                    "properties": {
+                        "version": str(view.version),
+                        "digest": view.digest,
+                        "family": view.manifest.family,
+                    },
+                }
+            ),
+        )
+
+    async def model_ready(self, exchange: Exchange) -> Reply:
+        view = self._view(exchange)
+        body = tensors_json.dumps({"name": view.name, "ready": view.ready})
+        return Reply(200 if view.ready else 503, JSON, body)
+
+    def _view(self, exchange: Exchange) -> ModelView:
+        return self._plane.model(exchange.principal, exchange.model, exchange.version)
+
+    async def infer(self, exchange: Exchange) -> Reply:
+        started = self._plane.clock.monotonic_ns()
+        request = await self._request(exchange, await self._bodies.read(exchange))
+        if request.outputs is not None:
+            _check_outputs(self._view(exchange), request.outputs)
+        outcome = await self._plane.infer(
+            exchange.principal,
+            Call(
+                exchange.request_id,
+                exchange.model,
+                exchange.version,
+                request.tensors,
+                deadline_ns=None
+                if request.timeout_us is None
+                else started + request.timeout_us * 1000,
+            ),
+        )
+        wanted = request.outputs
+        if request.binary if wanted is None else all(wanted.values()):
+            return write_answer(request, outcome)
+        size = sum([array.nbytes for array in outcome.tensors.values()])
+        return await off_loop(size, write_answer, request, outcome)
+
+    async def _request(self, exchange: Exchange, body: bytes) -> InferRequest:
+        announced = exchange.headers.get(b"inference-header-content-length")
+        if announced == b"0":
+            raw = tensors_binary.raw_input(self._view(exchange).signature, body)
+            return InferRequest(raw, binary=True)
+        head = len(body) if announced is None else _header_length(announced, len(body))
+        # Numeric tensors in the tail are views; only JSON and BYTES take time to decode.
+        slow = len(body) if b"BYTES" in body[: min(head, OFFLOAD_BYTES)] else head
+        return await off_loop(slow, read_request, body, head, self._max_depth)
+
+
+def _describe(spec: TensorSpec) -> dict[str, Any]:
+    return {"name": spec.name, "datatype": spec.datatype.value, "shape": spec.wire_shape()}
+
+
+def _check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:
+    known = {spec.name for spec in view.signature.outputs}
+    for name in outputs:
+        if name not in known:
+            raise InvalidTensor("the model has no such output", input=name)
+
+
+def _header_length(text: bytes, size: int) -> int:
+    if not text.isdigit() or len(text) > 12 or int(text) > size:
+        raise MalformedRequest(
+            "must be the length of the JSON part, which lies within the body",
+            input="inference-header-content-length",
+        )
+    return int(text)
+
+
+# ── reading ──────────────────────────────────────────────────────────────────────────────────────
+def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
+    """Parse a body whose first `head` bytes are JSON and whose rest is binary tensors.
+
+    Raises MalformedRequest, InvalidTensor, BadRequest naming the offending field or tensor.
+    """
+    document = parse_json(body if head == len(body) else body[:head], max_depth)
+    if type(document) is not dict:
+        raise MalformedRequest("the body must be a JSON object", input="body")
+    inputs = document.get("inputs")
+    if type(inputs) is not list or not inputs:
+        raise MalformedRequest("inputs must be a list of tensors", input="inputs")
+    tensors: dict[str, Array] = {}
+    at = head
+    for entry in inputs:
+        name = _name(entry, "inputs")
+        if name in tensors:
+            raise InvalidTensor("this input is given twice", input=name)
+        tensors[name], at = _tensor(name, entry, body, at)
+    if at != len(body):
+        raise MalformedRequest(f"{len(body) - at} bytes follow the last tensor", input="body")
+    identity = document.get("id")
+    if identity is not None and type(identity) is not str:
+        raise MalformedRequest("id must be a string", input="id")
+    timeout_us, binary = None, False
+    parameters = document.get("parameters")
+    if parameters is not None:
+        timeout_us, binary = _parameters(parameters)
+    outputs = document.get("outputs")
+    return InferRequest(
+        tensors,
+        identity,
+        timeout_us,
+        _outputs(outputs, binary) if outputs else None,
+        binary,
+    )
+
+
+def _name(entry: Any, where: str) -> str:
+    if type(entry) is not dict:
+        raise MalformedRequest(f"each of {where} must be an object", input=where)
+    name = entry.get("name")
+    if type(name) is not str or not 0 < len(name) <= _MAX_NAME:
+        raise MalformedRequest(f"each of {where} must have a name", input=where)
+    return name
+
+
+def _tensor(name: str, entry: dict[str, Any], body: bytes, at: int) -> tuple[Array, int]:
+    """One input and where the next one's binary data begins."""
+    datatype = entry.get("datatype")
+    if type(datatype) is not str:
+        raise MalformedRequest("datatype must be a string", input=name)
+    shape = entry.get("shape")
+    parameters = entry.get("parameters")
+    size = None
+    if parameters is not None:
+        size = _mapping(parameters, name).get("binary_data_size")
+        _refuse_unoffered(parameters, name)
+    if size is None:
+        return tensors_json.read(name, datatype, shape, entry.get("data")), at
+    if type(size) is not int or size < 0:
+        raise MalformedRequest("binary_data_size must be an integer of 0 or more", input=name)
+    if "data" in entry:
+        raise MalformedRequest("give either data or binary_data_size", input=name)
+    if at + size > len(body):
+        raise MalformedRequest(
+            f"binary_data_size is {size}, {len(body) - at} bytes are left", input=name
+        )
+    return tensors_binary.read(name, datatype, shape, body, start=at, size=size), at + size
+
+
+def _mapping(value: Any, where: str) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise MalformedRequest("parameters must be an object", input=where)
+    return value
+
+
+def _parameters(value: Any) -> tuple[int | None, bool]:
+    """(timeout in µs, binary outputs) of the request's parameters."""
+    parameters = _mapping(value, "parameters")
+    timeout = parameters.get("timeout")
+    if timeout is not None and (type(timeout) is not int or not 0 <= timeout <= _MAX_TIMEOUT_US):
+        raise MalformedRequest("timeout must be an integer of microseconds", input="timeout")
+    # In the protocol's scheduling extension 0 stands for "no timeout of this request's own".
+    return timeout or None, _flag(parameters, "binary_data_output", default=False)
+
+
+def _flag(parameters: dict[str, Any], key: str, *, default: bool) -> bool:
+    value = parameters.get(key, default)
+    if type(value) is not bool:
+        raise MalformedRequest(f"{key} must be true or false", input=key)
+    return value
+
+
+def _outputs(value: Any, binary: bool) -> dict[str, bool]:
+    if type(value) is not list:
+        raise MalformedRequest("outputs must be a list", input="outputs")
+    wanted: dict[str, bool] = {}
+    for entry in value:
+        name = _name(entry, "outputs")
+        if name in wanted:
+            raise InvalidTensor("this output is asked for twice", input=name)
+        parameters = _mapping(entry.get("parameters") or {}, name)
+        _refuse_unoffered(parameters, name)
+        wanted[name] = _flag(parameters, "binary_data", default=binary)
+    return wanted
+
+
+def _refuse_unoffered(parameters: dict[str, Any], name: str) -> None:
+    for key in ("classification", "shared_memory_region"):
+        if key in parameters:
+            raise BadRequest(f"this hub does not offer the parameter {key}", input=name)
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────
+def write_answer(request: InferRequest, outcome: Outcome) -> Reply:
+    """The answer in the order of the requested outputs, else of the model's."""
+    tensors = outcome.tensors
+    wanted = request.outputs
+    entries: list[dict[str, Any]] = []
+    tail: list[Any] = []
+    for name in tensors if wanted is None else wanted:
+        array = tensors[name]
+        entry: dict[str, Any] = {
+            "name": name,
+            "datatype": tensors_binary.DATATYPES[array.dtype],
+            "shape": array.shape,
+        }
+        if request.binary if wanted is None else wanted[name]:
+            data = tensors_binary.write(array)
+            entry["parameters"] = {"binary_data_size": len(data)}
+            tail.append(data)
+        else:
+            entry["data"] = tensors_json.write(name, array)
+        entries.append(entry)
+    document: dict[str, Any] = {
+        "model_name": outcome.model,
+        "model_version": str(outcome.version),
+        "outputs": entries,
+    }
+    if request.id is not None:
+        document["id"] = request.id
+    head = tensors_json.dumps(document)
+    costs = cost_headers(outcome)
+    if not tail:
+        return Reply(200, JSON, head, costs)
+    length = (b"inference-header-content-length", b"%d" % len(head))
+    return Reply(200, BINARY, b"".join((head, *tail)), (length, *costs))
+
+
+def cost_headers(outcome: Outcome) -> tuple[Header, Header]:
+    """What the request was charged and how many rows shared its batch."""
+    return (
+        (b"plaza-compute-us", b"%d" % outcome.compute_us),
+        (b"plaza-batch-rows", b"%d" % outcome.batch_rows),
+    )

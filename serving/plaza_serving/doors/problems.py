@@ -1,0 +1,87 @@
+"""Errors as HTTP: the only map from an error class to a status, and the one JSON shape.
+
+    {"error": "…", "code": "invalid_tensor", "input": "x", "request_id": "0190…"}
+
+`error` is prose and may change; `code` is stable. What is not a PlazaError becomes `internal` with
+a fixed text; its type and frames go to the log with the request id. The message of an unknown
+exception is not logged, because it may quote the payload.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+
+import orjson
+
+from plaza_core import errors as e
+from plaza_core.ids import RequestId
+from plaza_serving.doors.exchange import JSON, Header, Reply
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[e.PlazaError], int] = {
+    e.BadRequest: 400,
+    e.PayloadTooLarge: 413,
+    e.UnsupportedMedia: 415,
+    e.InvalidInput: 422,
+    e.Unauthenticated: 401,
+    e.Forbidden: 403,
+    e.NotFound: 404,
+    e.MethodNotAllowed: 405,
+    e.Conflict: 409,
+    e.RateLimited: 429,
+    e.QuotaExceeded: 429,
+    e.Overloaded: 503,
+    e.Unavailable: 503,
+    e.DeadlineExceeded: 504,
+    e.PlazaError: 500,
+}
+"""A class without an entry takes its nearest ancestor's."""
+
+RETRY_AFTER_S = 1
+"""Told to those who may try again soon when the error names no time of its own."""
+
+_TRY_AGAIN = (e.RateLimited, e.Overloaded, e.Unavailable)
+_INTERNAL = e.PlazaError("the hub failed to answer this request")
+
+
+def status_of(error: e.PlazaError) -> int:
+    for kind in type(error).__mro__:
+        if kind in STATUS:
+            return STATUS[kind]
+    raise AssertionError("every PlazaError has an ancestor in STATUS")
+
+
+def body_of(error: e.PlazaError, request_id: RequestId) -> dict[str, str | None]:
+    return {
+        "error": error.message,
+        "code": error.code,
+        "input": error.input,
+        "request_id": request_id,
+    }
+
+
+def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
+    """Retry-After in whole seconds, rounded up, where trying again can help; the 401 challenge."""
+    if isinstance(error, e.Unauthenticated):
+        return ((b"www-authenticate", b"Bearer"),)
+    if error.retry_after is not None:
+        return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
+    if isinstance(error, _TRY_AGAIN):
+        return ((b"retry-after", b"%d" % RETRY_AFTER_S),)
+    return ()
+
+
+def problem(error: e.PlazaError, request_id: RequestId, *more: Header) -> Reply:
+    """The answer to a request that ended in `error`."""
+    body = orjson.dumps(body_of(error, request_id))
+    return Reply(status_of(error), JSON, body, (*headers_of(error), *more))
+
+
+def internal(error: BaseException, request_id: RequestId) -> Reply:
+    """The answer to a request that met a bug; writes the log line."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("request %s: %s\n%s", request_id, type(error).__qualname__, frames)
+    return problem(_INTERNAL, request_id)

@@ -1,0 +1,92 @@
+"""The table of routes and how a path finds its row. A row without a right is public.
+
+A key is needed everywhere else; `tests/serving/doors/test_access.py` enumerates the table. Paths
+are matched as they stand in `scope["path"]`: no case folding, no merging of slashes, no suffixes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
+from plaza_core.principal import Right
+from plaza_serving.doors.exchange import Exchange, Reply
+
+Handler = Callable[[Exchange], Awaitable[Reply]]
+
+_MODEL = "/v2/models/"
+_TEMPLATE = f"{_MODEL}{{model}}"
+_VERSION = "versions/"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    template: str
+    """A fixed path, or one under `/v2/models/{model}` with or without `/versions/{version}`."""
+    right: Right | None
+    """What the caller's role must include; None is for everybody, without a key."""
+    handler: Handler
+
+
+class WrongMethod(MethodNotAllowed):
+    """Knows which methods the path takes, for the Allow header."""
+
+    def __init__(self, allowed: Iterable[str]) -> None:
+        self.allow = ", ".join(sorted(allowed))
+        super().__init__(f"this path takes {self.allow}")
+
+
+class Router:
+    """Finds a route in two dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`."""
+
+    def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
+        self.routes = tuple(routes)
+        self._prefix = prefix
+        self._fixed: dict[str, dict[str, Route]] = {}
+        self._of_model: dict[str, dict[str, Route]] = {}
+        for route in self.routes:
+            if route.template.startswith(_TEMPLATE):
+                tail = route.template[len(_TEMPLATE) + 1 :]
+                table = self._of_model.setdefault(tail, {})
+            else:
+                table = self._fixed.setdefault(route.template, {})
+            table[route.method] = route
+            if route.method == "GET":
+                table["HEAD"] = route
+
+    def find(self, path: str, method: str, exchange: Exchange) -> Route:
+        """The route of `path`; writes model and version into `exchange`.
+
+        Raises RouteNotFound, PoolNotFound, WrongMethod.
+        """
+        if self._prefix:
+            if not path.startswith(f"{self._prefix}/"):
+                raise RouteNotFound("no such path")
+            path = path[len(self._prefix) :]
+        methods: dict[str, Route] | None
+        if path.startswith(_MODEL):
+            methods = self._find_model(path, exchange)
+        else:
+            methods = self._fixed.get(path)
+        if methods is None:
+            if path.startswith("/pools/"):
+                raise PoolNotFound("there is no such pool")
+            raise RouteNotFound("no such path")
+        route = methods.get(method)
+        if route is None:
+            raise WrongMethod(methods)
+        return route
+
+    def _find_model(self, path: str, exchange: Exchange) -> dict[str, Route] | None:
+        exchange.model, _, tail = path[len(_MODEL) :].partition("/")
+        if not exchange.model:
+            return None
+        if tail.startswith(_VERSION):
+            version, slash, rest = tail[len(_VERSION) :].partition("/")
+            if not version:
+                return None
+            exchange.version = version
+            tail = f"versions/{{version}}{slash}{rest}"
+        return self._of_model.get(tail)

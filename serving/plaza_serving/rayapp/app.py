@@ -1,0 +1,61 @@
+"""One pool as one Ray Serve application: replicas that hold many models behind a bare ASGI door.
+
+Its arguments never change (a change would restart replicas); models, keys and limits are pulled
+from control instead. The same door serves both paths: the bypass of `edge` and Ray Serve's own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray import serve
+
+from plaza_core.settings import Settings
+from plaza_serving.assembly import Replica, open_replica
+from plaza_serving.rayapp import edge
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+@serve.deployment(name="replica")
+@serve.ingress()
+class PoolReplica:
+    """Ray Serve's handle on a replica. All work is done by what `assembly` puts together."""
+
+    def __init__(self, pool: str) -> None:
+        self._pool = pool
+        self._replica: Replica | None = None
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        settings = Settings()
+        self._replica = replica = await open_replica(settings, pool=self._pool)
+        if settings.bypass:
+            edge.register(replica.door)
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "lifespan":
+                await _lifespan(replica, receive, send)
+            else:
+                await replica.door(scope, receive, send)
+
+        return app
+
+    def check_health(self) -> None:
+        """Called by Ray Serve; raising restarts the replica."""
+        if self._replica is not None and not self._replica.plane.live():
+            raise RuntimeError("a worker thread has died")
+
+
+async def _lifespan(replica: Replica, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    edge.register(None)
+    await replica.close()
+    await send({"type": "lifespan.shutdown.complete"})
+
+
+def build(args: dict[str, Any]) -> serve.Application:
+    """Import path of the application in the Serve config: `args` is `{"pool": NAME}`."""
+    return PoolReplica.bind(pool=str(args["pool"]))

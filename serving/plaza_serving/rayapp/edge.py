@@ -1,0 +1,58 @@
+"""The bypass: answer in front of Ray Serve's per-request code, in the replica's own HTTP server.
+
+Ray Serve calls `middlewares` in every process that opens an HTTP server (replicas and the
+fallback proxy) and puts the result outermost. Where a door is registered it answers what it owns;
+`/-/` paths (health, routes) and processes without a door pass through. Why and how much it pays:
+docs/decisions/0003-bypass.md.
+
+Request headers by which Ray Serve lets clients change timeouts or pick replicas are removed on the
+way through; so is the per-request disconnect watcher, because the door watches for itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.middleware import Middleware
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from plaza_serving.doors.http import HttpDoor
+
+_RAY_HEADERS = frozenset(
+    {
+        b"x-request-timeout-seconds",
+        b"x-request-disconnect-disabled",
+        b"serve_multiplexed_model_id",
+        b"x-session-id",
+    }
+)
+_NO_WATCHER = (b"x-request-disconnect-disabled", b"?1")
+
+_door: HttpDoor | None = None
+
+
+def register(door: HttpDoor | None) -> None:
+    """Set the door of this process; None takes it away before the plane closes."""
+    global _door  # noqa: PLW0603 Ray offers no other path from a replica to its HTTP server
+    _door = door
+
+
+class Edge:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if _door is not None and _door.owns(scope):
+                await _door(scope, receive, send)
+                return
+            headers = [h for h in scope["headers"] if h[0] not in _RAY_HEADERS]
+            scope = {**scope, "headers": [*headers, _NO_WATCHER]}
+        await self._app(scope, receive, send)
+
+
+def middlewares() -> list[Middleware]:
+    """Named by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
+    return [Middleware(Edge)]
