@@ -45,3 +45,9 @@ DTYPES: Final[dict[str, DType]] = {
     "tensor(string)": DType.BYTES,
 }
 """ONNX Runtime's name of an element type -> datatype on the wire; others are not served."""
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a native error says that an allocation failed: limits of a process or an arena."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 
 from plaza_accel.graph_signature import check_answer, compare, graph_tensors, synthetic
-from plaza_accel.native import NATIVE_ERRORS
+from plaza_accel.native import NATIVE_ERRORS, out_of_memory
 from plaza_accel.options import SessionPlan
 from plaza_accel.strings import to_bytes, to_text
 from plaza_core.errors import (
@@ -103,6 +103,8 @@ class OrtRunner:
         except NATIVE_ERRORS as error:
             self._signature.check(dict(inputs))
             _log.warning("a run failed on %s: %s", self.provider, error)
+            if out_of_memory(error):
+                raise ModelFailed("the model ran out of memory on this input") from None
             raise ModelFailed("the model's runtime failed on this input") from None
         if self._texts_out:
             values = [
@@ -150,7 +152,8 @@ def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRu
         answer = runner.run({spec.name: synthetic(spec) for spec in signature.inputs})
     except PlazaError as error:
         raise InvalidBundle(
-            "the model fails on zeros in the shapes of its manifest", input=error.input
+            f"a run on zeros in the shapes of the manifest failed: {error.message}",
+            input=error.input,
         ) from error
     check_answer(signature, answer)
     return runner
@@ -174,6 +177,8 @@ def _open_session(path: Path, plan: SessionPlan) -> onnxruntime.InferenceSession
         )
     except NATIVE_ERRORS as error:
         _log.warning("%s could not open a model: %s", plan.provider, error)
+        if out_of_memory(error):
+            raise InvalidBundle("ONNX Runtime ran out of memory", input=MODEL_FILE) from None
         if plan.strict:
             raise ProviderUnavailable(f"'{plan.provider}' cannot run this model whole") from None
         raise InvalidBundle("ONNX Runtime cannot open this model", input=MODEL_FILE) from None
