@@ -15,6 +15,7 @@ was not sent: acknowledged ⊆ ledger ⊆ issued.
 from __future__ import annotations
 
 import http.client
+import itertools
 import sqlite3
 import threading
 import time
@@ -52,13 +53,15 @@ class Journal:
     def longest_gap(self, since: float) -> float:
         """The longest time without any acknowledged answer from `since` on."""
         times = [since, *sorted(t for t in self.answers if t >= since)]
-        return max((b - a for a, b in zip(times, times[1:], strict=False)), default=float("inf"))
+        return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
 
 
 class Traffic:
     """`clients` threads that call one endpoint in a closed loop until stopped."""
 
-    def __init__(self, port: int, path: str, body: bytes, headers: dict[str, str], clients: int):
+    def __init__(
+        self, port: int, path: str, body: bytes, headers: dict[str, str], clients: int
+    ) -> None:
         self.journal = Journal()
         self.clients = clients
         self._port, self._path, self._body, self._headers = port, path, body, headers
