@@ -1,4 +1,4 @@
-"""Makes `benchmarks/graphs.py` importable here, and writes bundles of its models."""
+"""Makes `graphs` (benchmarks) and `hostile` (here) importable, and writes bundles of models."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 import graphs
