@@ -50,10 +50,16 @@ class Journal:
     def issued(self) -> int:
         return sum(n for what, n in self.counts.items() if what != "unopened")
 
-    def longest_gap(self, since: float) -> float:
-        """The longest time without any acknowledged answer from `since` on."""
-        times = [since, *sorted(t for t in self.answers if t >= since)]
-        return max((b - a for a, b in itertools.pairwise(times)), default=float("inf"))
+    def longest_gap(self, since: float, until: float) -> float:
+        """The longest time without any acknowledged answer between two moments."""
+        with self.lock:
+            inside = sorted(t for t in self.answers if since <= t <= until)
+        return max(b - a for a, b in itertools.pairwise([since, *inside, until]))
+
+    def recent(self, seconds: float) -> float:
+        """The longest gap of the last `seconds`."""
+        now = time.monotonic()
+        return self.longest_gap(now - seconds, now)
 
 
 class Traffic:
