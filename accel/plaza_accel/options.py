@@ -1,7 +1,7 @@
 """Session options of every session that Plaza opens, with the reason for each.
 
-ONNX Runtime accepts unknown keys and nonsense values in silence, so each key here was seen to act
-in the pinned wheel, and tests repeat the observation where it can be made.
+ONNX Runtime accepts unknown keys and most nonsense values in silence, so each key here was looked
+up in the pinned wheel's binary, and tests observe the effect of those whose effect can be seen.
 """
 
 from __future__ import annotations

@@ -131,7 +131,7 @@ def classify(
         return Classification(*_origin(found), results)
 
     return _task(
-        "/v1/text/classify", read, model=model, version=version, texts=_list(texts), top_k=top_k
+        "/v1/text/classify", read, model=model, version=version, input=_list(texts), top_k=top_k
     )
 
 
