@@ -10,10 +10,10 @@ import itertools
 import pickle
 from collections.abc import Callable
 
-import graphs
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import graphs
 from plaza_core.manifest import Manifest
 from plaza_core.tensors import DType, TensorSpec
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-import graphs
-import hostile
 import pytest
 
+from benchmarks import graphs
 from plaza_accel.examine import SandboxExaminer
 from plaza_accel.sandbox import sandbox_support
+from tests.accel import hostile
 
 pytestmark = pytest.mark.skipif(
     not sandbox_support()["usable"], reason="this kernel cannot confine a process"

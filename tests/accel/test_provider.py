@@ -5,17 +5,17 @@ from __future__ import annotations
 import dataclasses
 from importlib.metadata import EntryPoint
 
-import graphs
-import hostile
 import onnxruntime
 import pytest
 
+from benchmarks import graphs
 from plaza_accel import cpu
 from plaza_accel.options import SessionPlan
 from plaza_accel.provider import AcceleratorProvider, Probe, select
 from plaza_accel.session import open_runner
 from plaza_core import plugins
 from plaza_core.errors import InvalidBundle, InvalidInput, NotFound, ProviderUnavailable
+from tests.accel import hostile
 
 CPU = SessionPlan("cpu", ("CPUExecutionProvider",), strict=False)
 

@@ -9,7 +9,6 @@ import sys
 import threading
 from pathlib import Path
 
-import graphs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import graphs
 from plaza_accel.cpu import provider
 from plaza_core.errors import InvalidBundle, InvalidTensor, ModelFailed, Unavailable
 from plaza_core.tensors import NUMPY, DType, TensorSpec

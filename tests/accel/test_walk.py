@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import contextlib
 
-import graphs
-import hostile
 import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from benchmarks import graphs
 from plaza_accel.domains import MICROSOFT, OPSETS
 from plaza_accel.walk import _ELEMENT_BITS, Refused, walk
 from plaza_accel.wire import Malformed, fields
+from tests.accel import hostile
 
 
 def numbers(message, *names: str) -> list[int]:

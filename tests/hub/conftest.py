@@ -1,6 +1,7 @@
 """One real hub for the whole session: supervisor, control, Ray Serve behind HAProxy, MLflow."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from benchmarks.hub import running_hub
 from plaza_core.tensors import DType
 from tests.hub.waiting import until
 
+BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 _numbers = itertools.count(1)
 
 
@@ -18,6 +20,9 @@ def hub(tmp_path_factory):
     state = tmp_path_factory.mktemp("hub") / "state"
     with running_hub(state, rate_per_second=100_000, rate_burst=100_000) as running:
         running.models = tmp_path_factory.mktemp("models")
+        for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
+            running.admin.models.register(bundle.parent, visibility="public")
+        running.detector = "road-vehicles"
         register(running, "tiny", graphs.tiny())
         for datatype in DType:
             register(running, f"identity-{datatype.lower()}", graphs.identity(datatype))

@@ -70,7 +70,8 @@ tensor.set_data_from_numpy(np.ones((2, 4), np.float32))
 once = client.infer("tiny", [tensor], headers=headers).as_numpy("y")
 again = client.infer("tiny", [tensor], headers=headers, model_version="1").as_numpy("y")
 assert once.shape == (2, 4) and (once == again).all()
-assert (client.async_infer("tiny", [tensor], headers=headers).get_result().as_numpy("y") == once).all()
+later = client.async_infer("tiny", [tensor], headers=headers).get_result()
+assert (later.as_numpy("y") == once).all()
 """
     arguments = [hub.url.removeprefix("http://"), key]
     subprocess.run([sys.executable, "-c", program, *arguments], check=True, timeout=60)

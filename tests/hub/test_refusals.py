@@ -54,7 +54,7 @@ def huge_png(side=50_000):
         (400, "invalid_tensor", "x", infer_body(datatype="FP64"), {}),
         (400, "invalid_tensor", "x", infer_body(datatype="FP33"), {}),
         (400, "invalid_tensor", "x", binary(b"\0" * 12, 12)[0], binary(b"", 12)[1]),
-        (400, "malformed_request", None, infer_body().replace("[1, 2, 3, 4]", "[NaN, 1, 1, 1]"), {}),
+        (400, "malformed_request", None, infer_body().replace("[1,", "[NaN,"), {}),
         (400, "malformed_request", None, "[" * 100_000 + "]" * 100_000, {}),
         (400, "malformed_request", None, *binary(b"\0" * 15)),
         (400, "malformed_request", None, "{", {}),
