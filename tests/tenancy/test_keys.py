@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import strategies as st
 
 from plaza_core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from plaza_core.ids import KeyId
-from plaza_core.principal import RIGHTS, Right, Role
+from plaza_core.principal import RIGHTS, Principal, Right, Role, TenantScope
 from plaza_core.table import RateLimit
 from plaza_tenancy import dialect
+from plaza_tenancy.keys import check_maker
 from plaza_tenancy.schema import Base
 
 _names = (f"org{n}" for n in itertools.count())
@@ -89,6 +91,25 @@ def test_no_key_makes_more_than_it_is(
     assert child.organisation == maker.organisation or maker.operator
     assert maker.project is None or child.project == maker.project
     assert maker.operator or not child.operator
+
+
+@pytest.mark.parametrize("role", list(Role))
+@pytest.mark.parametrize("maker_role", list(Role))
+def test_the_rule_holds_by_itself_whatever_scope_reaches_it(maker_role, role):
+    """Scopes are minted within bounds already; this is the second wall, without the first."""
+    places = [("org_a", None), ("org_a", "prj_1"), ("org_a", "prj_2"), ("org_b", None)]
+    for (home, bound), (target, project), operator in itertools.product(
+        places, places, (False, True)
+    ):
+        maker = Principal(KeyId("k"), home, home, bound, bound, maker_role, operator)
+        scope = TenantScope(target, project, "k")
+        allowed = (
+            maker_role is Role.ADMIN
+            and (home == target or operator)
+            and (bound is None or (bound == project))
+        )
+        with contextlib.nullcontext() if allowed else pytest.raises(Forbidden):
+            check_maker(maker, scope, role)
 
 
 def test_the_maker_is_judged_by_what_is_stored_not_by_what_it_was(world, acme):
