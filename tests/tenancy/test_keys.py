@@ -112,6 +112,18 @@ def test_the_rule_holds_by_itself_whatever_scope_reaches_it(maker_role, role):
             check_maker(maker, scope, role)
 
 
+def test_a_role_that_may_make_keys_still_makes_no_greater_ones(world, acme, monkeypatch):
+    """Today only admins make keys; the rule does not lean on that."""
+    more = RIGHTS[Role.ENGINEER] | {Right.KEYS_WRITE}
+    monkeypatch.setitem(RIGHTS, Role.ENGINEER, more)
+    scope = world.scope_of("acme", Role.ENGINEER, Right.KEYS_WRITE)
+    for role in (Role.ENGINEER, Role.CONSUMER):
+        world.tenancy.keys.create(scope, role=role)
+    for role in (Role.ADMIN, Role.AUDITOR):
+        with pytest.raises(Forbidden, match="cannot make"):
+            world.tenancy.keys.create(scope, role=role)
+
+
 def test_the_maker_is_judged_by_what_is_stored_not_by_what_it_was(world, acme):
     text = world.key("acme", Role.ADMIN)
     who = world.tenancy.authenticate(text)
