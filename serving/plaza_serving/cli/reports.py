@@ -32,15 +32,17 @@ def mount(app: typer.Typer) -> None:
 def usage(
     context: typer.Context,
     by: Annotated[By, typer.Option(help="What a row stands for.")] = By.MODEL,
-    since: Annotated[str, typer.Option(help="30m, 24h, 7d, or a date and time.")] = "24h",
+    since: Annotated[
+        str | None, typer.Option(help="30m, 24h, 7d ago, or a date and time; default: a day ago.")
+    ] = None,
     until: Annotated[str | None, typer.Option(help="As --since; default: now.")] = None,
     organisation: For = None,
 ) -> None:
     """Requests and compute, summed up from the ledger."""
     here = session(context)
-    start, end = _moment(since, "since"), until and _moment(until, "until")
+    start, end = _moment(since, "--since"), _moment(until, "--until")
     with here.hub() as hub:
-        found = hub.usage(since=start, until=end or None, by=by.value, organisation=organisation)
+        found = hub.usage(since=start, until=end, by=by.value, organisation=organisation)
     rows = [
         (
             u.labels.get(by.value) or u.group.get(by.value),
@@ -101,8 +103,10 @@ def status(context: typer.Context) -> None:
         here.out.print(f"\nwaiting for MLflow: {found.outbox_pending}")
 
 
-def _moment(text: str, option: str) -> datetime:
+def _moment(text: str | None, option: str) -> datetime | None:
     """`24h` before now, or an ISO date and time, in UTC unless it says otherwise."""
+    if text is None:
+        return None
     span = _SPAN.fullmatch(text)
     if span:
         return datetime.now(UTC) - timedelta(**{_UNITS[span[2]]: int(span[1])})
