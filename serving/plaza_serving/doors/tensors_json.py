@@ -34,7 +34,8 @@ _ELEMENTS: dict[str, tuple[np.dtype[Any], frozenset[type], str]] = {
     )
     for datatype in DType
 }
-_LARGEST = {"FP16": 65504.0, "FP32": float(np.finfo(np.float32).max)}
+_INFINITE = {"FP16": 65520.0, "FP32": 2.0**128 - 2.0**103}
+"""The least number that rounds to infinity: half a unit in the last place above the largest."""
 _MAX_DIMS = 32
 
 
@@ -77,8 +78,8 @@ def read(name: str, datatype: str, shape: Any, data: Any) -> Array:
         array = np.empty(count, object)
         array[:] = [text.encode() for text in data]
         return reshaped(name, array, shape)
-    largest = _LARGEST.get(datatype)
-    if largest is not None and data and (max(data) > largest or min(data) < -largest):
+    infinite = _INFINITE.get(datatype)
+    if infinite is not None and data and (max(data) >= infinite or min(data) <= -infinite):
         raise _out_of_range(name, datatype)  # numpy would make it infinite
     try:
         array = np.array(data, dtype)
