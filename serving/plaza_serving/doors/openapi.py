@@ -1,8 +1,8 @@
 """The OpenAPI 3.1 document of the inference port, and a plain page that shows it.
 
 `contracts/openapi-inference.json` is its snapshot, written by
-`python -m plaza_serving.doors.openapi > contracts/openapi-inference.json`. Tests send every request example through the
-door and check each answer against its schema, so an example here is a promise.
+`python -m plaza_serving.doors.openapi > contracts/openapi-inference.json`. Tests send every request
+example through the door and check each answer against its schema: an example here is a promise.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from plaza_core.clock import SystemClock
 from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unauthenticated
 from plaza_core.ids import Digest, KeyId, OrganisationId, ProjectId, RequestId

@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from plaza_core.principal import Right, Role
 from plaza_serving.doors.http import HttpDoor
 
@@ -81,7 +82,8 @@ async def test_other_headers_may_repeat(client):
     ["/", "", "/v1", "/V2", "//v2", "/v2//", "/v2/models", "/v2/models/", "/v2/models//infer",
      "/v2/models/echo/", "/v2/models/echo/infer/", "/v2/models/echo/versions",
      "/v2/models/echo/versions/", "/v2/models/echo/versions/1/", "/v2/models/echo/config",
-     "/v2;x", "/v2/health/live/", "/docs/../v2", "/openapi.json/", "/./v2", "/v2/%2e%2e", "/metrics"],
+     "/v2;x", "/v2/health/live/", "/docs/../v2", "/openapi.json/", "/./v2", "/v2/%2e%2e",
+     "/metrics"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_only_exact_paths_are_routes(client, method, path):

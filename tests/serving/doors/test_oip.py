@@ -5,6 +5,7 @@ import struct
 
 import numpy as np
 import pytest
+
 from plaza_core.errors import DeadlineExceeded
 from plaza_core.testing import FakeClock
 

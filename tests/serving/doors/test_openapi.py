@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+
 from plaza_serving.doors import openapi
 
 SNAPSHOT = Path(__file__).parents[3] / "contracts" / "openapi-inference.json"

@@ -2,8 +2,9 @@
 
 import logging
 
-import plaza_core.errors
 import pytest
+
+import plaza_core.errors
 from plaza_core.errors import PlazaError
 from plaza_serving.doors.problems import STATUS, status_of
 

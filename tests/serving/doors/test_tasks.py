@@ -4,6 +4,7 @@ import base64
 
 import numpy as np
 import pytest
+
 from plaza_core.testing import FakeClock
 from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
 
@@ -73,8 +74,9 @@ async def test_what_is_no_picture_is_422(client):
 @pytest.mark.parametrize(
     ("query", "field"),
     [("", "model"), ("model=", "model"), ("model=detector&threshold=2", "threshold"),
-     ("model=detector&threshold=x", "threshold"), ("model=detector&max_detections=0", "max_detections"),
-     ("model=detector&max_detections=1.5", "max_detections"), ("model=detector&treshold=1", "treshold"),
+     ("model=detector&threshold=x", "threshold"), ("model=detector&treshold=1", "treshold"),
+     ("model=detector&max_detections=0", "max_detections"),
+     ("model=detector&max_detections=1.5", "max_detections"),
      ("model=detector&version=", None)],
 )  # fmt: skip
 async def test_fields_in_the_query_are_checked(client, query, field):
@@ -104,7 +106,8 @@ async def test_forecast(client, hub):
 
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"values": []}, "values"), ({"values": [1, None]}, "values"), ({"values": [1, True]}, "values"),
+    [({"values": []}, "values"), ({"values": [1, None]}, "values"),
+     ({"values": [1, True]}, "values"),
      ({"values": "1"}, "values"), ({"values": [[1]]}, "values"), ({"horizon": None}, "horizon"),
      ({"horizon": 0}, "horizon"), ({"horizon": 2.0}, "horizon"), ({"horizon": 25}, "horizon"),
      ({"quantiles": []}, "quantiles"), ({"quantiles": ["0.5"]}, "quantiles"),

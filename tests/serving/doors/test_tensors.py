@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from plaza_core.errors import BadRequest, InvalidInput, InvalidTensor, MalformedRequest
 from plaza_core.tensors import NUMPY, DType, Signature, TensorSpec
 from plaza_serving.doors import tensors_binary, tensors_json
@@ -35,6 +36,14 @@ def _objects(flat):
     array = np.empty(len(flat), object)
     array[:] = flat
     return array
+
+
+def outcome(read):
+    """What `read` gives, or None after an error that names the tensor."""
+    try:
+        return read()
+    except BadRequest as error:
+        return None if error.input == "x" else pytest.fail("the error names another input")
 
 
 def same(one, two):
@@ -88,11 +97,8 @@ def test_nested_data_means_the_same_as_flat(array):
     ),
 )
 def test_whatever_json_holds_is_an_array_or_a_named_error(datatype, shape, data):
-    try:
-        array = tensors_json.read("x", datatype, shape, data)
-    except BadRequest as error:
-        assert error.input == "x"
-    else:
+    array = outcome(lambda: tensors_json.read("x", datatype, shape, data))
+    if array is not None:
         assert array.dtype == NUMPY[DType(datatype)]
         assert list(array.shape) == shape
 
@@ -103,12 +109,10 @@ def test_whatever_json_holds_is_an_array_or_a_named_error(datatype, shape, data)
     st.binary(max_size=40),
 )
 def test_whatever_bytes_hold_is_an_array_or_a_named_error(datatype, shape, body):
-    try:
-        array = tensors_binary.read("x", datatype, shape, body, start=0, size=len(body))
-    except BadRequest as error:
-        assert error.input == "x"
-    else:
-        assert list(array.shape) == shape
+    array = outcome(
+        lambda: tensors_binary.read("x", datatype, shape, body, start=0, size=len(body))
+    )
+    assert array is None or list(array.shape) == shape
 
 
 @pytest.mark.parametrize(

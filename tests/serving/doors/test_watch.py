@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+
 from plaza_serving.doors.exchange import Watch
 from plaza_serving.doors.http import HttpDoor
 
