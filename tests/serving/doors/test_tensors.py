@@ -121,16 +121,18 @@ def test_whatever_bytes_hold_is_an_array_or_a_named_error(datatype, shape, body)
      ("FP16", [65520]), ("FP16", [1e5]), ("FP32", [2.0**128 - 2.0**103]), ("FP32", [-3.5e38])],
 )  # fmt: skip
 def test_a_number_out_of_range_is_refused_not_wrapped_or_made_infinite(datatype, data):
-    with pytest.raises(InvalidTensor, match="out of the range"):
-        tensors_json.read("x", datatype, [1], data)
+    for length in (1, 100):
+        with pytest.raises(InvalidTensor, match="out of the range"):
+            tensors_json.read("x", datatype, [length], data + [0] * (length - 1))
 
 
 @pytest.mark.parametrize(
     ("datatype", "number"), [("FP16", 65519.99), ("FP32", 3.4028235e38), ("FP32", -3.4028235e38)]
 )
 def test_a_number_that_rounds_to_the_largest_is_the_largest(datatype, number):
-    array = tensors_json.read("x", datatype, [1], [number])
-    assert abs(array[0]) == np.finfo(array.dtype).max
+    for length in (1, 100):
+        array = tensors_json.read("x", datatype, [length], [number] * length)
+        assert set(np.abs(array)) == {np.finfo(array.dtype).max}
 
 
 @pytest.mark.parametrize(
@@ -149,12 +151,19 @@ def test_elements_must_be_of_the_type_that_belongs_to_the_datatype(datatype, dat
 @pytest.mark.parametrize(
     ("shape", "data"),
     [([2], [1]), ([1], [1, 2]), ([2, 2], [[1, 2], [3]]), ([4], [[1, 2], [3, 4]]),
-     ([2, 2], [[1, 2, 3, 4]]), ([1, 2], [[[1, 2]]]), ([], [[1]]), ([2, 1], [[1], 2]),
+     ([2, 2], [[1, 2, 3, 4]]), ([1, 2], [[[1, 2]]]), ([], [[1]]), ([2, 1], [[1], 2]), ([1, 2, 1], [[1, 2]]),
      ([0, 2], [[], []]), ([2**62, 2**62, 0], [])],
 )  # fmt: skip
 def test_shape_and_data_must_agree(shape, data):
     with pytest.raises(InvalidTensor):
         tensors_json.read("x", "INT32", shape, data)
+
+
+@pytest.mark.parametrize("data", [[["ab"]], [[["ab"]]], [["a", "b"]], [[["a"], ["b"]]]])
+def test_a_string_is_no_list_of_letters(data):
+    with pytest.raises(InvalidTensor):
+        tensors_json.read("x", "BYTES", [1, 1, 2], data)
+    assert tensors_json.read("x", "BYTES", [1, 1, 2], [[["a", "b"]]]).shape == (1, 1, 2)
 
 
 @pytest.mark.parametrize("shape", [None, 3, "3", [1.0], [-1], [True], ["1"], [1] * 33, {}])
