@@ -62,16 +62,20 @@ test: check  ## everything CI runs
 
 .PHONY: prove
 prove: .venv/.dev  ## every bar in full; writes prove.json
-	$(BIN)/python benchmarks/prove.py
+	$(BIN)/python -m benchmarks.prove
 
 .PHONY: bench
 bench: .venv/.hub  ## the front door against bare uvicorn + ONNX Runtime, in one run
-	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python -m benchmarks.bench
 
 .PHONY: fix
 fix: .venv/.dev  ## format and apply safe lint fixes
 	$(BIN)/ruff check --fix-only --quiet .
 	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: .venv/.hub  ## write the generated pages anew
+	$(BIN)/python -m plaza_core.settings_page > docs/settings.md
 
 .PHONY: lock
 lock:  ## resolve the locks anew (needs uv)

@@ -147,6 +147,8 @@ class OutboxItem:
     kind: str
     """`version` or `alias`."""
     payload: Mapping[str, Any]
+    """Of a version: model (its id), version, digest, organisation, project, name (their wire
+    names), family, card. Of an alias: model, alias, version."""
 
 
 class ModelRecords(Protocol):
@@ -174,7 +176,8 @@ class VersionTracker(Protocol):
     """MLflow's side: applies outbox items idempotently."""
 
     def apply(self, item: OutboxItem) -> None:
-        """Raises Unavailable when the tracking store cannot be reached."""
+        """Raises Unavailable when the tracking store cannot be reached, Conflict when it holds
+        something else under the same number."""
 
 
 # ── serving ──────────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,71 @@
+"""The peer of `make bench`: bare uvicorn in front of ONNX Runtime, nothing else.
+
+One process, uvloop and httptools, the tiny model run inline on the loop. It reads and writes the
+same Open Inference JSON as Plaza's door but checks no key, no limit, no signature, and records
+nothing: what the front door costs is the distance to this.
+
+    python -m benchmarks.bare PORT BUNDLE_DIRECTORY
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import uvicorn
+
+from plaza_accel.cpu import provider
+from plaza_core.manifest import MANIFEST_FILE, parse_manifest
+
+
+def app_for(directory: Path) -> Any:
+    runner = provider.open(directory, parse_manifest((directory / MANIFEST_FILE).read_bytes()))
+    output = runner.signature.outputs[0].name
+
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        body = b""
+        more = True
+        while more:
+            message = await receive()
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        request = orjson.loads(body)
+        given = request["inputs"][0]
+        array = np.array(given["data"], np.float32).reshape(given["shape"])
+        result = runner.run({given["name"]: array})[output]
+        answer = orjson.dumps(
+            {
+                "model_name": "tiny",
+                "outputs": [
+                    {
+                        "name": output,
+                        "datatype": "FP32",
+                        "shape": list(result.shape),
+                        "data": result.ravel().tolist(),
+                    }
+                ],
+            }
+        )
+        headers = [
+            (b"content-type", b"application/json"),
+            (b"content-length", str(len(answer)).encode()),
+        ]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    return app
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app_for(Path(sys.argv[2])),
+        port=int(sys.argv[1]),
+        log_level="error",
+        access_log=False,
+        lifespan="off",
+        loop="uvloop",
+        http="httptools",
+    )

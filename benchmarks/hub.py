@@ -1,0 +1,155 @@
+"""A real hub for tests, proofs and measurements: own ports, own state, stopped and checked after.
+
+with running_hub(state_dir) as hub:
+    hub.admin.models.register(directory, visibility="public")
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psutil
+
+import plaza
+
+_READY_S = 90.0
+_STOP_S = 20.0
+PORTS = (
+    "http_port",
+    "control_port",
+    "dashboard_port",
+    "ray_port",
+    "haproxy_stats_port",
+    "haproxy_metrics_port",
+)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports below the ephemeral range that nobody listens on now."""
+    found: list[int] = []
+    candidate = 20_000 + os.getpid() * 37 % 8_000
+    while len(found) < count:
+        candidate += 1
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", candidate))
+            except OSError:
+                continue
+        found.append(candidate)
+    return found
+
+
+@dataclass
+class Hub:
+    """Where a running hub answers, and its processes."""
+
+    state_dir: Path
+    environment: dict[str, str]
+    process: subprocess.Popen[bytes]
+    log: Path
+    started_s: float = 0.0
+    """Seconds from start to the first ready answer."""
+    _clients: list[plaza.Client] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['PLAZA_HTTP_PORT']}"
+
+    @property
+    def control_url(self) -> str:
+        return f"http://127.0.0.1:{self.environment['PLAZA_CONTROL_PORT']}"
+
+    @property
+    def admin_key(self) -> str:
+        return (self.state_dir / "admin.key").read_text().strip()
+
+    @property
+    def admin(self) -> plaza.Client:
+        return self.client(self.admin_key)
+
+    def client(self, key: str) -> plaza.Client:
+        client = plaza.Client(self.url, control_url=self.control_url, api_key=key)
+        self._clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+
+    def ready(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"{self.url}/v2/health/ready", timeout=2).status_code == httpx.codes.OK
+        return False
+
+    def wait_ready(self, within_s: float = _READY_S) -> float:
+        """Seconds until the front door is ready; raises with the log's end if it is not."""
+        begin = time.monotonic()
+        while not self.ready():
+            waited = time.monotonic() - begin
+            if waited > within_s or self.process.poll() is not None:
+                raise TimeoutError(f"not ready after {waited:.0f} s:\n{self.tail()}")
+            time.sleep(0.1)
+        return time.monotonic() - begin
+
+    def tail(self, lines: int = 60) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def descendants(self) -> list[psutil.Process]:
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+
+@contextlib.contextmanager
+def running_hub(state_dir: Path, **settings: object) -> Iterator[Hub]:
+    """Start `plaza up`, wait until it answers, stop it, and see that no process remains."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    for name, value in {"state_dir": state_dir, **ports, **settings}.items():
+        environment[f"PLAZA_{name.upper()}"] = str(value)
+    state_dir.mkdir(parents=True, exist_ok=True)
+    log = state_dir / "up.log"
+    with log.open("ab") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "plaza_serving.cli.main", "up"],
+            env=environment,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    hub = Hub(state_dir, environment, process, log)
+    try:
+        hub.started_s = hub.wait_ready()
+        yield hub
+    finally:
+        hub.close_clients()
+        stop(hub)
+
+
+def stop(hub: Hub) -> float:
+    """Interrupt the hub as Ctrl-C does; return the seconds it took. Nothing may be left behind."""
+    family = hub.descendants() if hub.process.poll() is None else []
+    begin = time.monotonic()
+    if hub.process.poll() is None:
+        hub.process.send_signal(signal.SIGINT)
+        try:
+            hub.process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            hub.process.kill()
+            raise
+        finally:
+            left = [p for p in family if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+            for process in left:
+                process.kill()
+            if left:
+                raise RuntimeError(f"left behind: {left}")
+    return time.monotonic() - begin

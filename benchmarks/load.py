@@ -1,0 +1,91 @@
+"""A closed-loop load generator on raw sockets, run as its own process.
+
+`n` keep-alive connections each send one prepared request, wait for the whole answer, and send the
+next. One epoll loop, no HTTP library: about 6 µs of this process per request, so the server under
+test stays the bottleneck. Every answer's status is read; anything but 200 is counted as an error.
+
+    python -m benchmarks.load HOST PORT CONNECTIONS SECONDS < request      prints one line of JSON
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import sys
+import time
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class Connection:
+    sock: socket.socket
+    sent_ns: int = 0
+    buffer: bytearray = field(default_factory=bytearray)
+
+
+def answer_length(data: bytearray) -> int:
+    """Bytes of the first whole answer in `data`, or 0 if it is not there yet."""
+    end = data.find(b"\r\n\r\n")
+    if end < 0:
+        return 0
+    head = bytes(data[:end]).lower()
+    mark = head.find(b"content-length:")
+    if mark < 0:
+        raise ValueError("the load generator reads answers with a content-length only")
+    line_end = head.find(b"\r\n", mark)
+    length = int(head[mark + 15 : line_end if line_end > 0 else len(head)])
+    total = end + 4 + length
+    return total if len(data) >= total else 0
+
+
+def percentile(values: list[int], share: float) -> float:
+    return values[min(len(values) - 1, int(share * len(values)))] / 1e6
+
+
+def run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
+    poll = select.epoll()
+    open_ones: dict[int, Connection] = {}
+    for _ in range(connections):
+        sock = socket.create_connection((host, port))
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        open_ones[sock.fileno()] = Connection(sock)
+        poll.register(sock.fileno(), select.EPOLLIN)
+    latencies: list[int] = []
+    errors = 0
+    now = time.perf_counter_ns
+    start = now()
+    stop = start + int(seconds * 1e9)
+    for connection in open_ones.values():
+        connection.sent_ns = now()
+        connection.sock.sendall(request)
+    while (at := now()) < stop:
+        for number, _ in poll.poll(0.1):
+            connection = open_ones[number]
+            data = connection.sock.recv(1 << 18)
+            if not data:
+                raise ConnectionError("the server closed a connection")
+            connection.buffer += data
+            if not answer_length(connection.buffer):
+                continue
+            at = now()
+            latencies.append(at - connection.sent_ns)
+            errors += not connection.buffer.startswith(b"HTTP/1.1 200")
+            connection.buffer.clear()
+            connection.sent_ns = at
+            connection.sock.sendall(request)
+    elapsed = (now() - start) / 1e9
+    latencies.sort()
+    return {
+        "requests_per_second": len(latencies) / elapsed,
+        "requests": len(latencies),
+        "errors": errors,
+        "p50_ms": percentile(latencies, 0.50),
+        "p99_ms": percentile(latencies, 0.99),
+    }
+
+
+if __name__ == "__main__":
+    where, at_port, count, duration = sys.argv[1:5]
+    body = sys.stdin.buffer.read()
+    sys.stdout.write(json.dumps(run(where, int(at_port), int(count), float(duration), body)) + "\n")

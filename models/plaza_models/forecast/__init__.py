@@ -1,0 +1,1 @@
+"""Families that continue a series, and the picture of such an answer."""

@@ -1,0 +1,182 @@
+"""Family `forecast.quantile`: one series in, quantiles of its next values out.
+
+    values ──last `context`──▶ scaled (batch, context) ──▶ model ──▶ (batch, quantile, horizon)
+    ──undo the scaling, sort per step, keep what was asked──▶ Forecast
+
+The graph has one float32 input (batch, context) and one float32 output (batch, quantiles,
+horizon), both in scaled units. One task is one row, so the batcher may join tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Prepared
+from plaza_core.tensors import BATCH_AXIS, Array, DType, TensorSpec
+from plaza_models.options import Options, read_options
+from plaza_models.tasks import Forecast, ForecastTask
+
+Scaling = Literal["none", "mean-abs", "standard"]
+_SAME = 1e-9
+"""Two quantile levels closer than this are the same level."""
+
+
+class ForecastOptions(Options):
+    """`options` of the manifest."""
+
+    context: int = Field(ge=1, le=100_000, description="values the model reads")
+    horizon: int = Field(ge=1, le=10_000, description="steps it can look ahead")
+    quantiles: list[float] = Field(min_length=1, description="levels, ascending, inside (0, 1)")
+    scaling: Scaling = Field(
+        description="of each context: its mean absolute value, its mean and deviation, or none"
+    )
+    lower: float | None = Field(default=None, description="no value can be below this")
+    upper: float | None = Field(default=None, description="no value can be above this")
+    step_seconds: int | None = Field(default=None, ge=1, description="time between two values")
+    unit: str = Field(default="", max_length=32, description="of the values, for axis labels")
+
+    @field_validator("quantiles")
+    @classmethod
+    def _ascending(cls, levels: list[float]) -> list[float]:
+        inside = all(0 < level < 1 for level in levels)
+        if not inside or any(b - a < _SAME for a, b in pairwise(levels)):
+            raise ValueError("quantiles must ascend inside (0, 1)")
+        return levels
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How a context was scaled: `(values - offset) / factor`."""
+
+    offset: float
+    factor: float
+
+    @staticmethod
+    def of(context: NDArray[np.float64], scaling: Scaling) -> Scale:
+        """A context without any spread (or of zeros) keeps the factor 1."""
+        if scaling == "none":
+            return Scale(0.0, 1.0)
+        if scaling == "mean-abs":
+            return Scale(0.0, float(np.mean(np.abs(context))) or 1.0)
+        return Scale(float(np.mean(context)), float(np.std(context)) or 1.0)
+
+    def apply(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return (values - self.offset) / self.factor
+
+    def undo(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return values * self.factor + self.offset
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    scale: Scale
+    horizon: int
+    columns: tuple[int, ...]
+    """Positions of the asked quantiles among the model's, in the order they were asked."""
+
+
+class QuantileFamily:
+    """`prepare` takes a ForecastTask, `interpret` gives a Forecast."""
+
+    def __init__(self, options: ForecastOptions, input: str, output: str) -> None:
+        self.options = options
+        self._input = input
+        self._output = output
+
+    def prepare(self, payload: ForecastTask) -> Prepared:
+        """Tensors for the last `context` values. Raises InvalidInput naming the field."""
+        options = self.options
+        if not 1 <= payload.horizon <= options.horizon:
+            raise InvalidInput(
+                f"the model looks 1 to {options.horizon} steps ahead", input="horizon"
+            )
+        columns = self._columns(payload.quantiles)
+        values = _finite(payload.values)
+        if len(values) < options.context:
+            raise InvalidInput(
+                f"the model needs at least {options.context} values, got {len(values)}",
+                input="values",
+            )
+        context = values[-options.context :]
+        with np.errstate(over="ignore", invalid="ignore"):
+            scale = Scale.of(context, options.scaling)
+            row = scale.apply(context).astype(np.float32)
+        if not np.isfinite(row).all():
+            raise InvalidInput("values are too large to compute with", input="values")
+        asked = _Asked(scale, payload.horizon, columns)
+        return Prepared({self._input: row[np.newaxis]}, rows=1, context=asked)
+
+    def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Forecast:
+        """Quantiles in the units of the series; a higher level is never below a lower one."""
+        scaled = outputs[self._output][0, :, : context.horizon].astype(np.float64)
+        # Sorting per step is the rearrangement of Chernozhukov et al. (2010): it removes crossings
+        # and can only lower the pinball loss.
+        values = np.sort(context.scale.undo(scaled), axis=0)
+        if self.options.lower is not None or self.options.upper is not None:
+            values = np.clip(values, self.options.lower, self.options.upper)
+        return Forecast(
+            quantiles=tuple(self.options.quantiles[column] for column in context.columns),
+            values=tuple(tuple(values[column].tolist()) for column in context.columns),
+        )
+
+    def _columns(self, asked: tuple[float, ...] | None) -> tuple[int, ...]:
+        have = self.options.quantiles
+        if asked is None:
+            return tuple(range(len(have)))
+        if not asked:
+            raise InvalidInput("ask for at least one quantile", input="quantiles")
+        columns = []
+        for level in asked:
+            near = [i for i, known in enumerate(have) if abs(known - level) < _SAME]
+            if not near:
+                raise InvalidInput(
+                    f"the model has no quantile {level:g}; it has "
+                    + ", ".join(f"{known:g}" for known in have),
+                    input="quantiles",
+                )
+            columns.append(near[0])
+        if any(b <= a for a, b in pairwise(columns)):
+            raise InvalidInput("quantiles must ascend without repeats", input="quantiles")
+        return tuple(columns)
+
+
+def open_family(directory: Path, manifest: Manifest) -> QuantileFamily:  # noqa: ARG001 port
+    """Entry point `forecast.quantile`. Raises InvalidBundle when options and signature disagree."""
+    options = read_options(ForecastOptions, manifest.options)
+    signature = manifest.signature_spec()
+    if len(signature.inputs) != 1 or len(signature.outputs) != 1:
+        raise InvalidBundle("the family wants one input and one output", input="signature")
+    (source,), (answer,) = signature.inputs, signature.outputs
+    levels = len(options.quantiles)
+    _require(source, (BATCH_AXIS, options.context), "context")
+    _require(answer, (BATCH_AXIS, levels, options.horizon), "quantiles and horizon")
+    return QuantileFamily(options, source.name, answer.name)
+
+
+def _require(spec: TensorSpec, shape: tuple[int | str, ...], options: str) -> None:
+    if spec.datatype is not DType.FP32 or spec.shape != shape:
+        want = ", ".join(str(dim) for dim in shape)
+        raise InvalidBundle(f"with its {options} this must be FP32 ({want})", input=spec.name)
+
+
+def _finite(values: tuple[float, ...]) -> NDArray[np.float64]:
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput("values must be numbers", input="values") from None
+    if array.ndim != 1:
+        raise InvalidInput("values must be one flat list of numbers", input="values")
+    if not np.isfinite(array).all():
+        bad = int(np.flatnonzero(~np.isfinite(array))[0])
+        raise InvalidInput("values must be finite numbers", input=f"values[{bad}]")
+    return array

@@ -1,0 +1,1 @@
+"""Families that read short texts. They share one way to turn text into hashed n-grams."""

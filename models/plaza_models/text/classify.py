@@ -1,0 +1,94 @@
+"""Family `text.classify`: short texts in, labels with probabilities out.
+
+    texts ─n-grams─▶ indices, weights ─▶ model ─▶ logits (batch, labels) ─softmax─▶ Classified
+
+The labels stand in a text file of the bundle, one a line, in the order of the logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Prepared
+from plaza_core.tensors import Array
+from plaza_models.options import read_options
+from plaza_models.tasks import Classified, ClassifyTask, Label
+from plaza_models.text.graph import TextGraph
+from plaza_models.text.ngrams import NgramOptions
+
+_LABELS_LIMIT = 1 << 20
+"""Bytes of a label file that are worth reading."""
+
+
+class ClassifyOptions(NgramOptions):
+    """`options` of the manifest."""
+
+    labels: str = Field(
+        default="labels.txt", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="file of labels"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    top: int
+
+
+class ClassifyFamily:
+    """`prepare` takes a ClassifyTask, `interpret` gives a Classified."""
+
+    def __init__(self, graph: TextGraph, labels: tuple[str, ...]) -> None:
+        self.labels = labels
+        self._graph = graph
+
+    def prepare(self, payload: ClassifyTask) -> Prepared:
+        """Raises InvalidInput naming `top_k`, `texts` or `texts[i]`."""
+        if payload.top_k < 1:
+            raise InvalidInput("ask for at least one label", input="top_k")
+        prepared = self._graph.prepare(payload.texts)
+        top = min(payload.top_k, len(self.labels))
+        return Prepared(prepared.tensors, prepared.rows, context=_Asked(top))
+
+    def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Classified:
+        """The best labels of every text; equal scores keep the order of the label file."""
+        logits = self._graph.rows(outputs).astype(np.float64)
+        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+        scores /= scores.sum(axis=1, keepdims=True)
+        best = np.argsort(-scores, axis=1, kind="stable")[:, : context.top]
+        return Classified(
+            tuple(
+                tuple(Label(self.labels[column], float(row[column])) for column in columns)
+                for row, columns in zip(scores, best.tolist(), strict=True)
+            )
+        )
+
+
+def open_family(directory: Path, manifest: Manifest) -> ClassifyFamily:
+    """Entry point `text.classify`. Raises InvalidBundle when options, labels or graph disagree."""
+    options = read_options(ClassifyOptions, manifest.options)
+    graph = TextGraph.of(manifest, options)
+    labels = _read_labels(directory / options.labels)
+    if len(labels) != graph.outputs:
+        raise InvalidBundle(
+            f"the file has {len(labels)} labels and the model gives {graph.outputs} values",
+            input="options.labels",
+        )
+    return ClassifyFamily(graph, labels)
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        with path.open(encoding="utf-8") as file:
+            lines = file.read(_LABELS_LIMIT).splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise InvalidBundle("the file of labels cannot be read", input="options.labels") from None
+    labels = tuple(line.strip() for line in lines)
+    if not all(labels) or len(set(labels)) != len(labels):
+        raise InvalidBundle("labels must be unique, one on each line", input="options.labels")
+    return labels

@@ -1,0 +1,54 @@
+"""Family `text.embed`: short texts in, vectors of length 1 out.
+
+    texts ─n-grams─▶ indices, weights ─▶ model ─▶ rows (batch, dimension) ─normalise─▶ Embedded
+
+A static embedder: every n-gram has a vector of its own and a text is their weighted sum, so there
+is no attention and no word order beyond the n-grams, and a text costs microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from plaza_core.errors import ModelFailed
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Prepared
+from plaza_core.tensors import Array
+from plaza_models.options import read_options
+from plaza_models.tasks import Embedded, EmbedTask
+from plaza_models.text.graph import TextGraph
+from plaza_models.text.ngrams import NgramOptions
+
+
+class EmbedOptions(NgramOptions):
+    """`options` of the manifest: those of the n-grams, nothing more."""
+
+
+class EmbedFamily:
+    """`prepare` takes an EmbedTask, `interpret` gives an Embedded."""
+
+    def __init__(self, graph: TextGraph) -> None:
+        self.dimension = graph.outputs
+        self._graph = graph
+
+    def prepare(self, payload: EmbedTask) -> Prepared:
+        """Raises InvalidInput naming `texts` or `texts[i]`."""
+        return self._graph.prepare(payload.texts)
+
+    def interpret(self, outputs: Mapping[str, Array], context: int) -> Embedded:
+        """Raises ModelFailed, naming the text, for a row without a direction."""
+        rows = self._graph.rows(outputs).astype(np.float64)
+        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+        if not (usable := np.isfinite(lengths) & (lengths > 0)).all():
+            bad = int(np.flatnonzero(~usable)[0])
+            raise ModelFailed("the model gave no direction for this text", input=f"texts[{bad}]")
+        return Embedded((rows / lengths).astype(np.float32), tokens=context)
+
+
+def open_family(directory: Path, manifest: Manifest) -> EmbedFamily:  # noqa: ARG001 port
+    """Entry point `text.embed`. Raises InvalidBundle when options and graph disagree."""
+    options = read_options(EmbedOptions, manifest.options)
+    return EmbedFamily(TextGraph.of(manifest, options))

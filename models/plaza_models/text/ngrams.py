@@ -1,0 +1,139 @@
+"""Text -> hashed n-grams: the one tokeniser of every text family, equal on every machine.
+
+    text ─NFKC, casefold─▶ words ─▶ n-grams of words, n-grams of characters inside each word
+         ─crc32─▶ buckets ─▶ indices and weights of fixed width
+
+A word is a run of letters and digits; a character of a script written without spaces (Han, kana,
+Thai …) is a word by itself, so Chinese text works through n-grams of words. Character n-grams
+see a word with its borders marked, which makes them robust against misspelling.
+
+crc32 is not a cryptographic hash: whoever wants collisions can make them, and harms only the
+answer to their own text. Python's own `hash` would differ from process to process.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
+
+from plaza_core.errors import InvalidInput
+from plaza_models.options import Options
+
+# Scripts written without spaces: Thai to Myanmar, kana and Han with their extensions.
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+)
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
+_WIDTH = 4
+"""Bytes of one character in UTF-32, the encoding that is hashed: slices stay aligned."""
+_BORDER = " ".encode("utf-32-le")
+_WORDS_SEED = 0x9E3779B9
+
+
+class NgramOptions(Options):
+    """How text becomes features. Training and serving read the same options."""
+
+    buckets: int = Field(ge=2, le=1 << 24, description="rows of the model's table")
+    width: int = Field(ge=1, le=65_536, description="features a text may have at most")
+    words: int = Field(default=2, ge=1, le=4, description="longest n-gram of words")
+    characters: tuple[int, int] | None = Field(
+        default=(3, 4), description="shortest and longest n-gram of characters, or none"
+    )
+    max_characters: int = Field(default=2_000, ge=1, le=100_000, description="longest text")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> NgramOptions:
+        if self.characters and not 1 <= self.characters[0] <= self.characters[1] <= 16:
+            raise ValueError("characters must be 1 <= shortest <= longest <= 16")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Texts as the graphs take them. Unused places hold index 0 with weight 0."""
+
+    indices: NDArray[np.int64]
+    """(texts, width)"""
+    weights: NDArray[np.float32]
+    """(texts, width); the weights of a text have length 1 (Euclidean)."""
+    words: int
+    """Words read, over all texts."""
+
+
+def split(text: str) -> list[str]:
+    """Normalised words of `text`, in order."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]:
+    """Bucket -> how many n-grams of `words` fall into it, in order of first appearance."""
+    buckets = options.buckets
+    counts: dict[int, int] = {}
+    hashes = []
+    for word in words:
+        code = word.encode("utf-32-le")
+        hashes.append(crc32(code, _WORDS_SEED))
+        if options.characters and len(code) > _WIDTH:
+            marked = _BORDER + code + _BORDER
+            end = len(marked)
+            for size in range(options.characters[0], options.characters[1] + 1):
+                span = size * _WIDTH
+                for start in range(0, end - span + _WIDTH, _WIDTH):
+                    bucket = crc32(marked[start : start + span], size) % buckets
+                    counts[bucket] = counts.get(bucket, 0) + 1
+    for first in range(len(hashes)):
+        chain = 0
+        for following in hashes[first : first + options.words]:
+            chain = crc32(following.to_bytes(4, "little"), chain)
+            bucket = chain % buckets
+            counts[bucket] = counts.get(bucket, 0) + 1
+    return counts
+
+
+def features(texts: Sequence[str], options: NgramOptions) -> Features:
+    """Features of every text, one row each. A bucket's weight grows with the root of its count.
+
+    Raises InvalidInput naming `texts`, or `texts[i]` when that text is empty or too long.
+    """
+    if not texts:
+        raise InvalidInput("send at least one text", input="texts")
+    indices = np.zeros((len(texts), options.width), np.int64)
+    weights = np.zeros((len(texts), options.width), np.float32)
+    total = 0
+    for row, text in enumerate(texts):
+        words, counts = _read(text, options, f"texts[{row}]")
+        total += len(words)
+        filled = len(counts)
+        indices[row, :filled] = np.fromiter(counts.keys(), np.int64, filled)
+        raw = np.fromiter(counts.values(), np.float32, filled)
+        weights[row, :filled] = np.sqrt(raw / raw.sum())
+    return Features(indices, weights, total)
+
+
+def _read(text: str, options: NgramOptions, where: str) -> tuple[list[str], dict[int, int]]:
+    if not isinstance(text, str):
+        raise InvalidInput("a text must be a string", input=where)
+    if len(text) > options.max_characters:
+        raise InvalidInput(
+            f"a text may have {options.max_characters} characters, this has {len(text)}",
+            input=where,
+        )
+    words = split(text)
+    if not words:
+        raise InvalidInput("the text has no letter and no digit", input=where)
+    counts = bucket_counts(words, options)
+    if len(counts) > options.width:
+        raise InvalidInput(
+            f"the text is too long: it has {len(counts)} features and the model reads "
+            f"{options.width}",
+            input=where,
+        )
+    return words, counts

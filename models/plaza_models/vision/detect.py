@@ -1,0 +1,168 @@
+"""The family `vision.detect`: a picture in, labelled boxes out.
+
+options:
+  decoder: plaza-nano | yolox | fastestdet
+  preprocess: {fit, anchor, fill, colours, layout, scale, mean, std}
+  labels: [car, …]          or   labels_file: coco.names, a file of the bundle, one per line
+  keep: [car, truck]        report these labels only
+  threshold: 0.4            lowest score to report, unless the request names one
+  iou: 0.5                  overlap beyond which the weaker of two boxes goes
+  max_detections: 300
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.manifest import Manifest
+from plaza_core.ports import Family, Prepared
+from plaza_core.tensors import Array
+from plaza_models.tasks import Detection, Detections, DetectTask
+from plaza_models.vision.decode import DECODERS, Candidates, Decoder
+from plaza_models.vision.fit import Fit
+from plaza_models.vision.image import MAX_PIXELS, decode
+from plaza_models.vision.nms import suppress
+from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
+
+_MOST_CANDIDATES = 1000
+_MOST_LABELS_BYTES = 1 << 20
+_Label = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class DetectOptions(BaseModel):
+    """`options` of a bundle of this family."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decoder: Literal["plaza-nano", "yolox", "fastestdet"]
+    preprocess: PreprocessOptions = PreprocessOptions()
+    labels: list[_Label] | None = Field(default=None, min_length=1)
+    labels_file: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="file of the bundle"
+    )
+    keep: list[_Label] | None = Field(default=None, min_length=1)
+    threshold: float = Field(default=0.4, ge=0, le=1)
+    iou: float = Field(default=0.5, ge=0, le=1)
+    max_detections: int = Field(default=300, ge=1, le=_MOST_CANDIDATES)
+
+    @model_validator(mode="after")
+    def _one_source_of_labels(self) -> Self:
+        if (self.labels is None) == (self.labels_file is None):
+            raise ValueError("name either labels or labels_file")
+        return self
+
+
+class Detector:
+    """One opened detector. Stateless after construction: safe on any number of threads."""
+
+    def __init__(
+        self,
+        preprocessor: Preprocessor,
+        decoder: Decoder,
+        options: DetectOptions,
+        labels: tuple[str, ...],
+        *,
+        max_pixels: int,
+    ) -> None:
+        self._preprocessor = preprocessor
+        self._decode = decoder
+        self._options = options
+        self._labels = labels
+        self._max_pixels = max_pixels
+        self._reported = np.array([not options.keep or name in options.keep for name in labels])
+
+    def prepare(self, payload: DetectTask) -> Prepared:
+        """One row. Raises InvalidInput and UnsupportedMedia, see `image.decode`."""
+        if not isinstance(payload, DetectTask):
+            raise InvalidInput("this model detects objects in a picture", input="image")
+        threshold = self._options.threshold if payload.threshold is None else payload.threshold
+        if not 0 <= threshold <= 1:
+            raise InvalidInput("a threshold lies between 0 and 1", input="threshold")
+        if payload.max_detections < 1:
+            raise InvalidInput("max_detections is at least 1", input="max_detections")
+        limit = min(payload.max_detections, self._options.max_detections)
+        picture = decode(payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.size)
+        tensor, fit = self._preprocessor(picture)
+        return Prepared({self._preprocessor.name: tensor}, rows=1, context=(fit, threshold, limit))
+
+    def interpret(
+        self, outputs: Mapping[str, Array], context: tuple[Fit, float, int]
+    ) -> Detections:
+        """Boxes in pixels of the picture, clipped to it, best first."""
+        fit, threshold, limit = context
+        found = self._decode(outputs)
+        return Detections(fit.width, fit.height, self._select(found, fit, threshold, limit))
+
+    def _select(
+        self, found: Candidates, fit: Fit, threshold: float, limit: int
+    ) -> tuple[Detection, ...]:
+        classes, best = found.scores.argmax(1), found.scores.max(1)
+        # A comparison with NaN is false, so scores and boxes that are no numbers fall out here.
+        good = np.flatnonzero(
+            (best >= threshold) & self._reported[classes] & np.isfinite(found.boxes).all(1)
+        )
+        if good.size > _MOST_CANDIDATES:
+            good = good[np.argsort(-best[good], kind="stable")[:_MOST_CANDIDATES]]
+        boxes, classes, best = found.boxes[good], classes[good], best[good]
+        chosen = suppress(boxes, best, classes, threshold=self._options.iou, limit=limit)
+        in_picture = fit.to_picture(boxes[chosen])
+        return tuple(
+            Detection(self._labels[kind], score, (x1, y1, x2, y2))
+            for kind, score, (x1, y1, x2, y2) in zip(
+                classes[chosen].tolist(), best[chosen].tolist(), in_picture.tolist(), strict=True
+            )
+            if x2 > x1 and y2 > y1
+        )
+
+
+def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PIXELS) -> Family:
+    """Check the options against the signature and read the labels. Raises InvalidBundle naming the
+    option that is wrong."""
+    options = _options(manifest.options)
+    signature = manifest.signature_spec()
+    if len(signature.inputs) != 1:
+        raise InvalidBundle("a detector has one input, the picture", input="signature.inputs")
+    preprocessor = Preprocessor(signature.inputs[0], options.preprocess)
+    labels = _labels(directory, options)
+    decoder = DECODERS[options.decoder](signature.outputs, preprocessor.size)
+    if len(labels) != decoder.classes:
+        raise InvalidBundle(
+            f"{len(labels)} labels, but the model has {decoder.classes} classes",
+            input="options.labels",
+        )
+    for name in options.keep or ():
+        if name not in labels:
+            raise InvalidBundle(f"'{name}' is not among the labels", input="options.keep")
+    return Detector(preprocessor, decoder, options, labels, max_pixels=max_pixels)
+
+
+def _options(raw: Mapping[str, Any]) -> DetectOptions:
+    try:
+        return DetectOptions.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(("options", *(str(part) for part in first["loc"])))
+        raise InvalidBundle(first["msg"], input=where) from None
+
+
+def _labels(directory: Path, options: DetectOptions) -> tuple[str, ...]:
+    if options.labels is not None:
+        return tuple(options.labels)
+    path = directory / str(options.labels_file)
+    try:
+        if path.stat().st_size > _MOST_LABELS_BYTES:
+            raise InvalidBundle("the file of labels is over 1 MiB", input="options.labels_file")
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        raise InvalidBundle("no such file in the bundle", input="options.labels_file") from None
+    except UnicodeDecodeError:
+        raise InvalidBundle(
+            "the file of labels is not UTF-8", input="options.labels_file"
+        ) from None
+    return tuple(line.strip() for line in text.splitlines() if line.strip())

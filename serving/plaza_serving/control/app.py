@@ -1,0 +1,98 @@
+"""The admin API as one application: routes, guards, errors and limits put together.
+
+RequestContext ─▶ routing ─▶ guard ─▶ handler ─▶ announce ─▶ answer
+ id, body limit              right    scope      replicas hear of the change
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Depends, FastAPI, Request
+
+from plaza_core.errors import Unavailable
+from plaza_core.settings import Settings
+from plaza_serving.control import problems
+from plaza_serving.control.context import BodyLimit, RequestContext
+from plaza_serving.control.guard import check_all_guarded
+from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.routes import health, internal, models, reports, tenants, uploads
+
+logger = logging.getLogger(__name__)
+
+Job = Callable[[], Coroutine[Any, Any, None]]
+"""Runs beside the API from its start until it is cancelled."""
+
+_JSON_LIMIT = 1 << 20
+_USAGE_LIMIT = 64 << 20
+
+
+def announce(request: Request, hub: Hub) -> Iterator[None]:
+    """After a change, before its answer leaves: read the table anew and wake the replicas."""
+    yield
+    if request.method in {"GET", "HEAD"}:
+        return
+    try:
+        hub.feed.refresh()
+    except Unavailable:
+        # The change stands; the watch over the table will find it.
+        logger.warning("the table could not be read after a change")
+
+
+def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
+    """The application over `parts`. Raises RuntimeError when a route has no guard."""
+    app = FastAPI(
+        title="Plaza admin API",
+        version="1",
+        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`.",
+        docs_url=None,  # the page would load scripts from elsewhere
+        redoc_url=None,
+        lifespan=_running(jobs),
+        redirect_slashes=False,
+        responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
+    )
+    app.state.parts = parts
+    problems.install(app)
+    app.add_middleware(
+        RequestContext,
+        clock=parts.clock,
+        random=parts.random,
+        body_limit=body_limit(parts.settings),
+    )
+    app.include_router(health.router)
+    told = [Depends(announce, scope="function")]
+    for router in (tenants.router, uploads.router, models.router, reports.router):
+        app.include_router(router, dependencies=told)
+    app.include_router(internal.router)
+    check_all_guarded(app)
+    return app
+
+
+def body_limit(settings: Settings) -> BodyLimit:
+    """How large a body may be, by path. A wrong guess only means another limit."""
+    bundle = settings.max_bundle_mb << 20
+
+    def limit(path: str) -> int:
+        if path.startswith("/api/v1/uploads/"):
+            return bundle
+        return _USAGE_LIMIT if path.startswith("/internal/v1/usage") else _JSON_LIMIT
+
+    return limit
+
+
+def _running(jobs: Sequence[Job]) -> Callable[[FastAPI], Any]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(job()) for job in jobs]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    return lifespan

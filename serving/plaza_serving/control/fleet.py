@@ -1,0 +1,99 @@
+"""Which replicas live and what they have published, from their heartbeats. In memory only: a
+restarted control knows the whole fleet again one second later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from plaza_core.clock import Clock
+from plaza_core.ids import ModelId
+from plaza_core.table import Heartbeat
+from plaza_serving.control.broadcast import Broadcast
+from plaza_serving.control.feed import TableFeed
+
+LIVE_S = 5.0
+"""A replica whose last heartbeat is older is fenced: it counts neither as live nor as published."""
+FORGET_S = 600.0
+"""How long a silent replica stays in the status report."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """The last word of one replica; `age_s` is how long ago it was heard."""
+
+    heartbeat: Heartbeat
+    age_s: float
+
+    @property
+    def live(self) -> bool:
+        return self.age_s < LIVE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """Who has published one version, who has yet to, and who never will (with its error code)."""
+
+    published_on: tuple[str, ...]
+    waiting_for: tuple[str, ...]
+    failed_on: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settled(self) -> bool:
+        return not self.waiting_for
+
+
+class Fleet:
+    def __init__(self, feed: TableFeed, clock: Clock) -> None:
+        self._feed = feed
+        self._clock = clock
+        self._last: dict[str, tuple[int, Heartbeat]] = {}
+        self.heard = Broadcast()
+
+    def hear(self, heartbeat: Heartbeat) -> int:
+        """Remember a heartbeat; return how many replicas of its pool live, itself included."""
+        now = self._clock.monotonic_ns()
+        self._last[heartbeat.replica] = (now, heartbeat)
+        for name, (at, _) in list(self._last.items()):
+            if now - at > FORGET_S * 1e9:
+                del self._last[name]
+        self.heard.fire()
+        return sum(r.live and r.heartbeat.pool == heartbeat.pool for r in self.replicas())
+
+    def replicas(self) -> list[Replica]:
+        now = self._clock.monotonic_ns()
+        heard = [Replica(beat, (now - at) / 1e9) for at, beat in self._last.values()]
+        return sorted(heard, key=lambda r: r.heartbeat.replica)
+
+    def publication(self, model: ModelId, version: int, sequence: int) -> Publication:
+        """Where `version` answers, among live replicas that must have seen change `sequence`.
+
+        A replica that has reported the version as failed is listed apart: waiting for it is vain.
+        """
+        published, waiting, failed = [], [], {}
+        for replica in self.replicas():
+            beat = replica.heartbeat
+            if not replica.live:
+                continue
+            current = self._feed.reached(beat.table_version, sequence)
+            if current and version in beat.ready.get(model, ()):
+                published.append(beat.replica)
+            elif current and (code := beat.failed.get(f"{model}/{version}")):
+                failed[beat.replica] = code
+            else:
+                waiting.append(beat.replica)
+        return Publication(tuple(published), tuple(waiting), failed)
+
+    async def wait_published(
+        self, model: ModelId, version: int, sequence: int, seconds: float
+    ) -> Publication:
+        """`publication` once nobody is waited for, or as it stands after `seconds`.
+
+        Looked at again twice a second, because a replica that falls silent is waited for no more.
+        """
+        await self.heard.until(
+            lambda: self.publication(model, version, sequence).settled, seconds, recheck_s=0.5
+        )
+        return self.publication(model, version, sequence)
+
+    def close(self) -> None:
+        self.heard.close()

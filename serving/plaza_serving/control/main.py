@@ -1,0 +1,171 @@
+"""The control process: composition of the real parts, start, and graceful stop.
+
+    lock ─▶ migrate, bootstrap ─▶ first table ─▶ listen ─▶ jobs … SIGTERM ─▶ waits end ─▶ exit
+
+Start imports nothing heavy: MLflow comes with the first item of the outbox, ONNX Runtime only in
+the sandboxed child.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from plaza_accel.examine import SandboxExaminer
+from plaza_core.clock import SystemClock
+from plaza_core.errors import Conflict
+from plaza_core.keys import NewKey, node_secret
+from plaza_core.settings import Settings
+from plaza_core.table import RateLimit
+from plaza_registry.blobs import LocalBlobs
+from plaza_registry.bundle import BundleLimits
+from plaza_registry.mlflow_tracker import MlflowTracker
+from plaza_registry.register import Registrar
+from plaza_registry.uploads import Uploads
+from plaza_serving.control import logs
+from plaza_serving.control.app import Job, build_app
+from plaza_serving.control.feed import TableFeed
+from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.parts import Parts
+from plaza_serving.control.reconciler import Reconciler, ray_client
+from plaza_serving.control.serve_config import serve_config
+from plaza_serving.dataplane.spool import adopt
+from plaza_tenancy import Tenancy
+
+logger = logging.getLogger(__name__)
+
+ADMIN_KEY_FILE = "admin.key"
+_STOP_WITHIN_S = 1.8
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Returns the exit status."""
+    settings = Settings()
+    logs.configure(settings.log_level)
+    with only_one(settings.state_dir):
+        parts, jobs = compose(settings)
+        config = uvicorn.Config(
+            build_app(parts, jobs),
+            host=settings.listen,
+            port=settings.control_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            ws="none",
+            timeout_graceful_shutdown=1,
+        )
+        server = ControlServer(config, parts.close_waits)
+        server.run()
+        parts.tenancy.close()
+    return 0 if server.started else 1
+
+
+class ControlServer(uvicorn.Server):
+    """Stops at the first signal: long polls end, requests get a second, then the process leaves.
+
+    A worker thread may be minutes deep in an examination. Nothing it does needs an orderly end (the
+    database commits or not, the upload may be committed again), so it is not waited for.
+    """
+
+    def __init__(self, config: uvicorn.Config, close_waits: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._close_waits = close_waits
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if self.should_exit:
+            return
+        self.should_exit = True
+        self._close_waits()
+        last = threading.Timer(_STOP_WITHIN_S, os._exit, (0,))
+        last.daemon = True
+        last.start()
+
+
+def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
+    """The real parts over `settings.state_dir`, opened and brought up to date; and the jobs."""
+    state, clock = settings.state_dir.resolve(), SystemClock()
+    secrets = state / "secrets"
+    tenancy = Tenancy(
+        settings.database,
+        pepper=node_secret(secrets, "pepper", os.urandom).encode(),
+        clock=clock,
+        random=os.urandom,
+        default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+    )
+    keep_admin_key(state, tenancy.bootstrap())
+    limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
+    blobs = LocalBlobs(state / "blobs")
+    registrar = Registrar(
+        blobs,
+        tenancy.records,
+        SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
+        MlflowTracker(settings.mlflow),
+        limits=limits,
+    )
+    feed = TableFeed(tenancy.table, tenancy.table_version)
+    feed.refresh()
+    client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
+    reconciler = Reconciler(client, serve_config(settings), clock)
+    parts = Parts(
+        settings=settings,
+        clock=clock,
+        random=os.urandom,
+        tenancy=tenancy,
+        registrar=registrar,
+        uploads=Uploads(state / "uploads", clock, limits=limits),
+        blobs=blobs,
+        feed=feed,
+        fleet=Fleet(feed, clock),
+        ray_state=lambda: reconciler.state,
+        node_token=node_secret(secrets, "node.token", os.urandom),
+    )
+    return parts, jobs_of(parts, reconciler, state / "spool")
+
+
+def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
+    """What runs beside the API. The table is watched too: keys expire, other writers exist."""
+    ledger = parts.tenancy.ledger
+
+    async def reconcile() -> None:
+        async with reconciler:
+            await forever("reconcile", reconciler.step)
+
+    return (
+        reconcile,
+        lambda: forever("table", every(1.0, parts.feed.refresh)),
+        lambda: forever("adopt", every(1.0, lambda: adopt(spool, ledger.ingest))),
+        lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
+        lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+    )
+
+
+def keep_admin_key(state: Path, made: NewKey | None) -> None:
+    """Write a key that bootstrap made where only the owner of the machine reads it."""
+    if made is None:
+        return
+    fresh = state / f".{ADMIN_KEY_FILE}.{os.getpid()}"
+    fresh.touch(mode=0o600)
+    fresh.write_text(made.text + "\n")
+    fresh.replace(state / ADMIN_KEY_FILE)
+    logger.info("a key for the operating organisation was made", extra={"key": made.id})
+
+
+@contextmanager
+def only_one(state: Path) -> Iterator[None]:
+    """Hold the state directory: its database and staging area have one process at a time."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / "control.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Conflict("another control process works in this state directory") from None
+        yield

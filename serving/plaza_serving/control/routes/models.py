@@ -1,0 +1,96 @@
+"""Models: what there is, its versions, and which version a name means."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from fastapi.concurrency import run_in_threadpool
+
+from plaza_core.ports import ModelVersion
+from plaza_core.principal import Principal, Right, TenantScope
+from plaza_core.table import ModelEntry
+from plaza_registry.register import valid_alias
+from plaza_serving.control.guard import needs
+from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.routes.uploads import ActingFor, Engineer
+from plaza_serving.control.shapes import AliasTarget, Items, Promotion
+
+router = APIRouter(prefix="/api/v1/models", tags=["models"])
+
+Reader = Annotated[Principal, needs(Right.MODELS_READ)]
+
+PUBLISHED_WITHIN_S = 30.0
+
+
+@router.get("", summary="List models")
+def list_models(hub: Hub, who: Reader, organisation: ActingFor = None) -> Items[ModelEntry]:
+    """Every model that the key may call, its own first."""
+    scope = hub.tenancy.scope(who, Right.MODELS_READ, organisation=organisation)
+    return Items(items=hub.tenancy.records.visible(scope))
+
+
+@router.get("/{name}", summary="Show a model")
+def show_model(hub: Hub, who: Reader, name: str, organisation: ActingFor = None) -> ModelEntry:
+    """`name` is `model`, `project.model` or `organisation.project.model`."""
+    scope = hub.tenancy.scope(who, Right.MODELS_READ, organisation=organisation)
+    return hub.tenancy.records.get(scope, name)
+
+
+@router.get("/{name}/versions", summary="List the versions of a model")
+def list_versions(
+    hub: Hub, who: Reader, name: str, organisation: ActingFor = None
+) -> Items[ModelVersion]:
+    """Newest first, with their cards."""
+    scope = hub.tenancy.scope(who, Right.MODELS_READ, organisation=organisation)
+    return Items(items=hub.tenancy.records.versions(scope, name))
+
+
+@router.put(
+    "/{name}/aliases/{alias}",
+    summary="Point an alias at a version",
+    responses={202: {"model": Promotion, "description": "Recorded; some replicas are not there."}},
+)
+async def set_alias(
+    *,
+    hub: Hub,
+    who: Engineer,
+    name: str,
+    alias: str,
+    body: AliasTarget,
+    response: Response,
+    organisation: ActingFor = None,
+) -> Promotion:
+    """Promote or roll back. The change is recorded at once and holds whatever the answer.
+
+    200 when every replica heard of in the last 5 s has published the version (or has said that it
+    cannot load it, see `failed_on`); 202 when, after 30 s, some still have not: `waiting_for` names
+    them, and each answers with the version it has until it catches up.
+    """
+    model, sequence = await run_in_threadpool(
+        lambda: _point(hub, _scope(hub, who, organisation), name, alias, body.version)
+    )
+    where = await hub.fleet.wait_published(model.id, body.version, sequence, PUBLISHED_WITHIN_S)
+    response.status_code = 200 if where.settled else 202
+    return Promotion(
+        model=model.id,
+        alias=alias,
+        version=body.version,
+        published_on=list(where.published_on),
+        waiting_for=list(where.waiting_for),
+        failed_on=where.failed_on,
+    )
+
+
+def _point(
+    hub: Parts, scope: TenantScope, name: str, alias: str, version: int
+) -> tuple[ModelEntry, int]:
+    """Record the change and tell replicas. MLflow hears of it from the outbox, by the background
+    drain: a promotion must not wait for it, and works while it is down."""
+    valid_alias(alias)
+    model = hub.tenancy.records.set_alias(scope, name, alias, version)
+    return model, hub.feed.refresh().sequence
+
+
+def _scope(hub: Parts, who: Principal, organisation: str | None) -> TenantScope:
+    return hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)

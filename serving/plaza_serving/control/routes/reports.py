@@ -1,0 +1,99 @@
+"""What was used, what was changed, and how the hub is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from plaza_core.errors import InvalidInput
+from plaza_core.principal import Principal, Right, TenantScope
+from plaza_serving.control.guard import needs
+from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.serve_config import pools
+from plaza_serving.control.shapes import (
+    AuditPage,
+    HubStatus,
+    PoolStatus,
+    RayStatus,
+    ReplicaStatus,
+    Since,
+    Until,
+    UsageReport,
+    span,
+)
+from plaza_tenancy.views import Dimension
+
+router = APIRouter(prefix="/api/v1", tags=["reports"])
+
+EVERYBODY = "*"
+OUTBOX_COUNTED = 1000
+
+Whose = Annotated[
+    str | None,
+    Query(description="An organisation, or `*` for all: operators only. Default: own."),
+]
+
+
+@router.get("/usage", summary="Sum up usage")
+def usage(
+    *,
+    hub: Hub,
+    who: Annotated[Principal, needs(Right.USAGE_READ)],
+    since: Since = None,
+    until: Until = None,
+    by: Annotated[list[Dimension], Query()] = [Dimension.ORGANISATION],  # noqa: B006 read only
+    organisation: Whose = None,
+) -> UsageReport:
+    """Sums over the ledger, one row per group, for since ≤ time < until. `by` may be repeated."""
+    since_us, until_us = span(since, until, hub.clock.unix_us())
+    if since_us > until_us:
+        raise InvalidInput("`since` is after `until`", input="since")
+    scope = _scope(hub, who, Right.USAGE_READ, organisation)
+    rows = hub.tenancy.ledger.report(scope, since_us=since_us, until_us=until_us, by=by)
+    return UsageReport(since_us=since_us, until_us=until_us, items=rows)
+
+
+@router.get("/audit", summary="Read the audit trail")
+def audit(
+    hub: Hub,
+    who: Annotated[Principal, needs(Right.AUDIT_READ)],
+    before: Annotated[int | None, Query(ge=0, description="The `next` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    organisation: Whose = None,
+) -> AuditPage:
+    """Administrative changes, newest first."""
+    scope = _scope(hub, who, Right.AUDIT_READ, organisation)
+    entries = hub.tenancy.audit.list(scope, before=before, limit=limit)
+    return AuditPage(items=entries, next=entries[-1].id if len(entries) == limit else None)
+
+
+@router.get(
+    "/status",
+    summary="How is the hub?",
+    dependencies=[needs(Right.TENANTS_READ, operator=True)],
+)
+def status(hub: Hub) -> HubStatus:
+    """For operators: pools, replicas, the table they should have, and what waits for MLflow."""
+    table = hub.feed.current
+    ray = hub.ray_state()
+    return HubStatus(
+        table_version=table.version,
+        outbox_pending=len(hub.tenancy.records.pending(OUTBOX_COUNTED)),
+        ray=RayStatus.of(ray),
+        pools=[
+            PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in pools(hub.settings)
+        ],
+        replicas=[
+            ReplicaStatus.of(
+                replica, hub.feed.reached(replica.heartbeat.table_version, table.sequence)
+            )
+            for replica in hub.fleet.replicas()
+        ],
+    )
+
+
+def _scope(hub: Parts, who: Principal, right: Right, organisation: str | None) -> TenantScope:
+    if organisation == EVERYBODY:
+        return hub.tenancy.platform(who, right)
+    return hub.tenancy.scope(who, right, organisation=organisation)

@@ -1,0 +1,268 @@
+"""Bodies of the admin API: what is taken, strictly, and what is answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
+from plaza_core.ports import Examination
+from plaza_core.principal import Principal, Right, Role
+from plaza_core.table import RateLimit, Visibility
+from plaza_serving.control.fleet import Replica
+from plaza_serving.control.reconciler import ApplicationState, RayState
+from plaza_serving.control.serve_config import Pool
+from plaza_tenancy.views import AuditEntry, KeyInfo, UsageSum
+
+T = TypeVar("T")
+
+NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Taken(BaseModel):
+    """A request body. It refuses unknown fields: a mistyped one must not pass silently."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Items(Answer, Generic[T]):
+    """A list, wrapped so that it can grow fields."""
+
+    items: list[T]
+
+
+class Rate(Taken):
+    """Sustained requests per second and how many may arrive at once."""
+
+    per_second: float = Field(gt=0, le=1_000_000, allow_inf_nan=False, examples=[50])
+    burst: int = Field(ge=1, le=10_000_000, examples=[100])
+
+    def limit(self) -> RateLimit:
+        return RateLimit(per_second=self.per_second, burst=self.burst)
+
+
+class NewOrganisation(Taken):
+    name: str = Field(pattern=NAME, examples=["acme"])
+    title: str = Field("", max_length=200, examples=["Acme Traffic Services"])
+
+
+class OrganisationChange(Taken):
+    """Fields that are left out stay as they are."""
+
+    suspended: bool | None = None
+    rate: Rate | None = None
+
+
+class NewProject(Taken):
+    name: str = Field(pattern=NAME, examples=["cameras"])
+
+
+class NewKeyRequest(Taken):
+    role: Role = Field(examples=["consumer"])
+    project: str | None = Field(
+        None, pattern=NAME, description="Bind the key to one project.", examples=["cameras"]
+    )
+    label: str = Field("", max_length=200, examples=["roadside gateway 7"])
+    expires_in_s: int | None = Field(None, ge=1, le=10 * 366 * 86_400, examples=[7_776_000])
+    rate: Rate | None = None
+
+
+class NewKeyAnswer(Answer):
+    """`key` is shown here and never again."""
+
+    id: KeyId
+    key: str = Field(examples=["plz_…"])
+    info: KeyInfo
+
+
+class WhoAmI(Answer):
+    key: KeyId
+    organisation: OrganisationId
+    organisation_name: str
+    project: ProjectId | None
+    project_name: str | None
+    role: Role
+    operator: bool
+    rights: list[Right]
+
+    @classmethod
+    def of(cls, who: Principal) -> WhoAmI:
+        return cls(
+            key=who.key,
+            organisation=who.organisation,
+            organisation_name=who.organisation_name,
+            project=who.project,
+            project_name=who.project_name,
+            role=who.role,
+            operator=who.operator,
+            rights=[right for right in Right if who.may(right)],
+        )
+
+
+class UploadBegun(Answer):
+    upload: str = Field(examples=["up_0Ab3…"])
+
+
+class FileStored(Answer):
+    path: str
+    size: int
+    sha256: Digest
+
+
+class Commit(Taken):
+    name: str | None = Field(
+        None, pattern=NAME, description="Default: the manifest's name.", examples=["road-cars"]
+    )
+    project: str | None = Field(
+        None,
+        pattern=NAME,
+        description="Default: the key's project, or the only one of the organisation.",
+    )
+    visibility: Visibility = Field(Visibility.PROJECT, description="Who may call the model.")
+
+
+class ExaminationReport(Answer):
+    """What the sandboxed child found."""
+
+    passed: bool
+    reason: str
+    provider: str
+    runtime: str
+    nodes: dict[str, int]
+    peak_bytes: int
+    run_us: int
+
+    @classmethod
+    def of(cls, found: Examination) -> ExaminationReport:
+        return cls.model_validate(found, from_attributes=True)
+
+
+class Registered(Answer):
+    model: ModelId
+    name: str
+    version: int
+    digest: Digest
+    created: bool = Field(description="False when this digest was a version already.")
+    tracked: bool = Field(description="Whether MLflow knows of it yet; if not, it will.")
+    examination: ExaminationReport
+
+
+class AliasTarget(Taken):
+    version: int = Field(ge=1, examples=[3])
+
+
+class Promotion(Answer):
+    """Where the version answers now. Nobody is waited for when the status is 200."""
+
+    model: ModelId
+    alias: str
+    version: int
+    published_on: list[str]
+    waiting_for: list[str]
+    failed_on: dict[str, str] = Field(description="Replica -> error code of its failed load.")
+
+
+class UsageReport(Items[UsageSum]):
+    """Sums for since ≤ time < until, in microseconds since 1970."""
+
+    since_us: int
+    until_us: int
+
+
+class AuditPage(Items[AuditEntry]):
+    """`next` is the `before` of the next page; none at the end."""
+
+    next: int | None
+
+
+class Ingested(Answer):
+    accepted: int
+    new: int
+
+
+class RayStatus(Answer):
+    reachable: bool
+    since_unix_us: int
+    applied: int = Field(description="How often the desired state was sent.")
+    error: str | None
+
+    @classmethod
+    def of(cls, state: RayState) -> RayStatus:
+        return cls.model_validate(state, from_attributes=True)
+
+
+class PoolStatus(Answer):
+    """A pool as the settings want it and as Ray reports it; `absent` when Ray does not have it."""
+
+    name: str
+    route_prefix: str
+    wanted: int
+    running: int
+    status: str
+
+    @classmethod
+    def of(cls, pool: Pool, found: ApplicationState | None) -> PoolStatus:
+        return cls(
+            name=pool.name,
+            route_prefix=pool.route_prefix,
+            wanted=pool.replicas,
+            running=found.running if found else 0,
+            status=found.status if found else "absent",
+        )
+
+
+class ReplicaStatus(Answer):
+    """One replica by its last heartbeat. `current` when it has the newest table."""
+
+    replica: str
+    pool: str
+    age_s: float
+    live: bool
+    table_version: str
+    current: bool
+    ready: int = Field(description="How many versions it has published.")
+    failed: dict[str, str] = Field(description="`model/version` -> error code of a failed load.")
+
+    @classmethod
+    def of(cls, replica: Replica, current: bool) -> ReplicaStatus:
+        beat = replica.heartbeat
+        return cls(
+            replica=beat.replica,
+            pool=beat.pool,
+            age_s=round(replica.age_s, 3),
+            live=replica.live,
+            table_version=beat.table_version,
+            current=current,
+            ready=sum(map(len, beat.ready.values())),
+            failed=beat.failed,
+        )
+
+
+class HubStatus(Answer):
+    table_version: str
+    outbox_pending: int = Field(description="Changes MLflow has yet to hear of, counted to 1000.")
+    ray: RayStatus
+    pools: list[PoolStatus]
+    replicas: list[ReplicaStatus]
+
+
+Since = Annotated[
+    AwareDatetime | None, Query(description="From this moment on; default: a day before `until`.")
+]
+Until = Annotated[AwareDatetime | None, Query(description="Up to this moment; default: now.")]
+
+
+def span(since: datetime | None, until: datetime | None, now_us: int) -> tuple[int, int]:
+    """The asked-for span as exact integers."""
+    until_us = now_us if until is None else (until - _EPOCH) // timedelta(microseconds=1)
+    if since is None:
+        return until_us - 86_400_000_000, until_us
+    return (since - _EPOCH) // timedelta(microseconds=1), until_us

@@ -1,0 +1,90 @@
+"""Everything that differs between SQLite and PostgreSQL. No other file names either of them.
+
+SQLite is for one process: one pooled connection, so writers and readers queue in the process, each
+write transaction starts with BEGIN IMMEDIATE, and each read transaction is read-only. Write-ahead
+logging only from 3.51.3 on: before, a reset of the log could corrupt the file. `synchronous=FULL`
+either way: a verb that was acknowledged, and usage that left a spool, survive a power cut.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    CursorResult,
+    Engine,
+    Integer,
+    Table,
+    create_engine,
+    event,
+    text,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
+
+Serial = BigInteger().with_variant(Integer(), "sqlite")
+"""A column that counts up by itself. SQLite does so for INTEGER only (which has 64 bits there)."""
+
+_SAFE_WAL = (3, 51, 3)
+_READ_ONLY = "plaza_read_only"
+_WAIT_S = 10.0
+_SCHEMA_LOCK = 0x706C617A61  # any number that nobody else locks: the letters "plaza"
+
+
+def open_engine(url: str) -> Engine:
+    """An engine of which `reading` and `writing` make the two kinds of transactions."""
+    if make_url(url).get_backend_name() != "sqlite":
+        return create_engine(url, pool_pre_ping=True)
+    engine = create_engine(
+        url,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_timeout=_WAIT_S,
+        connect_args={"check_same_thread": False, "timeout": _WAIT_S},
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def reading(engine: Engine) -> Engine:
+    """Transactions that see one consistent state and refuse to write."""
+    if engine.dialect.name == "sqlite":
+        return engine.execution_options(**{_READ_ONLY: True})
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def writing(engine: Engine) -> Engine:
+    return engine.execution_options(**{_READ_ONLY: False})
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # the driver starts no transactions; `_begin_sqlite` does
+    journal = "WAL" if sqlite3.sqlite_version_info >= _SAFE_WAL else "TRUNCATE"
+    for pragma in (f"journal_mode={journal}", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    read_only = connection.get_execution_options().get(_READ_ONLY, False)
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def lock_schema(connection: Connection) -> None:
+    """Let one process at a time migrate. SQLite's write transaction already does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SCHEMA_LOCK})
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
+    """Insert those `rows` whose primary key is not there yet; return how many were new."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    statement = insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
+    result: CursorResult[Any] = connection.execute(statement, rows)
+    return result.rowcount

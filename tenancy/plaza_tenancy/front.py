@@ -1,0 +1,140 @@
+"""The room's front: one object that control opens, with a small service per kind of verb."""
+
+from __future__ import annotations
+
+import threading
+
+from sqlalchemy import or_, select
+
+from plaza_core import keys
+from plaza_core.clock import Clock
+from plaza_core.ids import RandomBytes
+from plaza_core.keys import NewKey
+from plaza_core.names import OPERATING_ORGANISATION, SHARED_PROJECT
+from plaza_core.principal import Principal, Right, Role, TenantScope
+from plaza_core.table import HubTable, RateLimit
+from plaza_tenancy.access import Access, system_scope
+from plaza_tenancy.audit import Audit
+from plaza_tenancy.keys import Keys, insert_key
+from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
+from plaza_tenancy.records import Records
+from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.snapshot import snapshot, version_at
+from plaza_tenancy.store import Change, Store
+
+
+class Tenancy:
+    """Everything about tenants. Every method blocks on the database and is thread-safe.
+
+    Opening brings the schema up to date. Any method raises Unavailable when the database cannot be
+    reached; then nothing was changed.
+    """
+
+    def __init__(
+        self,
+        database_url: str,
+        *,
+        pepper: bytes,
+        clock: Clock,
+        random: RandomBytes,
+        default_rate: RateLimit,
+    ) -> None:
+        store = Store(database_url, clock=clock, random=random)
+        self._store = store
+        self._pepper = pepper
+        self._default_rate = default_rate
+        self._latest: HubTable | None = None
+        self._building = threading.Lock()
+        self.access = Access(store, pepper)
+        self.organisations = Organisations(store, default_rate)
+        self.projects = Projects(store)
+        self.keys = Keys(store, pepper)
+        self.records = Records(store)
+        self.ledger = Ledger(store)
+        self.audit = Audit(store)
+
+    def close(self) -> None:
+        self._store.close()
+
+    def bootstrap(self) -> NewKey | None:
+        """Make the operating organisation with its project, and an admin key for it.
+
+        None when a usable organisation-wide admin key exists. So whoever owns the machine gets in
+        again after the last admin key was revoked or has expired: by starting control.
+        """
+        with self._store.change(system_scope(), "hub.bootstrap", OPERATING_ORGANISATION) as change:
+            row = change.session.scalars(
+                select(OrganisationRow).filter_by(operator=True)
+            ).one_or_none()
+            if row is not None and _has_admin(change, row):
+                change.nothing_to_do()
+                return None
+            if row is None:
+                row = insert_organisation(
+                    change,
+                    self._store.random,
+                    name=OPERATING_ORGANISATION,
+                    title="Operators of this hub",
+                    rate=self._default_rate,
+                    project=SHARED_PROJECT,
+                    operator=True,
+                )
+            new = keys.issue(self._pepper, self._store.random)
+            insert_key(
+                change,
+                new,
+                organisation=row.id,
+                project=None,
+                role=Role.ADMIN,
+                label="first admin",
+            )
+        return new
+
+    def authenticate(self, text: str) -> Principal:
+        """See `Access.authenticate`."""
+        return self.access.authenticate(text)
+
+    def scope(
+        self,
+        principal: Principal,
+        right: Right,
+        *,
+        organisation: str | None = None,
+        project: str | None = None,
+    ) -> TenantScope:
+        """See `Access.scope`."""
+        return self.access.scope(principal, right, organisation=organisation, project=project)
+
+    def platform(self, principal: Principal, right: Right) -> TenantScope:
+        """See `Access.platform`."""
+        return self.access.platform(principal, right)
+
+    def table_version(self) -> str:
+        """The `version` that `table()` would have now; one cheap query, for long polls."""
+        now = self._store.clock.unix_us()
+        with self._store.read() as session:
+            return version_at(session, now)
+
+    def table(self) -> HubTable:
+        """What replicas need now: models and usable keys of organisations not suspended.
+
+        Built once per version, however many replicas ask.
+        """
+        now = self._store.clock.unix_us()
+        with self._building, self._store.read() as session:
+            latest = self._latest
+            if latest is None or latest.version != version_at(session, now):
+                latest = self._latest = snapshot(session, now)
+            return latest
+
+
+def _has_admin(change: Change, organisation: OrganisationRow) -> bool:
+    query = select(KeyRow.id).where(
+        KeyRow.organisation == organisation.id,
+        KeyRow.project.is_(None),
+        KeyRow.role == Role.ADMIN,
+        KeyRow.revoked.is_(None),
+        or_(KeyRow.expires.is_(None), KeyRow.expires > change.now),
+    )
+    return change.session.scalars(query).first() is not None

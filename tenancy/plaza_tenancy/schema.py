@@ -1,0 +1,211 @@
+"""The tables, as typed mapped classes. Owns every name, key and constraint in the database.
+
+The organisation is part of the primary key of everything a tenant owns, and foreign keys carry it
+along, so that no row can point into another organisation. Times are µs since 1970. `hub` is the
+one table without a tenant: it holds what the whole installation shares.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId, RequestId
+from plaza_tenancy.dialect import Serial
+
+_ID = String(32)
+_NAME = String(63)
+_RATE = "(rate_per_second IS NULL) = (rate_burst IS NULL)"
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {int: BigInteger, dict[str, Any]: JSON(none_as_null=True)}  # noqa: RUF012 read once by SQLAlchemy
+
+
+class HubRow(Base):
+    """One row. Locked by every change, so that changes happen one after another on any database."""
+
+    __tablename__ = "hub"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    epoch: Mapped[str] = mapped_column(String(32))
+    """Random: tells this database from a new one that counts from 0 again."""
+    revision: Mapped[int]
+    """How many changes were made."""
+
+
+class OrganisationRow(Base):
+    __tablename__ = "organisations"
+    __table_args__ = (UniqueConstraint("name"),)
+    id: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(_NAME)
+    title: Mapped[str] = mapped_column(String(200))
+    operator: Mapped[bool]
+    suspended: Mapped[bool]
+    rate_per_second: Mapped[float]
+    rate_burst: Mapped[int]
+    created: Mapped[int]
+
+
+class ProjectRow(Base):
+    __tablename__ = "projects"
+    __table_args__ = (
+        UniqueConstraint("organisation", "name"),
+        CheckConstraint(_RATE, name="rate_whole"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    id: Mapped[ProjectId] = mapped_column(_ID, primary_key=True)
+    name: Mapped[str] = mapped_column(_NAME)
+    rate_per_second: Mapped[float | None]
+    rate_burst: Mapped[int | None]
+    created: Mapped[int]
+
+
+class KeyRow(Base):
+    __tablename__ = "keys"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "project"], ["projects.organisation", "projects.id"]),
+        UniqueConstraint("id"),
+        CheckConstraint(_RATE, name="rate_whole"),
+        Index(None, "expires"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    id: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    project: Mapped[ProjectId | None] = mapped_column(_ID)
+    mac: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    label: Mapped[str] = mapped_column(String(200))
+    rate_per_second: Mapped[float | None]
+    rate_burst: Mapped[int | None]
+    created: Mapped[int]
+    expires: Mapped[int | None]
+    revoked: Mapped[int | None]
+    last_used: Mapped[int | None]
+
+
+class ModelRow(Base):
+    __tablename__ = "models"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "project"], ["projects.organisation", "projects.id"]),
+        UniqueConstraint("organisation", "project", "name"),
+        UniqueConstraint("id"),
+        Index(None, "name"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    id: Mapped[ModelId] = mapped_column(_ID, primary_key=True)
+    project: Mapped[ProjectId] = mapped_column(_ID)
+    name: Mapped[str] = mapped_column(_NAME)
+    visibility: Mapped[str] = mapped_column(String(16))
+    created: Mapped[int]
+
+
+class VersionRow(Base):
+    __tablename__ = "model_versions"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "model"], ["models.organisation", "models.id"]),
+        UniqueConstraint("organisation", "model", "digest"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    model: Mapped[ModelId] = mapped_column(_ID, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    digest: Mapped[Digest] = mapped_column(String(64))
+    family: Mapped[str] = mapped_column(String(100))
+    manifest: Mapped[dict[str, Any]]
+    files: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    card: Mapped[str] = mapped_column(Text)
+    examination: Mapped[dict[str, Any]]
+    created: Mapped[int]
+    created_by: Mapped[str] = mapped_column(_ID)
+
+
+class AliasRow(Base):
+    __tablename__ = "aliases"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["organisation", "model", "version"],
+            ["model_versions.organisation", "model_versions.model", "model_versions.version"],
+        ),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    model: Mapped[ModelId] = mapped_column(_ID, primary_key=True)
+    alias: Mapped[str] = mapped_column(_NAME, primary_key=True)
+    version: Mapped[int]
+
+
+class OutboxRow(Base):
+    """What MLflow must hear of, in the order of `id`."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (
+        UniqueConstraint("organisation", "id"),
+        Index(None, "done", "id"),
+        {"sqlite_autoincrement": True},
+    )
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, ForeignKey("organisations.id"))
+    kind: Mapped[str] = mapped_column(String(16))
+    payload: Mapped[dict[str, Any]]
+    done: Mapped[bool]
+
+
+class UsageRow(Base):
+    """One admitted request. Points nowhere by foreign key: usage is recorded whatever else is."""
+
+    __tablename__ = "usage"
+    __table_args__ = (Index(None, "organisation", "at_unix_us"),)
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    request_id: Mapped[RequestId] = mapped_column(String(64), primary_key=True)
+    project: Mapped[ProjectId | None] = mapped_column(_ID)
+    key: Mapped[KeyId] = mapped_column(_ID)
+    model: Mapped[ModelId] = mapped_column(_ID)
+    version: Mapped[int]
+    digest: Mapped[Digest] = mapped_column(String(64))
+    provider: Mapped[str] = mapped_column(Text)
+    rows: Mapped[int]
+    compute_us: Mapped[int]
+    host_us: Mapped[int]
+    latency_us: Mapped[int]
+    outcome: Mapped[str] = mapped_column(Text)
+    at_unix_us: Mapped[int]
+    replica: Mapped[str] = mapped_column(Text)
+
+
+class AuditRow(Base):
+    """One administrative change, written in its transaction and never touched again."""
+
+    __tablename__ = "audit"
+    __table_args__ = (UniqueConstraint("organisation", "id"), {"sqlite_autoincrement": True})
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    at: Mapped[int]
+    actor: Mapped[str] = mapped_column(_ID)
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, ForeignKey("organisations.id"))
+    project: Mapped[ProjectId | None] = mapped_column(_ID)
+    action: Mapped[str] = mapped_column(String(64))
+    target: Mapped[str] = mapped_column(String(200))
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]

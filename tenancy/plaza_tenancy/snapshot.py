@@ -1,0 +1,69 @@
+"""The hub table as one consistent snapshot of the database."""
+
+from __future__ import annotations
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from plaza_core.principal import Role
+from plaza_core.table import HubTable, KeyEntry, RateLimit
+from plaza_tenancy.access import is_operator
+from plaza_tenancy.catalogue import entries
+from plaza_tenancy.rows import rate_of
+from plaza_tenancy.schema import HubRow, KeyRow, OrganisationRow, ProjectRow
+
+
+def version_at(session: Session, now: int) -> str:
+    """Differs whenever the table's content does. A key that expires changes the content without
+    any change being made, so expired keys are counted."""
+    expired = select(func.count()).where(KeyRow.expires <= now).scalar_subquery()
+    epoch, revision, gone = session.execute(select(HubRow.epoch, HubRow.revision, expired)).one()
+    return f"{epoch}-{revision}-{gone}"
+
+
+def snapshot(session: Session, now: int) -> HubTable:
+    """Models and usable keys of every organisation that is not suspended."""
+    return HubTable(
+        version=version_at(session, now),
+        models=entries(session, [OrganisationRow.suspended.is_(False)]),
+        keys=_keys(session, now),
+    )
+
+
+def _keys(session: Session, now: int) -> list[KeyEntry]:
+    query = (
+        select(KeyRow, OrganisationRow, ProjectRow)
+        .join(OrganisationRow, OrganisationRow.id == KeyRow.organisation)
+        .outerjoin(
+            ProjectRow,
+            (ProjectRow.organisation == KeyRow.organisation) & (ProjectRow.id == KeyRow.project),
+        )
+        .where(
+            OrganisationRow.suspended.is_(False),
+            KeyRow.revoked.is_(None),
+            or_(KeyRow.expires.is_(None), KeyRow.expires > now),
+        )
+        .order_by(KeyRow.id)
+    )
+    found: list[tuple[KeyRow, OrganisationRow, ProjectRow | None]]
+    found = [(key, organisation, project) for key, organisation, project in session.execute(query)]
+    return [
+        KeyEntry(
+            id=key.id,
+            mac=key.mac,
+            organisation=key.organisation,
+            organisation_name=organisation.name,
+            project=key.project,
+            project_name=project.name if project else None,
+            role=Role(key.role),
+            operator=is_operator(key, organisation),
+            expires_unix_us=key.expires,
+            limits=_limits(key, project, organisation),
+        )
+        for key, organisation, project in found
+    ]
+
+
+def _limits(*nodes: KeyRow | ProjectRow | OrganisationRow | None) -> list[tuple[str, RateLimit]]:
+    """(node id, limit) from the key upwards, for those nodes that have one."""
+    return [(node.id, rate) for node in nodes if node and (rate := rate_of(node))]

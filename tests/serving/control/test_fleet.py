@@ -1,0 +1,119 @@
+"""Who lives, who has published, and whom a promotion waits for."""
+
+import asyncio
+
+import pytest
+
+from plaza_core.table import Heartbeat, HubTable
+from plaza_core.testing import FakeClock
+from plaza_serving.control.feed import TableFeed
+from plaza_serving.control.fleet import FORGET_S, Fleet
+
+
+class World:
+    """A feed at table `t2` (after `t1`), and replicas that beat as told."""
+
+    def __init__(self):
+        self.clock = FakeClock()
+        self.version = "t1"
+        feed = TableFeed(
+            lambda: HubTable(version=self.version, models=[], keys=[]), lambda: self.version
+        )
+        feed.refresh()
+        self.version = "t2"
+        self.sequence = feed.refresh().sequence
+        self.fleet = Fleet(feed, self.clock)
+
+    def beat(self, replica, table="t2", versions=(2,), failed=None, pool="main"):
+        return self.fleet.hear(
+            Heartbeat(
+                replica=replica,
+                pool=pool,
+                table_version=table,
+                ready={"m": list(versions)},
+                failed=failed or {},
+            )
+        )
+
+    def publication(self):
+        return self.fleet.publication("m", 2, self.sequence)
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+def test_the_live_replicas_of_the_same_pool_are_counted(world):
+    assert world.beat("r1") == 1
+    assert world.beat("r2") == 2
+    assert world.beat("gpu", pool="gpu") == 1
+
+
+def test_five_seconds_of_silence_fence_a_replica(world):
+    world.beat("r1")
+    world.clock.advance(4.999)
+    assert world.beat("r2") == 2
+    world.clock.advance(0.001)
+    assert world.beat("r2") == 1
+
+
+def test_a_replica_gone_for_long_is_forgotten(world):
+    world.beat("r1")
+    world.clock.advance(FORGET_S + 1)
+    world.beat("r2")
+    assert [r.heartbeat.replica for r in world.fleet.replicas()] == ["r2"]
+
+
+def test_published_means_the_new_table_and_the_version_ready(world):
+    world.beat("there")
+    world.beat("old table", table="t1")
+    world.beat("still loading", versions=(1,))
+
+    where = world.publication()
+
+    assert where.published_on == ("there",)
+    assert where.waiting_for == ("old table", "still loading")
+    assert not where.settled
+
+
+def test_a_replica_that_cannot_load_the_version_is_not_waited_for(world):
+    world.beat("r1")
+    world.beat("r2", versions=(1,), failed={"m/2": "provider_unavailable"})
+
+    where = world.publication()
+
+    assert where.settled
+    assert where.failed_on == {"r2": "provider_unavailable"}
+
+
+def test_without_replicas_nobody_is_waited_for(world):
+    assert world.publication().settled
+
+
+async def test_the_wait_ends_with_the_last_heartbeat_needed(world):
+    world.beat("r1")
+    world.beat("r2", table="t1")
+    wait = asyncio.create_task(world.fleet.wait_published("m", 2, world.sequence, 60))
+    while not world.fleet.heard.waiting:
+        await asyncio.sleep(0)
+
+    world.beat("r2")
+
+    assert (await wait).published_on == ("r1", "r2")
+
+
+async def test_after_the_time_the_missing_are_named(world):
+    world.beat("r1", table="t1")
+    assert (await world.fleet.wait_published("m", 2, world.sequence, 0)).waiting_for == ("r1",)
+
+
+async def test_a_replica_that_falls_silent_ends_the_wait(world):
+    world.beat("r1", table="t1")
+    wait = asyncio.create_task(world.fleet.wait_published("m", 2, world.sequence, 60))
+    while not world.fleet.heard.waiting:
+        await asyncio.sleep(0)
+
+    world.clock.advance(5)
+
+    assert (await wait).settled

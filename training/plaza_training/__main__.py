@@ -1,0 +1,3 @@
+from plaza_training.cli import main
+
+main()

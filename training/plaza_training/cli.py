@@ -1,0 +1,69 @@
+"""`python -m plaza_training RECIPE`: one command from public data to a bundle."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from plaza_core.errors import InvalidInput, PlazaError
+from plaza_core.plugins import ACCELERATORS, load
+from plaza_core.ports import RunnerFactory
+from plaza_training.progress import RichProgress
+from plaza_training.recipe import RECIPES, Job, load_recipe
+
+app = typer.Typer(add_completion=False, no_args_is_help=True)
+_RECIPE_HELP = "One of: " + ", ".join(sorted(RECIPES)) + "."
+
+
+def open_runners(name: str) -> RunnerFactory:
+    """An accelerator plug-in by name, or any RunnerFactory as `module:attribute`."""
+    if ":" not in name:
+        plugin: RunnerFactory = load(ACCELERATORS, name)
+        return plugin
+    module, _, attribute = name.partition(":")
+    try:
+        found: RunnerFactory = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise InvalidInput(f"cannot load '{name}': {error}", input="runner") from error
+    return found
+
+
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help=_RECIPE_HELP)],
+    data: Annotated[
+        Path, typer.Option(envvar="PLAZA_DATA", help="Directory with the data sets.")
+    ] = Path("data"),
+    out: Annotated[Path, typer.Option(help="Where the bundle's folder is written.")] = Path(
+        "models/bundles"
+    ),
+    seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
+    runner: Annotated[
+        str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
+    ] = "cpu",
+) -> None:
+    """Train, export, compare with torch, measure and describe one model."""
+    console = Console()
+    try:
+        chosen = load_recipe(recipe)
+        runners = open_runners(runner)
+        from plaza_training.pipeline import produce  # imports torch; not needed for --help
+
+        with RichProgress(console) as progress:
+            made = produce(recipe, chosen, Job(data, seed, progress), out, runners)
+    except PlazaError as error:
+        where = f" ({error.input})" if error.input else ""
+        console.print(f"[red]{error.code}[/red]{where}: {error.message}", highlight=False)
+        raise typer.Exit(1) from error
+    for metric, value in made.report.metrics.items():
+        console.print(f"{metric:>24}  {value:.4g}", highlight=False)
+    console.print(f"{'parity':>24}  {made.parity.max_abs_error:.2e} over {made.parity.rows} rows")
+    console.print(f"{made.directory}: model.onnx has {made.model_bytes:,} bytes", highlight=False)
+
+
+def main() -> None:
+    app()

@@ -1,0 +1,108 @@
+"""What a recipe is: a function from a Job to a Trained model, and the list of those that ship.
+
+A recipe trains and knows how to measure; it exports nothing. `pipeline.produce` turns what it
+returns into a bundle, so that every model is exported, compared and described in the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from plaza_core.errors import NotFound
+from plaza_core.manifest import Limits
+from plaza_core.tensors import Array
+from plaza_training.data import DataSet
+from plaza_training.progress import Progress
+from plaza_training.served import Served
+
+if TYPE_CHECKING:  # torch is heavy; listing recipes must not import it
+    from torch import nn
+
+RECIPES: dict[str, str] = {
+    "banking-intents": "plaza_training.text.classify:banking_intents",
+    "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
+    "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
+    "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+}
+"""Name -> `module:function`. The name is the folder of the bundle under `models/bundles/`."""
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of a recipe. Everything random follows from `seed`."""
+
+    data_dir: Path
+    seed: int
+    progress: Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """How the module becomes a graph: names in order, shapes by example."""
+
+    module: nn.Module
+    inputs: Mapping[str, Array]
+    """Graph input -> an example with at least 2 rows; axis 0 becomes the axis `batch`."""
+    outputs: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was measured, on what, and against what. All values come from held-out data."""
+
+    split: str
+    metrics: Metrics
+    baselines: Mapping[str, Metrics]
+    """Name of a simpler method -> the same metrics on the same split."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """The prose of a card."""
+
+    title: str
+    summary: str
+    """What it is for and how it works, in a few sentences."""
+    limits: str
+    """What it must not be used for, and where it is known to be weak."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A trained model with all that a bundle and its card need."""
+
+    graph: Graph
+    family: str
+    options: Mapping[str, Any]
+    data: Sequence[DataSet]
+    licence: str
+    """Licence of the weights."""
+    story: Story
+    parameters: Mapping[str, Any]
+    """Every choice that shaped the weights, as the card lists it."""
+    parity_inputs: Sequence[Mapping[str, Array]]
+    """Held-out inputs, in batches of several sizes, for torch against the exported graph."""
+    evaluate: Callable[[Served], Report]
+    """Measures the bundle as the hub will serve it: family, graph, family."""
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    """Further files of the bundle: labels, vocabularies, sample inputs."""
+    samples: Sequence[str] = ()
+    limits: Limits = field(default_factory=Limits)
+
+
+Recipe = Callable[[Job], Trained]
+
+
+def load_recipe(name: str) -> Recipe:
+    """Import one recipe. Raises NotFound naming those that exist."""
+    if name not in RECIPES:
+        raise NotFound(f"no recipe '{name}'; there are: {', '.join(sorted(RECIPES))}", input=name)
+    module, _, function = RECIPES[name].partition(":")
+    recipe: Recipe = getattr(import_module(module), function)
+    return recipe

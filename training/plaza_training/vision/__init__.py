@@ -1,0 +1,1 @@
+"""Training of the road-vehicle detector: data, model, loss, run, evaluation, bundle."""
