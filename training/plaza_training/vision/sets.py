@@ -58,7 +58,7 @@ def load_road_data(root: Path) -> RoadData:
             raise NotFound(f"no data set '{folder.name}' in the data directory", input="data")
 
     def video(stem: str) -> str:
-        return f"vehicle626/{stem.split('_mp4', maxsplit=1)[0]}"
+        return f"vehicle626/{stem.split('_mp4')[0]}"
 
     def camera(stem: str) -> str:
         return f"roadcam4/{_roadcam_camera(stem)}"
