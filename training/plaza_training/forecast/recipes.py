@@ -183,7 +183,7 @@ SPEED = Subject(
             "Reads the last day of speeds of one road detector (288 values, one every 5 minutes) "
             "and gives seven quantiles for each of the next 12 steps. One network for all "
             "detectors: a linear map plus a network of two hidden layers, trained on the pinball "
-            "loss. Contexts are divided by their mean, so kilometres per hour work as well as miles."
+            "loss. Contexts are divided by their mean: kilometres per hour work as well as miles."
         ),
         limits=(
             "Learnt from one week of March 2012 on highways around Los Angeles. It knows neither "
