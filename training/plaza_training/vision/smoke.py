@@ -36,7 +36,7 @@ def smoke_data(seed: int) -> RoadData:
 
 def smoke_choices(seed: int) -> Choices:
     return Choices(
-        seed=seed, epochs=10, batch=8, size=128, size_early=96, early=0.5, warm_up=10, average=0.95
+        seed=seed, epochs=8, batch=8, size=128, size_early=96, early=0.5, warm_up=10, average=0.9
     )
 
 
