@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import manifest_from
 from plaza_models.forecast.quantile import Scale, open_family
 from plaza_models.tasks import ForecastTask
@@ -71,9 +71,8 @@ def test_only_the_asked_steps_and_levels_are_answered_in_the_units_of_the_series
 
 
 def test_bounds_of_the_quantity_are_kept():
-    got = answer(
-        family(lower=0.0, upper=12.0), ForecastTask(SERIES, 1), [[-1] * 3, [1] * 3, [9] * 3]
-    )
+    bounded = family(lower=0.0, upper=12.0)
+    got = answer(bounded, ForecastTask(SERIES, 1), [[-1] * 3, [1] * 3, [9] * 3])
     assert [row[0] for row in got.values] == [0.0, 5.5, 12.0]
 
 
@@ -149,12 +148,16 @@ def test_a_refusal_names_the_field(task, field, says):
     assert refusal.value.input.startswith(field)
 
 
+def test_a_forecast_that_is_no_number_is_the_models_failure():
+    with pytest.raises(ModelFailed):
+        answer(family(), ForecastTask(SERIES, 1), [[1] * 3, [math.nan] * 3, [1] * 3])
+
+
 @pytest.mark.parametrize(
     ("options", "where"),
     [
         ({"quantiles": [0.5, 0.1, 0.9]}, "options.quantiles"),
         ({"quantiles": [0.0, 0.5, 0.9]}, "options.quantiles"),
-        ({"quantiles": []}, "options.quantiles"),
         ({"scaling": "median"}, "options.scaling"),
         ({"horizon": 0}, "options.horizon"),
         ({"contxt": 4}, "options.contxt"),

@@ -73,12 +73,13 @@ def test_top_k_is_capped_by_the_labels_there_are(classifier):
 def test_huge_logits_stay_probabilities(classifier):
     context = classifier.prepare(ClassifyTask(("x",), top_k=3)).context
     got = classifier.interpret({"rows": np.float32([[3e38, -3e38, 0]])}, context)
-    assert [(label.label, label.score) for label in got.results[0]][0] == ("late", 1.0)
+    assert (got.results[0][0].label, got.results[0][0].score) == ("late", 1.0)
+    with pytest.raises(ModelFailed):
+        classifier.interpret({"rows": np.float32([[0, np.inf, 0]])}, context)
 
 
-sentences = st.lists(
-    st.text("abc 地", min_size=1, max_size=20).map("w".__add__), min_size=1, max_size=6
-)
+sentence = st.text("abc 地", min_size=1, max_size=20).map("w".__add__)
+sentences = st.lists(sentence, min_size=1, max_size=6)
 
 
 @given(sentences)
