@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
 
-from plaza_core.manifest import Limits, Manifest, manifest_from
-from plaza_core.tensors import Array, Signature
+from plaza_core.manifest import Limits
+from plaza_core.tensors import Array
 from plaza_models.tasks import DetectTask
-from plaza_models.vision.detect import open_family
 from plaza_training.recipe import Graph, Job, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.vision.judge import (
@@ -24,7 +21,7 @@ from plaza_training.vision.judge import (
     judge,
 )
 from plaza_training.vision.metrics import average_precision, counting_threshold
-from plaza_training.vision.model import STRIDES, Scored, parameters
+from plaza_training.vision.model import Scored, parameters
 from plaza_training.vision.render import rendered_frame
 from plaza_training.vision.samples import decode_sample
 from plaza_training.vision.sets import (
@@ -36,10 +33,10 @@ from plaza_training.vision.sets import (
     RoadData,
     load_road_data,
 )
+from plaza_training.vision.torch_served import INPUT, OUTPUTS, served_by_torch
 from plaza_training.vision.train import Choices, train
 
 SAMPLE = "samples/rendered-road.jpg"
-INPUT, OUTPUTS = "image", ("boxes", "scores")
 LIMITS = Limits(max_batch=16)
 _PARITY_BATCHES = (1, 4, 11)
 
@@ -149,60 +146,6 @@ class Evaluation:
             f"{', '.join(cameras)}; roadcam4: its {len(self.data.other)} validation and test "
             "frames. AP by all-point interpolation; counts at a threshold chosen on other frames"
         )
-
-
-def served_by_torch(module: nn.Module, size: int, options: Mapping[str, Any]) -> Served:
-    """The family around the module itself, before there is a graph."""
-    manifest = provisional_manifest(size, options)
-    return Served(manifest, open_family(Path(), manifest), _TorchRunner(module, manifest))
-
-
-def provisional_manifest(size: int, options: Mapping[str, Any]) -> Manifest:
-    points = sum((size // stride) ** 2 for stride in STRIDES)
-
-    def tensor(name: str, *shape: int) -> dict[str, Any]:
-        return {"name": name, "datatype": "FP32", "shape": ["batch", *shape]}
-
-    boxes, scores = OUTPUTS
-    signature = {
-        "inputs": [tensor(INPUT, 3, size, size)],
-        "outputs": [tensor(boxes, points, 4), tensor(scores, points, len(LABELS))],
-    }
-    return manifest_from(
-        {
-            "schema": 1,
-            "name": "road-vehicles",
-            "family": "vision.detect",
-            "options": dict(options),
-            "signature": signature,
-        }
-    )
-
-
-class _TorchRunner:
-    """The port Runner over a torch module."""
-
-    provider = "torch"
-    resident_bytes = 0
-
-    def __init__(self, module: nn.Module, manifest: Manifest) -> None:
-        self._module = module
-        self._signature = manifest.signature_spec()
-
-    @property
-    def signature(self) -> Signature:
-        return self._signature
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
-    ) -> dict[str, Array]:
-        with torch.no_grad():
-            values = self._module(torch.from_numpy(inputs[INPUT]))
-        named = dict(zip(OUTPUTS, (value.numpy() for value in values), strict=True))
-        return {name: named[name] for name in outputs or OUTPUTS}
-
-    def close(self) -> None:
-        """Nothing is held open."""
 
 
 def _pictures(served: Served, frames: Sequence[Frame]) -> Array:

@@ -145,7 +145,7 @@ class _Run:
         fresh.replace(state / "checkpoint.pt")
 
     def resume(self, state: Path | None) -> int:
-        """The step to go on from: 0 without a checkpoint of exactly this choices."""
+        """The step to go on from: 0 without a checkpoint of exactly these choices."""
         path = state / "checkpoint.pt" if state else None
         if path is None or not path.exists():
             return 0
