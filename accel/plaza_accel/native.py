@@ -6,6 +6,7 @@ types. All facts below were tried with onnxruntime 1.31.1.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Final
 
 import onnxruntime
@@ -45,3 +46,20 @@ DTYPES: Final[dict[str, DType]] = {
     "tensor(string)": DType.BYTES,
 }
 """ONNX Runtime's name of an element type -> datatype on the wire; others are not served."""
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Whether a native error says that an allocation failed: limits of a process or an arena."""
+    text = str(error)
+    return isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text
+
+
+def return_freed_memory() -> None:
+    """Give the allocator's free pages back to the system.
+
+    Opening a model frees as much as its file twice over (the parsed file, the weights before
+    packing), which glibc keeps: 157 MB resident for 50 MB of weights, and 50 MB after this call.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # musl has none and needs none
+    if trim is not None:
+        trim(0)

@@ -53,6 +53,14 @@ class Probe:
     devices: tuple[Device, ...] = ()
 
 
+class PlacedRunner(Runner, Protocol):
+    """A runner that can prove where its nodes are."""
+
+    @property
+    def placement(self) -> Mapping[str, int]:
+        """Execution provider of ONNX Runtime -> number of graph nodes placed on it."""
+
+
 @runtime_checkable
 class AcceleratorProvider(Protocol):
     """What an entry point of `plaza.accelerators` names. Frozen: options make a new one."""
@@ -75,7 +83,7 @@ class AcceleratorProvider(Protocol):
     def with_options(self, options: Mapping[str, Any]) -> Self:
         """The same provider with other options. Raises InvalidInput naming the option."""
 
-    def open(self, directory: Path, manifest: Manifest) -> Runner:
+    def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
         """As `RunnerFactory.open`; ProviderUnavailable if a node would land elsewhere."""
 
 

@@ -23,6 +23,7 @@ Digest = NewType("Digest", str)
 RandomBytes = Callable[[int], bytes]
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_RESERVED_ALIAS = re.compile(r"v?[0-9]+|latest")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -34,6 +35,14 @@ def valid_name(name: str, *, input: str = "name") -> str:
             "a name has 1 to 63 characters of a-z, 0-9 and '-', no '-' at either end", input=input
         )
     return name
+
+
+def valid_alias(alias: str) -> str:
+    """A name that cannot be taken for a version, here or in MLflow (`3`, `v3`, `latest`)."""
+    valid_name(alias, input="alias")
+    if _RESERVED_ALIAS.fullmatch(alias):
+        raise InvalidInput("this word is reserved; choose another alias", input="alias")
+    return alias
 
 
 def valid_digest(text: str, *, input: str = "digest") -> Digest:

@@ -10,13 +10,12 @@ the outbox, in order, and when it is down it hears of it later.
 from __future__ import annotations
 
 import logging
-import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from plaza_core.errors import Conflict, InvalidBundle, InvalidInput, Unavailable
-from plaza_core.ids import valid_name
+from plaza_core.errors import Conflict, InvalidBundle, Unavailable
+from plaza_core.ids import valid_alias, valid_name
 from plaza_core.ports import (
     BlobStore,
     Examination,
@@ -32,15 +31,6 @@ from plaza_registry.bundle import Bundle, BundleLimits, chunks_of, open_plain, r
 
 _log = logging.getLogger(__name__)
 _DRAIN_AT_ONCE = 100
-_RESERVED_ALIAS = re.compile(r"v?[0-9]+|latest")
-
-
-def valid_alias(alias: str) -> str:
-    """A name that cannot be taken for a version, here or in MLflow (`3`, `v3`, `latest`)."""
-    valid_name(alias, input="alias")
-    if _RESERVED_ALIAS.fullmatch(alias):
-        raise InvalidInput("this word is reserved; choose another alias", input="alias")
-    return alias
 
 
 @dataclass(frozen=True, slots=True)

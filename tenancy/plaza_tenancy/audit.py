@@ -29,7 +29,7 @@ class Audit:
         if before is not None:
             query = query.where(AuditRow.id < before)
         with self._store.read() as session:
-            return [_view(row, name) for row, name in session.execute(query).tuples()]
+            return [_view(row, name) for row, name in session.execute(query)]
 
 
 def _view(row: AuditRow, organisation_name: str) -> AuditEntry:

@@ -67,7 +67,7 @@ def heads(session: Session, conditions: Conditions) -> list[Head]:
             project_name=project_name,
             visibility=Visibility(row.visibility),
         )
-        for row, organisation_name, project_name in session.execute(query).tuples()
+        for row, organisation_name, project_name in session.execute(query)
     ]
 
 

@@ -104,7 +104,7 @@ class Keys:
         """Newest first, revoked and expired ones included."""
         query = _in_scope(scope).order_by(KeyRow.created.desc(), KeyRow.id)
         with self._store.read() as session:
-            return [key_view(*found) for found in session.execute(query).tuples()]
+            return [key_view(*found) for found in session.execute(query)]
 
     def get(self, scope: TenantScope, key: KeyId) -> KeyInfo:
         """Raises NotFound."""
@@ -149,7 +149,7 @@ def _in_scope(scope: TenantScope) -> Select[KeyRow, str, str | None]:
 
 def _key(session: Session, scope: TenantScope, key: KeyId) -> tuple[KeyRow, str, str | None]:
     query = _in_scope(scope).where(KeyRow.id == key)
-    found = session.execute(query).tuples().one_or_none()
+    found = session.execute(query).one_or_none()
     if found is None:
         raise NotFound("there is no such key", input="key")
     return found

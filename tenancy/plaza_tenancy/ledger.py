@@ -84,7 +84,7 @@ class Ledger:
             columns += [value, label]
         query = query.add_columns(*columns).group_by(*columns).order_by(*columns)
         with self._store.read() as session:
-            found = session.execute(query).tuples().all()
+            found = session.execute(query).all()
         # A sum over nothing is one row of nothing when there is no group.
         return [_sum(dimensions, tuple(row)) for row in found if row[0]]
 

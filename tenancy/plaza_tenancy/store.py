@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, SessionTransaction
 
 from plaza_core.clock import Clock
 from plaza_core.errors import Conflict, Unavailable
@@ -71,17 +71,17 @@ class Store:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        with _translated(), Session(self._reader) as session, session.begin():
+        with _transaction(self._reader) as (session, _):
             yield session
 
     @contextmanager
     def append(self) -> Iterator[Session]:
-        with _translated(), Session(self._writer) as session, session.begin():
+        with _transaction(self._writer) as (session, _):
             yield session
 
     @contextmanager
     def change(self, scope: TenantScope, action: str, target: str) -> Iterator[Change]:
-        with _translated(), Session(self._writer) as session, session.begin() as transaction:
+        with _transaction(self._writer) as (session, transaction):
             # This row lock orders changes where the database would let them run side by side.
             hub = session.execute(select(HubRow).with_for_update()).scalar_one()
             change = Change(
@@ -117,6 +117,14 @@ class Store:
 
 def _plain(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if facts is None else dict(facts)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[tuple[Session, SessionTransaction]]:
+    # Rows stay readable after the transaction: what services hand out is made from them.
+    kept = Session(engine, expire_on_commit=False)
+    with _translated(), kept as session, session.begin() as transaction:
+        yield session, transaction
 
 
 @contextmanager

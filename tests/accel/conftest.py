@@ -1,15 +1,10 @@
-"""Makes `benchmarks/graphs.py` importable here, and writes bundles of its models."""
+"""Writes bundles of small models and opens them on the CPU."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import graphs
+from benchmarks import graphs
 
 
 @pytest.fixture

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
-import graphs
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
+from benchmarks import graphs
 from plaza_accel.cpu import provider
 from plaza_core.errors import InvalidBundle, InvalidTensor, ModelFailed, Unavailable
 from plaza_core.tensors import NUMPY, DType, TensorSpec
@@ -262,3 +264,42 @@ def test_a_file_that_is_no_model_is_refused_without_native_text(bundle, content)
         provider.open(directory, manifest)
     assert str(directory) not in caught.value.message
     assert "ONNXRuntimeError" not in caught.value.message
+
+
+GROWTH = """
+import sys
+from pathlib import Path
+from plaza_accel.cpu import provider
+from plaza_core.manifest import parse_manifest
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+
+directory = Path(sys.argv[1])
+manifest = parse_manifest((directory / "plaza.yaml").read_bytes())
+first = provider.open(directory, manifest)
+before = resident()
+second = provider.open(directory, manifest)
+print(resident() - before, second.resident_bytes)
+"""
+
+
+def test_an_open_model_holds_its_weights_once(bundle):
+    """Without returning freed memory it is three times the file."""
+    size = 1536
+    weights = np.random.default_rng(0).standard_normal((size, size), np.float32)
+    graph = graphs.graph(
+        "dense",
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
+        [TensorSpec("x", DType.FP32, ("batch", size))],
+        [TensorSpec("y", DType.FP32, ("batch", size))],
+        [numpy_helper.from_array(weights, "w")],
+        max_batch=1,
+    )
+    directory, _ = bundle(graph)
+    command = [sys.executable, "-c", GROWTH, str(directory)]
+    grown, estimate = map(
+        int, subprocess.run(command, capture_output=True, check=True).stdout.split()
+    )
+    assert grown < 1.5 * weights.nbytes
+    assert abs(estimate - grown) < 0.5 * weights.nbytes

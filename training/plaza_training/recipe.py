@@ -22,7 +22,12 @@ from plaza_training.served import Served
 if TYPE_CHECKING:  # torch is heavy; listing recipes must not import it
     from torch import nn
 
-RECIPES: dict[str, str] = {}
+RECIPES: dict[str, str] = {
+    "banking-intents": "plaza_training.text.classify:banking_intents",
+    "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
+    "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
+    "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+}
 """Name -> `module:function`. The name is the folder of the bundle under `models/bundles/`."""
 
 Metrics = Mapping[str, float]

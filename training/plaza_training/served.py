@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from plaza_core.plugins import FAMILIES, load
-from plaza_core.ports import Family, FamilyFactory, Runner, RunnerFactory
+from plaza_core.ports import Family, FamilyFactory, Prepared, Runner, RunnerFactory
+from plaza_core.tensors import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +29,28 @@ class Served:
         prepared = self.family.prepare(payload)
         return self.family.interpret(self.runner.run(prepared.tensors), prepared.context)
 
+    def ask_all(self, payloads: Iterable[Any], *, joined: int = 128) -> Iterator[Any]:
+        """Answer many payloads in order, `joined` of them in each run, as a batcher would."""
+        queue = iter(payloads)
+        while group := [self.family.prepare(payload) for payload in islice(queue, joined)]:
+            outputs = self.runner.run(_join(group))
+            first = 0
+            for prepared in group:
+                last = first + prepared.rows
+                share = {name: array[first:last] for name, array in outputs.items()}
+                yield self.family.interpret(share, prepared.context)
+                first = last
+
 
 def serve(directory: Path, runners: RunnerFactory) -> Served:
     """Open the bundle in `directory`. Raises InvalidBundle."""
     manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
     factory: FamilyFactory = load(FAMILIES, manifest.family)
     return Served(manifest, factory(directory, manifest), runners.open(directory, manifest))
+
+
+def _join(group: Sequence[Prepared]) -> dict[str, Array]:
+    return {
+        name: np.concatenate([prepared.tensors[name] for prepared in group])
+        for name in group[0].tensors
+    }

@@ -96,15 +96,16 @@ class FastestDet:
         ys, xs = np.mgrid[0:rows, 0:columns]
         self._cells = np.stack((xs, ys)).astype(np.float32)
         self._cell = np.array(size, dtype=np.float32) / np.array((columns, rows), dtype=np.float32)
-        self._size = np.array(size, dtype=np.float32)
+        self._half_size = np.array(size, dtype=np.float32) / np.float32(2)
 
     def __call__(self, outputs: Mapping[str, Array]) -> Candidates:
         (raw,) = outputs.values()
         objectness, offset, extent, classes = np.split(raw[0].astype(np.float32), (1, 3, 5))
         centre = (np.tanh(offset) + self._cells).reshape(2, -1).T * self._cell
-        half = (0.5 + 0.5 * np.tanh(extent / 2)).reshape(2, -1).T * (self._size / 2)
+        logistic = np.asarray(1 / (1 + np.exp(-extent)), dtype=np.float32)
+        half = np.asarray(logistic.reshape(2, -1).T * self._half_size, dtype=np.float32)
         # The published score: a weighted geometric mean of objectness and class probability.
-        scores = objectness**0.6 * classes**0.4
+        scores = np.asarray(objectness**0.6 * classes**0.4, dtype=np.float32)
         return Candidates(_corners(centre, half), scores.reshape(len(classes), -1).T)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 from dataclasses import dataclass
 
@@ -15,6 +16,9 @@ from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin  # noqa:
 
 from plaza_core.errors import InvalidInput
 from plaza_models.vision.header import Header, read_header
+
+# Pillow warns of damaged EXIF with text from the picture: strangers would write our log with it.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 MAX_PIXELS = 40_000_000
 

@@ -8,9 +8,6 @@ into the tree of `plaza_core.errors` here, so that clients meet one shape and st
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -18,47 +15,15 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from plaza_core.errors import (
-    BadRequest,
-    Conflict,
-    DeadlineExceeded,
-    Forbidden,
     InvalidInput,
-    InvalidTensor,
     MalformedRequest,
     MethodNotAllowed,
-    ModelFailed,
-    NotFound,
-    Overloaded,
     PayloadTooLarge,
     PlazaError,
-    QuotaExceeded,
-    RateLimited,
     RouteNotFound,
-    Unauthenticated,
-    Unavailable,
-    UnsupportedMedia,
 )
-
-_STATUS: dict[type[PlazaError], int] = {
-    PlazaError: 500,
-    BadRequest: 400,
-    MalformedRequest: 400,
-    InvalidTensor: 400,
-    PayloadTooLarge: 413,
-    UnsupportedMedia: 415,
-    InvalidInput: 422,
-    Unauthenticated: 401,
-    Forbidden: 403,
-    NotFound: 404,
-    MethodNotAllowed: 405,
-    Conflict: 409,
-    RateLimited: 429,
-    QuotaExceeded: 429,
-    Overloaded: 503,
-    Unavailable: 503,
-    DeadlineExceeded: 504,
-    ModelFailed: 500,
-}
+from plaza_core.ids import RequestId
+from plaza_serving.doors.problems import headers_of, status_of
 
 
 class Refusal(BaseModel):
@@ -75,28 +40,24 @@ class Problem(BaseModel):
     error: Refusal
 
 
-def status_of(error: PlazaError) -> int:
-    """The status of the nearest listed class."""
-    return next(_STATUS[kind] for kind in type(error).__mro__ if kind in _STATUS)
-
-
-def response_to(error: PlazaError, request_id: str) -> JSONResponse:
-    """The whole answer, with the headers that belong to its status."""
-    body: dict[str, Any] = {
-        "code": error.code,
-        "message": error.message,
-        "input": error.input,
-        "request_id": request_id,
-    }
-    headers = {}
-    if error.retry_after is not None:
-        body["retry_after"] = error.retry_after
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, Unauthenticated):
-        headers["www-authenticate"] = "Bearer"
+def response_to(error: PlazaError, request_id: RequestId) -> JSONResponse:
+    """The whole answer. Status and headers are those of the inference doors."""
+    refusal = Refusal(
+        code=error.code,
+        message=error.message,
+        input=error.input,
+        request_id=request_id,
+        retry_after=error.retry_after,
+    )
+    body = Problem(error=refusal).model_dump()
+    if error.retry_after is None:
+        del body["error"]["retry_after"]
+    answer = JSONResponse(body, status_of(error))
+    for name, value in headers_of(error):
+        answer.headers[name.decode()] = value.decode()
     if isinstance(error, PayloadTooLarge):
-        headers["connection"] = "close"  # else the server reads the rest to throw it away
-    return JSONResponse({"error": body}, status_of(error), headers)
+        answer.headers["connection"] = "close"  # else the server reads the rest to throw it away
+    return answer
 
 
 def install(app: FastAPI) -> None:

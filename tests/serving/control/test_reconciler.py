@@ -183,7 +183,7 @@ async def test_an_answer_that_is_no_json_counts_as_unreachable(world):
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=8,
+    max_leaves=4,
 )
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.ports import ModelVersion
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_core.table import ModelEntry
+from plaza_registry.register import valid_alias
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import NAME, AliasTarget, Items, Promotion
+from plaza_serving.control.shapes import AliasTarget, Items, Promotion
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 
@@ -55,7 +56,7 @@ async def set_alias(
     hub: Hub,
     who: Engineer,
     name: str,
-    alias: Annotated[str, Path(pattern=NAME)],
+    alias: str,
     body: AliasTarget,
     response: Response,
     organisation: ActingFor = None,
@@ -86,6 +87,7 @@ def _point(
 ) -> tuple[ModelEntry, int]:
     """Record the change and tell replicas. MLflow hears of it from the outbox, by the background
     drain: a promotion must not wait for it, and works while it is down."""
+    valid_alias(alias)
     model = hub.tenancy.records.set_alias(scope, name, alias, version)
     return model, hub.feed.refresh().sequence
 

@@ -1,0 +1,124 @@
+"""Starting a child that is trusted with nothing: clean environment, bounded time, bounded answers.
+
+The request goes in as one JSON document on standard input; answers come out as JSON lines. What
+the child says is data of an unknown sender, also when it was our own code that wrote it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import IO, Any, Final
+
+MAX_ANSWER: Final = 256 * 1024
+"""Bytes of standard output that are read before the child is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child ended, and the JSON objects it wrote until then."""
+
+    answers: tuple[Mapping[str, Any], ...]
+    returncode: int
+    timed_out: bool
+    overflowed: bool
+
+    @property
+    def signal(self) -> signal.Signals | None:
+        """The signal that ended it, unless we sent that."""
+        if self.returncode >= 0 or self.timed_out or self.overflowed:
+            return None
+        return signal.Signals(-self.returncode)
+
+
+def run_child(
+    module: str, request: Mapping[str, Any], *, timeout_s: float, python: str = sys.executable
+) -> Ended:
+    """Run `python -m module`, give it `request`, and return when it has ended or was killed."""
+    with tempfile.TemporaryFile() as stdin:
+        stdin.write(json.dumps(request).encode())
+        stdin.seek(0)
+        child = subprocess.Popen(  # noqa: S603 our own module, by an interpreter of the settings
+            [python, "-P", "-s", "-B", "-m", module],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # native text, of no bounded size
+            env=_environment(python),
+            cwd="/",
+            start_new_session=True,
+        )
+        assert child.stdout is not None
+        try:
+            written, complete = _read(child.stdout, time.monotonic() + timeout_s)
+        finally:
+            child.stdout.close()
+            if child.poll() is None and not _exits_soon(child):
+                os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+    overflowed = len(written) > MAX_ANSWER
+    return Ended(
+        answers=_objects(written[:MAX_ANSWER]),
+        returncode=child.returncode,
+        timed_out=not complete and not overflowed,
+        overflowed=overflowed,
+    )
+
+
+def _environment(python: str) -> dict[str, str]:
+    """Nothing of ours: no credential, no proxy, no setting of a library."""
+    env = {
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
+    # Another environment's interpreter finds its own packages.
+    if python == sys.executable and "PYTHONPATH" in os.environ:
+        env["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    return env
+
+
+def _read(stream: IO[bytes], deadline: float) -> tuple[bytes, bool]:
+    """(what was written, whether the end was reached) by the deadline or the size limit."""
+    written = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(stream, selectors.EVENT_READ)
+        while len(written) <= MAX_ANSWER:
+            left = deadline - time.monotonic()
+            if left <= 0 or not selector.select(left):
+                return bytes(written), False
+            chunk = os.read(stream.fileno(), 65536)
+            if not chunk:
+                return bytes(written), True
+            written += chunk
+    return bytes(written), False
+
+
+def _exits_soon(child: subprocess.Popen[bytes]) -> bool:
+    """A child that closed its output is ending; one that was cut off is not."""
+    try:
+        child.wait(timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _objects(written: bytes) -> tuple[Mapping[str, Any], ...]:
+    """The lines that are JSON objects; a torn or foreign line is left out."""
+    found = []
+    for line in written.splitlines():
+        try:
+            value = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(value, dict):
+            found.append(value)
+    return tuple(found)

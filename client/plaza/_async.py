@@ -1,0 +1,176 @@
+"""`plaza.AsyncClient`: the same verbs for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
+
+import httpx
+
+from plaza import _admin, _inference
+from plaza._http import Call, FileBody, Steps
+from plaza._transport import (
+    CONTROL_URL,
+    URL,
+    Hub,
+    as_method,
+    file_headers,
+    finish,
+    read_chunks,
+    unreachable,
+)
+from plaza.errors import PlazaError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _Sends(Protocol):
+    async def _send(self, call: Call[T]) -> T: ...
+
+
+def _verb(build: Callable[P, Call[T]]) -> Callable[Concatenate[_Sends, P], Coroutine[Any, Any, T]]:
+    """A method that performs the call which `build` describes."""
+
+    @wraps(build)
+    async def method(self: _Sends, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._send(build(*args, **kwargs))
+
+    return as_method(method, build)
+
+
+def _procedure(
+    build: Callable[P, Steps[T]],
+) -> Callable[Concatenate[_Sends, P], Coroutine[Any, Any, T]]:
+    """A method that performs several calls, one after another."""
+
+    @wraps(build)
+    async def method(self: _Sends, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        steps = build(*args, **kwargs)
+        try:
+            call = next(steps)
+            while True:
+                try:
+                    result = await self._send(call)
+                except (PlazaError, OSError) as error:  # the steps clean up and raise it
+                    call = steps.throw(error)
+                else:
+                    call = steps.send(result)
+        except StopIteration as end:
+            done: T = end.value
+            return done
+
+    return as_method(method, build)
+
+
+class _Part:
+    """A group of verbs; it sends through its client."""
+
+    def __init__(self, client: _Sends) -> None:
+        self._client = client
+
+    async def _send(self, call: Call[T]) -> T:
+        return await self._client._send(call)  # noqa: SLF001 the two are one object to the outside
+
+
+class Models(_Part):
+    """Models, their versions and aliases."""
+
+    register = _procedure(_admin.register)
+    list = _verb(_admin.list_models)
+    show = _verb(_admin.show_model)
+    versions = _verb(_admin.list_versions)
+    promote = _verb(_admin.promote)
+
+
+class Organisations(_Part):
+    create = _verb(_admin.create_organisation)
+    list = _verb(_admin.list_organisations)
+    show = _verb(_admin.show_organisation)
+    suspend = _verb(_admin.suspend_organisation)
+    resume = _verb(_admin.resume_organisation)
+    limit = _verb(_admin.limit_organisation)
+
+
+class Projects(_Part):
+    create = _verb(_admin.create_project)
+    list = _verb(_admin.list_projects)
+
+
+class Keys(_Part):
+    create = _verb(_admin.create_key)
+    list = _verb(_admin.list_keys)
+    revoke = _verb(_admin.revoke_key)
+
+
+class AsyncClient:
+    """A hub, for asyncio. Close it, or use it in an `async with` block.
+
+    Every verb raises PlazaError: with the hub's code when it refuses, `Unreachable` without answer.
+    """
+
+    def __init__(
+        self,
+        url: str = URL,
+        control_url: str = CONTROL_URL,
+        api_key: str | None = None,
+        *,
+        timeout: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`timeout` is in seconds, for each of connecting, sending and waiting; `transport`
+        replaces the network, for tests."""
+        self._hub = Hub(url, control_url, api_key)
+        self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
+        self.models = Models(self)
+        self.orgs = Organisations(self)
+        self.projects = Projects(self)
+        self.keys = Keys(self)
+
+    infer = _verb(_inference.infer)
+    metadata = _verb(_inference.metadata)
+    detect = _verb(_inference.detect)
+    forecast = _verb(_inference.forecast)
+    classify = _verb(_inference.classify)
+    embed = _verb(_inference.embed)
+
+    whoami = _verb(_admin.whoami)
+    usage = _verb(_admin.usage)
+    audit = _verb(_admin.audit)
+    status = _verb(_admin.status)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _send(self, call: Call[T]) -> T:
+        arguments, body = self._hub.arguments(call), call.content
+        if isinstance(body, FileBody):
+            arguments["headers"] |= file_headers(body)
+            arguments["content"] = _read_off_loop(body)
+        else:
+            arguments["content"] = body
+        try:
+            response = await self._http.request(**arguments)
+        except httpx.TransportError as error:
+            raise unreachable(error) from error
+        return finish(call, response)
+
+
+async def _read_off_loop(body: FileBody) -> AsyncIterator[bytes]:
+    chunks = read_chunks(body)
+    while (chunk := await asyncio.to_thread(next, chunks, None)) is not None:
+        yield chunk

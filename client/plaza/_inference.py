@@ -1,0 +1,192 @@
+"""Verbs of the inference port: raw tensors and the task endpoints."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from plaza import _tensors
+from plaza._http import JSON_TYPE, Answer, Call, json_body, path_of
+from plaza.answers import (
+    Classification,
+    Detection,
+    Detections,
+    Embeddings,
+    Forecast,
+    Inference,
+    Label,
+    Metadata,
+    Tensor,
+    Timing,
+)
+
+T = TypeVar("T")
+Version = int | str | None
+"""A number, an alias, or None for the model's default."""
+
+_PICTURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
+
+
+def infer(
+    model: str,
+    inputs: Mapping[str, ArrayLike],
+    *,
+    version: Version = None,
+    outputs: Iterable[str] | None = None,
+) -> Call[Inference]:
+    """Run `model` on named tensors; `outputs` None returns all of its outputs.
+
+    Arrays travel as they are: a list of Python floats becomes FP64, so give arrays of the
+    datatype that `metadata` names. Strings become BYTES.
+    """
+    headers, body = _tensors.encode(inputs, outputs)
+
+    def read(answer: Answer) -> Inference:
+        document, tensors = _tensors.decode(answer)
+        return Inference(document["model_name"], int(document["model_version"]), tensors)
+
+    path = _model_path(model, version) + "/infer"
+    return Call("inference", "POST", path, read, headers=headers, content=body)
+
+
+def metadata(model: str, *, version: Version = None) -> Call[Metadata]:
+    """What the model takes and gives."""
+
+    def read(answer: Answer) -> Metadata:
+        found = answer.json()
+        return Metadata(
+            found["name"],
+            tuple(found.get("versions", ())),
+            tuple(map(_tensor, found["inputs"])),
+            tuple(map(_tensor, found["outputs"])),
+        )
+
+    return Call("inference", "GET", _model_path(model, version), read)
+
+
+def detect(
+    image: bytes, *, model: str, version: Version = None, threshold: float | None = None
+) -> Call[Detections]:
+    """Find objects in a picture, given as the bytes of a JPEG, PNG or WebP file."""
+
+    def read(answer: Answer) -> Detections:
+        found = answer.json()
+        boxes = tuple(
+            Detection(one["label"], one["score"], tuple(one["box"])) for one in found["detections"]
+        )
+        return Detections(*_origin(found), found["width"], found["height"], boxes)
+
+    return Call(
+        "inference",
+        "POST",
+        "/v1/vision/detect",
+        read,
+        params={"model": model, "version": version, "threshold": threshold},
+        headers={"content-type": _media_type(image)},
+        content=image,
+    )
+
+
+def forecast(
+    values: Sequence[float],
+    horizon: int,
+    *,
+    model: str,
+    version: Version = None,
+    quantiles: Sequence[float] | None = None,
+) -> Call[Forecast]:
+    """Continue an evenly spaced series, oldest value first, by `horizon` steps."""
+
+    def read(answer: Answer) -> Forecast:
+        found = answer.json()
+        rows = np.array(found["values"], np.float64)
+        return Forecast(*_origin(found), tuple(found["quantiles"]), rows)
+
+    return _task(
+        "/v1/forecast",
+        read,
+        model=model,
+        version=version,
+        values=[float(value) for value in values],
+        horizon=horizon,
+        quantiles=None if quantiles is None else [float(q) for q in quantiles],
+    )
+
+
+def classify(
+    texts: Sequence[str], *, model: str, version: Version = None, top_k: int = 3
+) -> Call[Classification]:
+    """The `top_k` likeliest labels of each text."""
+
+    def read(answer: Answer) -> Classification:
+        found = answer.json()
+        results = tuple(
+            tuple(Label(one["label"], one["score"]) for one in labels)
+            for labels in found["results"]
+        )
+        return Classification(*_origin(found), results)
+
+    return _task(
+        "/v1/text/classify", read, model=model, version=version, input=_list(texts), top_k=top_k
+    )
+
+
+def embed(texts: Sequence[str], *, model: str, version: Version = None) -> Call[Embeddings]:
+    """One unit vector per text."""
+
+    def read(answer: Answer) -> Embeddings:
+        found = answer.json()
+        rows = sorted(found["data"], key=lambda row: row["index"])
+        data = b"".join(base64.b64decode(row["embedding"]) for row in rows)
+        vectors = np.frombuffer(data, "<f4").reshape(len(rows), -1)
+        return Embeddings(*_origin(found), vectors, found["usage"]["total_tokens"])
+
+    return _task(
+        "/v1/embeddings",
+        read,
+        model=model,
+        version=version,
+        input=_list(texts),
+        encoding_format="base64",
+    )
+
+
+def _model_path(model: str, version: Version) -> str:
+    if version is None:
+        return path_of("v2", "models", model)
+    return path_of("v2", "models", model, "versions", version)
+
+
+def _task(path: str, read: Callable[[Answer], T], **document: Any) -> Call[T]:
+    return Call("inference", "POST", path, read, headers=JSON_TYPE, content=json_body(document))
+
+
+def _list(texts: Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)
+
+
+def _tensor(entry: Mapping[str, Any]) -> Tensor:
+    return Tensor(entry["name"], entry["datatype"], tuple(entry["shape"]))
+
+
+def _origin(found: Mapping[str, Any]) -> tuple[str, int, Timing]:
+    """(model, version, timing) of a task's answer; the total is the phases' sum if not given."""
+    given = found["timing"]
+    phases = {
+        name: given.get(name, 0) for name in ("queue_us", "prepare_us", "run_us", "interpret_us")
+    }
+    total = given.get("total_us", sum(phases.values()))
+    return found["model"], found["version"], Timing(**phases, total_us=total)
+
+
+def _media_type(image: bytes) -> str:
+    for magic, name in _PICTURES:
+        if image.startswith(magic):
+            return name
+    if image[:4] == b"RIFF" and image[8:12] == b"WEBP":
+        return "image/webp"
+    return "application/octet-stream"

@@ -1,0 +1,90 @@
+"""What both clients share: where calls go, how they are authorised, what an answer means."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import httpx
+
+from plaza._http import Answer, Call, FileBody
+from plaza.errors import PlazaError, Unreachable, error_from
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+URL = "http://127.0.0.1:8000"
+CONTROL_URL = "http://127.0.0.1:8080"
+KEY_VARIABLE = "PLAZA_API_KEY"
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`."""
+
+    url: str
+    control_url: str
+    api_key: str | None
+
+    def arguments(self, call: Call[Any]) -> dict[str, Any]:
+        """Of httpx's `build_request`, all but the content."""
+        base = self.url if call.to == "inference" else self.control_url
+        headers = dict(call.headers)
+        key = self.api_key or os.environ.get(KEY_VARIABLE)
+        if key:
+            headers["authorization"] = f"Bearer {key}"
+        return {
+            "method": call.method,
+            "url": base.rstrip("/") + call.path,
+            "params": call.query(),
+            "headers": headers,
+        }
+
+
+def finish(call: Call[T], response: httpx.Response) -> T:
+    """The result of a call, or the PlazaError that the answer holds."""
+    if not response.is_success:
+        raise error_from(response.status_code, response.headers, response.content)
+    try:
+        return call.read(Answer(response.status_code, response.headers, response.content))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise PlazaError(
+            "unexpected_answer",
+            "the answer does not have the expected shape; do client and hub fit together?",
+            status=response.status_code,
+            request_id=response.headers.get("x-request-id"),
+        ) from error
+
+
+def unreachable(error: httpx.TransportError) -> Unreachable:
+    """Timeouts and lost connections, without the text of lower layers."""
+    if isinstance(error, httpx.TimeoutException):
+        return Unreachable("no answer in time")
+    return Unreachable("no connection")
+
+
+def read_chunks(body: FileBody) -> Iterator[bytes]:
+    with body.path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            yield chunk
+            if body.on_chunk is not None:
+                body.on_chunk(len(chunk))
+
+
+def file_headers(body: FileBody) -> dict[str, str]:
+    return {"content-length": str(body.path.stat().st_size)}
+
+
+def as_method(method: F, build: Callable[..., Any]) -> F:
+    """Let `help()` show `method` with the parameters of `build` and the result, not the Call."""
+    shown = inspect.signature(build)
+    this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    result = str(shown.return_annotation).partition("[")[2].removesuffix("]")
+    method.__signature__ = shown.replace(  # type: ignore[attr-defined]  # PEP 362 allows it
+        parameters=[this, *shown.parameters.values()], return_annotation=result
+    )
+    return method

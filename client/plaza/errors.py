@@ -1,0 +1,85 @@
+"""What can go wrong, as a caller meets it: one exception with a stable code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+
+class PlazaError(Exception):
+    """The hub refused or failed. Decide by `code`; `message` is for people.
+
+    `status` is the HTTP status, `input` the offending field, tensor or header, `request_id` what
+    to tell the hub's operator, `retry_after` seconds after which trying again may help.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int | None = None,
+        input: str | None = None,
+        request_id: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.input = input
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        about = f" ({self.input})" if self.input else ""
+        return f"{self.code}: {self.message}{about}"
+
+
+class Unreachable(PlazaError):
+    """No answer: connection refused or lost, or the client's own timeout. `status` is None."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("unreachable", message)
+
+
+def error_from(status: int, headers: Mapping[str, str], content: bytes) -> PlazaError:
+    """The error in an answer, in either shape that the hub uses.
+
+    `{"error": {"code", "message", …}}` everywhere but below `/v2`, where the Open Inference
+    Protocol wants `{"error": "message"}` and the rest lies beside it. A body that is neither (a
+    load balancer's page) becomes the code `http_<status>`.
+    """
+    body = _object(content)
+    detail = body.get("error")
+    fields = detail if isinstance(detail, dict) else {"message": detail} | body
+    code = fields.get("code")
+    message = fields.get("message")
+    if not isinstance(message, str):
+        code, message = None, f"the answer had status {status} and no explanation"
+    return PlazaError(
+        code if isinstance(code, str) else f"http_{status}",
+        message,
+        status=status,
+        input=fields.get("input"),
+        request_id=fields.get("request_id") or headers.get("x-request-id"),
+        retry_after=_seconds(fields.get("retry_after"), headers.get("retry-after")),
+    )
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(content)
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def _seconds(*candidates: Any) -> float | None:
+    for candidate in candidates:
+        try:
+            return float(candidate)
+        except (TypeError, ValueError):
+            continue
+    return None

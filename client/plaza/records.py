@@ -1,0 +1,156 @@
+"""What the admin API tells of: models, organisations, keys, usage, audit. Frozen values.
+
+Times are microseconds since 1970 UTC. Fields that a newer hub adds are ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that the key may call. `aliases` maps a movable name to a version."""
+
+    id: str
+    name: str
+    organisation_name: str
+    project_name: str
+    visibility: str
+    versions: list[Mapping[str, Any]] = field(repr=False)
+    aliases: Mapping[str, int]
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.organisation_name}.{self.project_name}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    version: int
+    digest: str
+    family: str
+    created_unix_us: int
+    card: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """`created` is False when the same bundle was a version already; `tracked`: MLflow knows."""
+
+    model: str
+    name: str
+    version: int
+    digest: str
+    created: bool
+    tracked: bool
+    examination: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """An alias has moved. Replicas in `waiting_for` still answer with the version before;
+    `failed_on` maps those that could not load the new one to an error code."""
+
+    model: str
+    alias: str
+    version: int
+    published_on: list[str]
+    waiting_for: list[str]
+    failed_on: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAmI:
+    key: str
+    organisation_name: str
+    project_name: str | None
+    role: str
+    operator: bool
+    rights: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Organisation:
+    id: str
+    name: str
+    title: str
+    suspended: bool
+    rate: Mapping[str, Any] | None
+    created_unix_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    id: str
+    name: str
+    organisation_name: str
+    created_unix_us: int
+    rate: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """`key` is told this once and kept nowhere."""
+
+    id: str
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    id: str
+    role: str
+    label: str
+    project_name: str | None
+    created_unix_us: int
+    expires_unix_us: int | None
+    revoked_unix_us: int | None
+    last_used_unix_us: int | None = None
+    rate: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Sums over one group. `compute_us` is device time × the provider's weight."""
+
+    group: Mapping[str, str | None]
+    labels: Mapping[str, str]
+    requests: int
+    answered: int
+    rows: int
+    compute_us: int
+    host_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    id: int
+    at_unix_us: int
+    actor: str
+    organisation_name: str
+    action: str
+    target: str
+    before: Mapping[str, Any] | None
+    after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of."""
+
+    table_version: str
+    outbox_pending: int
+    ray: Mapping[str, Any]
+    pools: list[Mapping[str, Any]]
+    replicas: list[Mapping[str, Any]]
+
+
+def record(kind: type[T], document: Mapping[str, Any]) -> T:
+    """A `kind` from a JSON object. Raises TypeError when a field without a default is missing."""
+    known = {f.name for f in fields(kind)}  # type: ignore[arg-type]  # only dataclasses come here
+    return kind(**{name: value for name, value in document.items() if name in known})

@@ -1,0 +1,381 @@
+"""A hub in miniature for tests of its clients: both ports' contracts over real sockets, no models.
+
+It answers from fixed rules, remembers what it was asked, and refuses as the real one does.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+KEY = "plz_test"
+TIMING = {"queue_us": 5, "prepare_us": 10, "run_us": 20, "interpret_us": 3, "total_us": 40}
+RATE = {"per_second": 100.0, "burst": 200}
+NOW = 1_795_262_839_000_000
+
+
+@dataclass
+class Seen:
+    method: str
+    path: str
+    query: dict[str, list[str]]
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+
+@dataclass
+class State:
+    seen: list[Seen] = field(default_factory=list)
+    uploads: dict[str, dict[str, str]] = field(default_factory=dict)
+    versions: list[str] = field(default_factory=list)
+    refuse: dict[str, Response] = field(default_factory=dict)
+    """`METHOD path` -> the answer to give instead."""
+
+    def last(self, method: str) -> Seen:
+        return next(seen for seen in reversed(self.seen) if seen.method == method)
+
+
+def oip_error(status, code, message, **more):
+    headers = {"retry-after": str(more["retry_after"])} if "retry_after" in more else {}
+    body = {"error": message, "code": code, "input": more.get("input"), "request_id": "req-1"}
+    return JSONResponse(body, status, headers)
+
+
+def error(status, code, message, **more):
+    body = {"code": code, "message": message, "input": None, "request_id": "req-2"} | more
+    return JSONResponse({"error": body}, status)
+
+
+class MiniHub:
+    def __init__(self) -> None:
+        self.state = State()
+        routes = [
+            Route("/v2/models/{model}", self.metadata),
+            Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
+            Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
+            Route("/v1/vision/detect", self.detect, methods=["POST"]),
+            Route("/v1/forecast", self.forecast, methods=["POST"]),
+            Route("/v1/text/classify", self.classify, methods=["POST"]),
+            Route("/v1/embeddings", self.embeddings, methods=["POST"]),
+            Route("/api/v1/uploads", self.begin, methods=["POST"]),
+            Route("/api/v1/uploads/{upload}/files/{path:path}", self.put_file, methods=["PUT"]),
+            Route("/api/v1/uploads/{upload}/commit", self.commit, methods=["POST"]),
+            Route("/api/v1/uploads/{upload}", self.abort, methods=["DELETE"]),
+            Route(
+                "/api/v1/{path:path}", self.admin, methods=["GET", "POST", "PATCH", "PUT", "DELETE"]
+            ),
+        ]
+        self._routes = Starlette(routes=routes)
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return
+        if "/files/" in scope["path"]:  # streamed: hashed as it comes, never held
+            await self._routes(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        body = await request.body()
+        query: dict[str, list[str]] = {}
+        for name, value in request.query_params.multi_items():
+            query.setdefault(name, []).append(value)
+        seen = Seen(scope["method"], scope["path"], query, dict(request.headers), body)
+        self.state.seen.append(seen)
+        refusal = self.state.refuse.get(f"{seen.method} {seen.path}")
+        if seen.headers.get("authorization") != f"Bearer {KEY}":
+            make = oip_error if seen.path.startswith("/v2") else error
+            refusal = make(401, "unauthenticated", "this is not a key of this hub")
+        if refusal is not None:
+            await refusal(scope, receive, send)
+            return
+
+        async def again():
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._routes(scope, again, send)
+
+    # ── inference ────────────────────────────────────────────────────────────────────────────────
+    async def metadata(self, request):
+        tensor = [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}]
+        texts = [{"name": "t", "datatype": "BYTES", "shape": [-1]}]
+        name = request.path_params["model"]
+        body = {"name": name, "versions": ["1", "3"], "platform": "onnx_onnxv1"}
+        return JSONResponse(body | {"inputs": tensor + texts, "outputs": tensor})
+
+    async def infer(self, request):
+        """Each input comes back as `echo_<name>`, binary as it came; `n` is an output in JSON."""
+        body = await request.body()
+        at = int(request.headers["inference-header-content-length"])
+        asked = json.loads(body[:at])
+        outputs, tail = [{"name": "n", "datatype": "INT64", "shape": [1], "data": [7]}], b""
+        for tensor in asked["inputs"]:
+            size = tensor["parameters"]["binary_data_size"]
+            outputs.append(tensor | {"name": f"echo_{tensor['name']}"})
+            tail += body[at : at + size]
+            at += size
+        assert at == len(body)
+        answer = {"model_name": request.path_params["model"], "model_version": "3"}
+        head = json.dumps(answer | {"outputs": outputs}).encode()
+        return Response(
+            head + tail,
+            headers={"inference-header-content-length": str(len(head))},
+            media_type="application/octet-stream",
+        )
+
+    async def detect(self, request):
+        found = {"label": "car", "score": 0.9, "box": [1.5, 2.0, 30.0, 40.0]}
+        return JSONResponse(
+            {"model": request.query_params["model"], "version": 2, "timing": TIMING}
+            | {"width": 64, "height": 48, "detections": [found]}
+        )
+
+    async def forecast(self, request):
+        asked = await request.json()
+        quantiles = asked.get("quantiles", [0.1, 0.5, 0.9])
+        last = asked["values"][-1]
+        values = [[last + q] * asked["horizon"] for q in quantiles]
+        answer = {"model": asked["model"], "version": 1, "timing": TIMING}
+        return JSONResponse(answer | {"quantiles": quantiles, "values": values})
+
+    async def classify(self, request):
+        asked = await request.json()
+        labels = [{"label": f"l{i}", "score": 1 / (i + 2)} for i in range(asked["top_k"])]
+        results = [labels for _ in asked["input"]]
+        answer = {"model": asked["model"], "version": 1, "timing": TIMING}
+        return JSONResponse(answer | {"results": results})
+
+    async def embeddings(self, request):
+        asked = await request.json()
+        assert asked["encoding_format"] == "base64"
+        data = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": base64.b64encode(struct.pack("<2f", 1.0, len(text))).decode(),
+            }
+            for index, text in enumerate(asked["input"])
+        ]
+        answer = {"object": "list", "model": asked["model"], "version": 1, "timing": TIMING}
+        usage = {"prompt_tokens": 9, "total_tokens": 9}
+        return JSONResponse(answer | {"data": data[::-1], "usage": usage})
+
+    # ── control ──────────────────────────────────────────────────────────────────────────────────
+    async def begin(self, request):
+        upload = f"up_{len(self.state.uploads)}"
+        self.state.uploads[upload] = {}
+        return JSONResponse({"upload": upload}, 201)
+
+    async def put_file(self, request):
+        path = request.path_params["path"]
+        if path in self.state.refuse:
+            return self.state.refuse[path]
+        digest, chunks = hashlib.sha256(), 0
+        async for chunk in request.stream():
+            digest.update(chunk)
+            chunks += 1
+        assert "transfer-encoding" not in request.headers
+        self.state.uploads[request.path_params["upload"]][path] = digest.hexdigest()
+        return JSONResponse({"path": path, "chunks": chunks})
+
+    async def commit(self, request):
+        asked = await request.json()
+        files = self.state.uploads.pop(request.path_params["upload"])
+        digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+        created = digest not in self.state.versions
+        if created:
+            self.state.versions.append(digest)
+        return JSONResponse(
+            {
+                "model": "mdl_1",
+                "name": asked.get("name") or "from-manifest",
+                "version": self.state.versions.index(digest) + 1,
+                "digest": digest,
+                "created": created,
+                "tracked": True,
+                "examination": {"passed": True, "run_us": 900},
+                "a_field_of_tomorrow": 1,
+            }
+        )
+
+    async def abort(self, request):
+        self.state.uploads.pop(request.path_params["upload"], None)
+        return Response(status_code=204)
+
+    async def admin(self, request):
+        key = f"{request.method} {request.path_params['path']}"
+        body = await request.body()
+        found = canned(key, json.loads(body) if body else {})
+        if found is None:
+            return error(404, "route_not_found", "there is nothing at this path")
+        return JSONResponse(found)
+
+
+def organisation(name="acme", suspended=False, rate=None):
+    return {
+        "id": "org_1",
+        "name": name,
+        "title": "Acme Traffic",
+        "operator": False,
+        "suspended": suspended,
+        "rate": rate or RATE,
+        "created_unix_us": NOW,
+    }
+
+
+def canned(key, body):
+    model = {
+        "id": "mdl_1",
+        "name": "cars",
+        "organisation": "org_1",
+        "organisation_name": "acme",
+        "project": "prj_1",
+        "project_name": "main",
+        "visibility": "project",
+        "versions": [
+            {
+                "version": 1,
+                "digest": "ab" * 32,
+                "manifest": {"family": "vision.detect"},
+                "files": [],
+            }
+        ],
+        "aliases": {"champion": 1},
+    }
+    version = {
+        "model": "mdl_1",
+        "name": "cars",
+        "version": 1,
+        "digest": "ab" * 32,
+        "family": "vision.detect",
+        "created_unix_us": NOW,
+        "card": "# Cars [red]on roads[/red]",
+    }
+    project = {
+        "id": "prj_1",
+        "organisation": "org_1",
+        "organisation_name": "acme",
+        "name": body.get("name", "main"),
+        "rate": None,
+        "created_unix_us": NOW,
+    }
+    api_key = {
+        "id": "k1",
+        "role": "consumer",
+        "label": "gate 7",
+        "project_name": None,
+        "created_unix_us": NOW,
+        "expires_unix_us": None,
+        "revoked_unix_us": None,
+        "last_used_unix_us": None,
+        "rate": None,
+    }
+    usage = {
+        "group": {"model": "mdl_1"},
+        "labels": {"model": "cars"},
+        "requests": 12,
+        "answered": 11,
+        "rows": 40,
+        "compute_us": 123_456,
+        "host_us": 789,
+    }
+    entry = {
+        "id": 5,
+        "at_unix_us": NOW,
+        "actor": "k0",
+        "organisation": "org_1",
+        "organisation_name": "acme",
+        "project": None,
+        "action": "key.create",
+        "target": "k1",
+        "before": None,
+        "after": {"role": "consumer"},
+    }
+    status = {
+        "table_version": "t-9",
+        "outbox_pending": 0,
+        "ray": {"reachable": True, "error": None},
+        "pools": [
+            {"name": "main", "route_prefix": "/", "wanted": 2, "running": 2, "status": "RUNNING"}
+        ],
+        "replicas": [
+            {
+                "replica": "r-1",
+                "pool": "main",
+                "age_s": 0.4,
+                "live": True,
+                "current": True,
+                "ready": 4,
+            }
+        ],
+    }
+    who = {
+        "key": "k0",
+        "organisation": "org_0",
+        "organisation_name": "operator",
+        "project": None,
+        "project_name": None,
+        "role": "admin",
+        "operator": True,
+        "rights": ["infer"],
+    }
+    answers = {
+        "GET whoami": who,
+        "GET models": {"items": [model]},
+        "GET models/cars": model,
+        "GET models/cars/versions": {"items": [version]},
+        "PUT models/cars/aliases/champion": {
+            "model": "mdl_1",
+            "alias": "champion",
+            "version": body.get("version"),
+            "published_on": ["r-1"],
+            "waiting_for": ["r-2"],
+            "failed_on": {},
+        },
+        "GET organisations": {"items": [organisation()]},
+        "POST organisations": organisation(body.get("name")),
+        "GET organisations/acme": organisation(),
+        "PATCH organisations/acme": organisation(
+            suspended=body.get("suspended", False), rate=body.get("rate")
+        ),
+        "GET organisations/acme/projects": {"items": [project]},
+        "POST organisations/acme/projects": project,
+        "GET organisations/acme/keys": {"items": [api_key]},
+        "POST organisations/acme/keys": {"id": "k1", "key": "plz_shown_once", "info": api_key},
+        "DELETE organisations/acme/keys/k1": api_key,
+        "GET usage": {"items": [usage], "since_us": 0, "until_us": NOW},
+        "GET audit": {"items": [entry], "next": None},
+        "GET status": status,
+    }
+    return answers.get(key)
+
+
+@contextmanager
+def serving(app):
+    """Serve `app` on a free loopback port in a thread; yields the address."""
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"
+    )
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    thread = threading.Thread(target=server.run, args=([socket],))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        socket.close()

@@ -1,0 +1,60 @@
+"""One real hub for the whole session: supervisor, control, Ray Serve behind HAProxy, MLflow."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import graphs
+from benchmarks.hub import running_hub
+from plaza_core.tensors import DType
+from tests.hub.waiting import until
+
+BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def hub(tmp_path_factory):
+    state = tmp_path_factory.mktemp("hub") / "state"
+    with running_hub(state, rate_per_second=100_000, rate_burst=100_000) as running:
+        running.models = tmp_path_factory.mktemp("models")
+        for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
+            running.admin.models.register(bundle.parent, visibility="public")
+        running.detector = "road-vehicles"
+        register(running, "tiny", graphs.tiny())
+        for datatype in DType:
+            register(running, f"identity-{datatype.lower()}", graphs.identity(datatype))
+        yield running
+
+
+def register(running, name, graph, **options):
+    """Write a graph as a bundle and register it, public unless told otherwise."""
+    directory = running.models / f"{name}-{next(_numbers)}"
+    graph.manifest["name"] = name
+    graph.write(directory)
+    options.setdefault("visibility", "public")
+    return running.admin.models.register(directory, **options)
+
+
+@pytest.fixture
+def organisation(hub):
+    """A fresh organisation: (name, key text, client)."""
+    name = f"org-{next(_numbers)}"
+    hub.admin.orgs.create(name)
+    key = hub.admin.keys.create(name, role="engineer").key
+    client = hub.client(key)
+    until(lambda: client.infer("tiny", {"x": np.zeros((1, 4), np.float32)}))
+    return name, key, client
+
+
+@pytest.fixture(scope="session")
+def key(hub):
+    """A consumer's key that works on every replica."""
+    hub.admin.orgs.create("everybody")
+    text = hub.admin.keys.create("everybody", role="consumer").key
+    client = hub.client(text)
+    for _ in range(10):
+        until(lambda: client.infer("tiny", {"x": np.zeros((1, 4), np.float32)}))
+    return text

@@ -1,0 +1,54 @@
+"""A box that goes into the input and back lies where it was."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaza_models.vision.fit import letterbox, paste, stretch
+
+sides = st.integers(1, 5000)
+inputs = st.sampled_from([(384, 384), (416, 416), (352, 352), (640, 384), (96, 256)])
+
+
+@st.composite
+def picture_and_boxes(draw):
+    width, height = draw(sides), draw(sides)
+    corners = draw(st.lists(st.tuples(*[st.floats(0, 1)] * 4), min_size=1, max_size=5))
+    boxes = np.sort(np.array(corners).reshape(-1, 2, 2), axis=1).reshape(-1, 4)
+    return width, height, (boxes * [width, height, width, height]).astype(np.float32)
+
+
+@given(picture_and_boxes(), inputs, st.sampled_from(["centre", "corner", "stretch"]))
+def test_there_and_back_within_half_a_pixel(case, size, how):
+    width, height, boxes = case
+    fit = stretch(width, height, size) if how == "stretch" else letterbox(width, height, size, how)
+    there = fit.to_input(boxes)
+    assert (there >= -1e-3).all()
+    assert (there <= np.array([*size, *size]) + 1e-3).all()
+    assert np.abs(fit.to_picture(there) - boxes).max() <= 0.5
+
+
+@given(sides, sides, inputs)
+def test_a_letterbox_fills_one_side_and_keeps_the_proportions(width, height, size):
+    fit = letterbox(width, height, size)
+    assert fit.inner[0] == size[0] or fit.inner[1] == size[1]
+    ratio = min(size[0] / width, size[1] / height)
+    assert abs(fit.inner[0] - max(1, width * ratio)) <= 0.5 + 1e-6
+    assert abs(fit.inner[1] - max(1, height * ratio)) <= 0.5 + 1e-6
+
+
+def test_boxes_outside_the_picture_are_clipped_to_it():
+    fit = letterbox(200, 100, (100, 100))
+    outside = np.array([[-50, 0, 300, 100]], dtype=np.float32)
+    assert fit.to_picture(outside).tolist() == [[0, 0, 200, 100]]
+
+
+def test_the_picture_is_pasted_where_the_fit_says():
+    fit = letterbox(8, 4, (16, 16))
+    canvas = paste(np.full((4, 8, 3), 200, np.uint8), fit, (16, 16), fill=7)
+    assert fit.offset == (0, 4)
+    assert (canvas[4:12] == 200).all()
+    assert (canvas[:4] == 7).all()
+    assert (canvas[12:] == 7).all()
+    corner = letterbox(8, 4, (16, 16), "corner")
+    assert (paste(np.full((4, 8, 3), 200, np.uint8), corner, (16, 16), 7)[:8] == 200).all()

@@ -1,0 +1,153 @@
+"""A hub's tenants to tell stories with, on SQLite or, when asked, on PostgreSQL.
+
+`PLAZA_TEST_POSTGRES` (an SQLAlchemy URL of a server where databases may be made) runs the whole
+folder on PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy
+
+from plaza_core.ids import Digest, ModelId, RequestId
+from plaza_core.inference import UsageRecord
+from plaza_core.manifest import Manifest, manifest_from
+from plaza_core.ports import Examination, NewVersion
+from plaza_core.principal import Principal, Right, Role, TenantScope
+from plaza_core.table import FileEntry, RateLimit, Visibility
+from plaza_core.testing import FakeClock
+from plaza_tenancy import Tenancy
+
+PEPPER = b"pepper of the tests"
+RATE = RateLimit(per_second=100.0, burst=200)
+_numbers = itertools.count()
+
+
+@dataclass
+class World:
+    tenancy: Tenancy
+    clock: FakeClock
+    url: str
+    operator: Principal
+    operator_text: str
+
+    def platform(self) -> TenantScope:
+        return self.tenancy.platform(self.operator, Right.TENANTS_WRITE)
+
+    def organisation(self, name: str) -> TenantScope:
+        """A new organisation with the project `main`; an operator's scope on all of it."""
+        self.tenancy.organisations.create(self.platform(), name)
+        return self.tenancy.scope(self.operator, Right.TENANTS_WRITE, organisation=name)
+
+    def key(self, organisation: str, role: Role, *, project: str | None = None) -> str:
+        scope = self.tenancy.scope(
+            self.operator, Right.KEYS_WRITE, organisation=organisation, project=project
+        )
+        return self.tenancy.keys.create(scope, role=role).text
+
+    def member(self, organisation: str, role: Role, *, project: str | None = None) -> Principal:
+        return self.tenancy.authenticate(self.key(organisation, role, project=project))
+
+    def scope_of(
+        self, organisation: str, role: Role, right: Right, *, project: str | None = None
+    ) -> TenantScope:
+        return self.tenancy.scope(self.member(organisation, role, project=project), right)
+
+    def reopened(self) -> Tenancy:
+        self.tenancy.close()
+        self.tenancy = open_tenancy(self.url, self.clock)
+        return self.tenancy
+
+
+def open_tenancy(url: str, clock: FakeClock) -> Tenancy:
+    # Each opening draws other bytes, as in life; which ones is repeatable.
+    draw = random.Random(next(_numbers)).randbytes
+    return Tenancy(url, pepper=PEPPER, clock=clock, random=draw, default_rate=RATE)
+
+
+def new_world(url: str) -> World:
+    clock = FakeClock()
+    tenancy = open_tenancy(url, clock)
+    first = tenancy.bootstrap()
+    assert first is not None
+    return World(tenancy, clock, url, tenancy.authenticate(first.text), first.text)
+
+
+def new_database(directory: Path) -> str:
+    server = os.environ.get("PLAZA_TEST_POSTGRES")
+    if server is None:
+        return f"sqlite+pysqlite:///{directory}/plaza-{next(_numbers)}.db"
+    name = f"plaza_test_{os.getpid()}_{next(_numbers)}"
+    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name}")
+    engine.dispose()
+    url = sqlalchemy.make_url(server).set(database=name)
+    return url.render_as_string(hide_password=False)
+
+
+def make_manifest(name: str = "detector", family: str = "tensor") -> Manifest:
+    tensor = {"name": "x", "datatype": "FP32", "shape": ["batch", 4]}
+    return manifest_from(
+        {
+            "schema": 1,
+            "name": name,
+            "family": family,
+            "signature": {"inputs": [tensor], "outputs": [{**tensor, "name": "y"}]},
+        }
+    )
+
+
+def make_version(
+    digest: int = 1,
+    *,
+    name: str = "detector",
+    project: str = "main",
+    visibility: Visibility = Visibility.PROJECT,
+    card: str = "# Card",
+) -> NewVersion:
+    sha256 = Digest(f"{digest:064x}")
+    return NewVersion(
+        name=name,
+        project=project,
+        visibility=visibility,
+        digest=sha256,
+        manifest=make_manifest(name),
+        files=[FileEntry(path="model.onnx", size=10, sha256=sha256)],
+        card=card,
+        examination=Examination(
+            passed=True,
+            reason="fine",
+            provider="cpu",
+            runtime="1.31.1",
+            nodes={"CPUExecutionProvider": 3},
+            peak_bytes=1,
+            run_us=2,
+        ),
+    )
+
+
+def make_record(organisation: str, request: str, **other) -> UsageRecord:
+    fields = {
+        "project": None,
+        "key": "k",
+        "model": ModelId("mdl_1"),
+        "version": 1,
+        "digest": Digest("0" * 64),
+        "provider": "cpu",
+        "rows": 1,
+        "compute_us": 10,
+        "host_us": 1,
+        "latency_us": 20,
+        "outcome": "ok",
+        "at_unix_us": 1_000,
+        "replica": "r1",
+    }
+    return UsageRecord(
+        organisation=organisation, request_id=RequestId(request), **{**fields, **other}
+    )

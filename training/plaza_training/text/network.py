@@ -1,0 +1,70 @@
+"""A table of bucket vectors: trained in float32 over ragged bags, exported in float16 over padded.
+
+Float16 halves the file; a row is widened after it has been gathered, so nothing but the rows that a
+text needs is ever converted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from plaza_training.text.bags import Batch
+
+
+class BagEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """Training form: sum of bucket vectors, weighted by feature and by rarity, then a linear map.
+
+    Starting from random directions scaled by rarity, texts are compared about as TF-IDF would:
+    training departs from there.
+    """
+
+    rarity: Tensor
+
+    def __init__(
+        self, rarity: NDArray[np.float32], dimension: int, outputs: int | None, dropout: float
+    ) -> None:
+        """`outputs` None leaves the sum as it is."""
+        super().__init__()
+        self.table = nn.Parameter(torch.empty(len(rarity), dimension))
+        nn.init.normal_(self.table, std=0.5 / dimension**0.5)
+        self.register_buffer("rarity", torch.from_numpy(rarity))
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(dimension, outputs) if outputs else None
+        if self.head is not None:
+            nn.init.normal_(self.head.weight, std=dimension**-0.5)
+            nn.init.zeros_(self.head.bias)
+
+    def forward(self, batch: Batch) -> Tensor:
+        weights = batch.weights * self.rarity[batch.indices]
+        rows = functional.embedding_bag(
+            batch.indices, self.table, batch.offsets, mode="sum", per_sample_weights=weights
+        )
+        rows = self.dropout(rows)
+        return self.head(rows) if self.head is not None else rows
+
+    def served(self, *, temperature: float = 1.0) -> ServedBag:
+        """The exported form of these weights; outputs are divided by `temperature`."""
+        table = (self.table * self.rarity.unsqueeze(1)).detach()
+        if self.head is None:
+            return ServedBag(table / temperature, None)
+        head = nn.Linear(self.head.in_features, self.head.out_features)
+        head.load_state_dict({k: v / temperature for k, v in self.head.state_dict().items()})
+        return ServedBag(table, head)
+
+
+class ServedBag(nn.Module):  # type: ignore[misc]  # torch is untyped here
+    """(batch, width) indices and weights -> (batch, n) float32."""
+
+    def __init__(self, table: Tensor, head: nn.Linear | None) -> None:
+        super().__init__()
+        self.table = nn.Parameter(table.half(), requires_grad=False)
+        self.head = head
+
+    def forward(self, indices: Tensor, weights: Tensor) -> Tensor:
+        rows = functional.embedding(indices, self.table).float()
+        summed = torch.matmul(weights.unsqueeze(1), rows).squeeze(1)
+        return summed if self.head is None else self.head(summed)
