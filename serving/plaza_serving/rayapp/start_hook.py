@@ -18,7 +18,7 @@ DASHBOARD_MODULES = ("ServeHead", "UsageStatsHead")
 """UsageStatsHead answers `/api/ray/version`-like probes and sends nothing while usage is off."""
 
 
-def lean(parameters: RayParams, head: bool) -> None:  # noqa: FBT001 Ray calls it so
+def lean(parameters: RayParams, head: bool) -> None:
     """Change `parameters` of the node about to start."""
     parameters.ray_client_server_port = None
     if not head:

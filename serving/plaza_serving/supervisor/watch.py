@@ -36,7 +36,7 @@ async def gone(identity: Identity) -> None:
 
 async def answers(probe: Probe) -> None:
     """Returns at the first success."""
-    while not await probe():
+    while not await probe():  # noqa: ASYNC110 what is asked is another process
         await asyncio.sleep(_ASK_S)
 
 
