@@ -169,7 +169,8 @@ def leftovers(record: Path) -> list[Identity]:
     marks = {family["mark"] for family in content["families"]}
     found |= {pid for pid in processes if marks & _marks(pid)}
     found |= descendants(found, processes)
-    return [processes[pid].identity for pid in found - {os.getpid()}]
+    left = [processes[pid] for pid in found - {os.getpid()}]
+    return [seen.identity for seen in left if seen.state not in "ZX"]
 
 
 def reap(members: Callable[[], Iterable[Identity]], grace_s: float, kill_s: float = 4.0) -> bool:

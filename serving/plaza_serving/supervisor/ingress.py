@@ -80,6 +80,7 @@ def _rules(directory: Path) -> str:
         "s/ mode 666 level admin / mode 600 level admin /\n"
         "s/^( *log .* local0) info$/\\1 warning/\n"
         "s/^( *bind) [*]?:([0-9]+)$/\\1 127.0.0.1:\\2/\n"
+        "/^ *timeout http-request 10s$/d\n"
         "s/^( *)option log-health-checks$/&\\n\\1timeout http-request 10s/\n"
         f"s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
         f"default-errorfiles|\n{errors}"

@@ -33,6 +33,7 @@ class StandIn:
         self._port = port
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
+        self._answering: set[asyncio.Task[None]] = set()
         self.answered = 0
 
     @property
@@ -46,17 +47,20 @@ class StandIn:
                     if _free(self._host, self._port):
                         await self._take()
                 elif self._others():
-                    await self._give()
+                    self._give()
                 await asyncio.sleep(_LOOK_S)
         finally:
-            await self._give()
+            self._give()
+            for task in self._answering:
+                task.cancel()
+            await asyncio.gather(*self._answering, return_exceptions=True)
 
     async def _take(self) -> None:
         own = _socket(self._host)
         own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             own.bind((self._host, self._port))
-            self._server = await asyncio.start_server(self._answer, sock=own, limit=_MAX_HEAD)
+            self._server = await asyncio.start_server(self._greet, sock=own, limit=_MAX_HEAD)
         except OSError:
             own.close()  # somebody was faster; the next look decides again
         else:
@@ -67,24 +71,29 @@ class StandIn:
         mine = os.fstat(self._socket.fileno()).st_ino
         return any(one.inode != mine for one in held([self._port]).get(self._port, ()))
 
-    async def _give(self) -> None:
+    def _give(self) -> None:
         if self._server is not None:
             self._server.close()
             self._server = self._socket = None
 
+    def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._answer(reader, writer))
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Any request gets the same answer; its body is not waited for."""
-        with suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
-            async with asyncio.timeout(_READ_S):
-                await reader.readuntil(b"\r\n\r\n")
-                writer.write(refusal())
-                writer.write_eof()
-                await writer.drain()
-                self.answered += 1
-                await _discard(reader)
-        with suppress(OSError):
-            writer.close()
-            await writer.wait_closed()
+        try:
+            with suppress(OSError, EOFError, TimeoutError, asyncio.LimitOverrunError):
+                async with asyncio.timeout(_READ_S):
+                    await reader.readuntil(b"\r\n\r\n")
+                    writer.write(refusal())
+                    writer.write_eof()
+                    await writer.drain()
+                    self.answered += 1
+                    await _discard(reader)
+        finally:
+            writer.transport.abort()  # everything was said; nothing may linger
 
 
 def refusal() -> bytes:
