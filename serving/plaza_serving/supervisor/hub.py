@@ -30,7 +30,9 @@ RAY_PROGRAMS = ("/gcs_server", "/raylet", "/dashboard/dashboard.py")
 """Without any of these Ray is of no use and cannot mend itself: state, workers, REST."""
 
 
-def children(settings: Settings, places: Places, client: httpx.AsyncClient) -> tuple[Child, Child]:
+def children(
+    settings: Settings, places: Places, client: httpx.AsyncClient, stand_in: StandIn
+) -> tuple[Child, Child]:
     """Control and Ray, as this installation runs them."""
     token = node_secret(places.secrets, "ray.token", os.urandom)
     control = Child(
@@ -50,6 +52,7 @@ def children(settings: Settings, places: Places, client: httpx.AsyncClient) -> t
         vital=RAY_PROGRAMS,
         start_within_s=120.0,
         deaf_after_s=60.0,
+        cover=stand_in.covering,
     )
     return control, ray
 
@@ -107,7 +110,7 @@ async def run(
     stop: asyncio.Event,
     announce: Announce,
     *,
-    make: Callable[[Settings, Places, httpx.AsyncClient], Sequence[Child]] = children,
+    make: Callable[[Settings, Places, httpx.AsyncClient, StandIn], Sequence[Child]] = children,
     clock: Clock | None = None,
 ) -> None:
     """Prepare, start everything, keep it running until `stop`; then nothing is left behind."""
@@ -120,15 +123,17 @@ async def run(
         took = (clock.monotonic_ns() - started_ns) / 1e9
         announce(Event("stores", "ready", seconds=took))
         families = Families(places.run / "processes.json")
-        supervisor = Supervisor(make(settings, places, client), families, clock, announce)
-        stand_in = asyncio.create_task(StandIn(settings.listen, settings.http_port).run())
+        stand_in = StandIn(settings.listen, settings.http_port)
+        made = make(settings, places, client, stand_in)
+        supervisor = Supervisor(made, families, clock, announce)
+        guard = asyncio.create_task(stand_in.run())
         pool = asyncio.create_task(_watch_pool(settings, client, clock, announce))
         try:
             await supervisor.run(stop)
         finally:
-            stand_in.cancel()
+            guard.cancel()
             pool.cancel()
-            await asyncio.gather(stand_in, pool, return_exceptions=True)
+            await asyncio.gather(guard, pool, return_exceptions=True)
 
 
 async def _watch_pool(

@@ -3,7 +3,8 @@
 Its one rule needs no knowledge of phases: if nobody listens on the port, listen; if somebody else
 does, stop. Both sides use SO_REUSEPORT, so the ingress takes the port while it is still held here
 and no moment is left uncovered. In the moment both listen, the ingress has no replica yet and
-answers 503 as well (see `ingress`). A living ingress is never joined, so nothing is taken from it.
+answers 503 as well (see `ingress`). A living ingress is never joined, so nothing is taken from it,
+with one exception on purpose: whoever is about to end the ingress wraps that in `covering`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import asyncio
 import os
 import socket
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from plaza_core.errors import Unavailable
 from plaza_core.ids import new_request_id
@@ -20,7 +22,9 @@ from plaza_serving.doors.problems import problem
 from plaza_serving.supervisor.sockets import held
 
 RETRY_AFTER_S = 2
-_LOOK_S = 0.1
+_ABSENT_LOOK_S = 0.02
+"""How long a connection may be refused after an ingress died by itself; a look is one bind."""
+_HOLDING_LOOK_S = 0.1
 _READ_S = 5.0
 _MAX_HEAD = 16 * 1024
 
@@ -34,6 +38,7 @@ class StandIn:
         self._server: asyncio.Server | None = None
         self._socket: socket.socket | None = None
         self._answering: set[asyncio.Task[None]] = set()
+        self._covering = 0
         self.answered = 0
 
     @property
@@ -46,14 +51,25 @@ class StandIn:
                 if self._server is None:
                     if _free(self._host, self._port):
                         await self._take()
-                elif self._others():
+                elif not self._covering and self._others():
                     self._give()
-                await asyncio.sleep(_LOOK_S)
+                await asyncio.sleep(_HOLDING_LOOK_S if self.holding else _ABSENT_LOOK_S)
         finally:
             self._give()
             for task in self._answering:
                 task.cancel()
             await asyncio.gather(*self._answering, return_exceptions=True)
+
+    @asynccontextmanager
+    async def covering(self) -> AsyncIterator[None]:
+        """Listen beside an ingress that is being ended, so that no connection is refused."""
+        self._covering += 1
+        try:
+            if self._server is None:
+                await self._take()
+            yield
+        finally:
+            self._covering -= 1
 
     async def _take(self) -> None:
         own = _socket(self._host)

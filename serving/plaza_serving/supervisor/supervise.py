@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +45,8 @@ class Child:
     """Up, but without a successful probe for so long, it counts as dead."""
     grace_s: float = 3.0
     """From SIGTERM to SIGKILL when stopped on purpose; what crashed gets none."""
+    cover: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
+    """Entered while the family of a crashed child is reaped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,8 @@ class Supervisor:
                 self._announce(Event(child.name, "stopped", seconds=lived))
                 return
             self._announce(Event(child.name, "died", reason, lived))
-            await self._end(family, 0.0)
+            async with child.cover():
+                await self._end(family, 0.0)
             young_deaths = 0 if lived >= _LONG_LIFE_S else young_deaths + 1
             with suppress(TimeoutError):
                 pause = _BACKOFF_S[min(young_deaths, len(_BACKOFF_S)) - 1] if young_deaths else 0.0

@@ -14,7 +14,7 @@ Probe = Callable[[], Awaitable[bool]]
 """One quick question; does not raise."""
 _T = TypeVar("_T")
 _ASK_S = 0.2
-_LISTEN_S = 2.0
+_LISTEN_S = 5.0
 
 
 async def gone(identity: Identity) -> None:

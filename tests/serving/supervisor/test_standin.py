@@ -78,6 +78,17 @@ async def test_it_never_joins_an_ingress_that_is_there(free_port):
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_it_covers_the_end_of_an_ingress_without_a_gap(stand_in):
+    one, url = stand_in
+    ingress = listener(url)
+    await until(lambda: not one.holding)
+    async with one.covering():
+        ingress.close()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(url)).status_code == 503
+    assert one.holding
+
+
 async def test_the_port_is_free_after_it_was_cancelled(free_port):
     one = StandIn("127.0.0.1", free_port)
     task = asyncio.create_task(one.run())
