@@ -21,8 +21,8 @@ from plaza_serving.supervisor.ports import Ports
 _FOREIGN = ("RAY_", "SERVE_", "PLAZA_", "DASHBOARD_METRIC_PORT")
 _NOT_FOR_REPLICAS = ("api_key", "database_url", "mlflow_uri")
 """Settings with other people's passwords in them; replicas talk to control only."""
-_RAY_START = (sys.executable, "-m", "ray.scripts.scripts", "start")
-"""The CLI of this very interpreter's Ray, whatever PATH says."""
+_RAY_START = (sys.executable, "-m", "plaza_serving.rayapp.start")
+"""`ray start` of this very interpreter's Ray, whatever PATH says."""
 _OBJECT_STORE_BYTES = 100_000_000
 """Requests never pass through Ray's object store; this is near the least it accepts."""
 
