@@ -13,6 +13,7 @@ from ray import serve
 from plaza_core.settings import Settings
 from plaza_serving.assembly import Replica, open_replica
 from plaza_serving.rayapp import edge
+from plaza_serving.rayapp.loopback import bind_to_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +27,8 @@ class PoolReplica:
     def __init__(self, pool: str) -> None:
         self._pool = pool
         self._replica: Replica | None = None
+        if Settings().node_ip == "127.0.0.1":
+            bind_to_loopback()
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         settings = Settings()
