@@ -6,7 +6,7 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -16,6 +16,7 @@ from rich.table import Table
 from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
 from plaza_serving.supervisor import hub
+from plaza_serving.supervisor.children import joining, whole_hub
 from plaza_serving.supervisor.doctor import Verdict, examine
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.single import holder, only_one
@@ -29,6 +30,10 @@ def up(
     listen: Annotated[
         str | None, typer.Option(help="Address that the two public ports bind.")
     ] = None,
+    join: Annotated[
+        str | None,
+        typer.Option(help="Be a further node of the cluster whose Ray head is at ADDRESS:PORT."),
+    ] = None,
 ) -> None:
     """Start the hub on this machine and keep it running until Ctrl-C."""
     settings = Settings() if listen is None else Settings(listen=listen)
@@ -37,29 +42,39 @@ def up(
     try:
         places.prepare()
         with only_one(places.run):
-            asyncio.run(_up(settings, console))
+            asyncio.run(_up(settings, console, join))
     except PlazaError as error:
         console.print(f"[red]{error.message}[/]")
         raise typer.Exit(1) from error
 
 
-async def _up(settings: Settings, console: Console) -> None:
+async def _up(settings: Settings, console: Console, join: str | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop.set)
     with console.status("starting: stores") as status:
-        await hub.run(settings, stop, Progress(settings, console, status.update))
+        phases = ("stores", "ray") if join else ("stores", "control", "ray", "pool")
+        progress = Progress(settings, console, status.update, phases)
+        make = joining(join) if join else whole_hub
+        await hub.run(settings, stop, progress, make=make)
 
 
 class Progress:
     """Tells the operator what the supervisor tells it, once per phase, and when all is ready."""
 
-    def __init__(self, settings: Settings, console: Console, status: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        console: Console,
+        status: Callable[[str], None],
+        phases: Sequence[str],
+    ) -> None:
         self._settings = settings
         self._status = status
         self._console = console
-        self._waiting = {"stores", "control", "ray", "pool"}
+        self._waiting = set(phases)
+        self._whole = "control" in phases
         self._started = time.monotonic()
 
     def __call__(self, event: Event) -> None:
@@ -81,9 +96,9 @@ class Progress:
         s = self._settings
         self._status("running, Ctrl-C stops everything")
         self._console.print(
-            f"[bold green]The hub is ready[/] in {took:.1f} s\n"
-            f"  inference  http://{s.listen}:{s.http_port}\n"
-            f"  control    http://{s.listen}:{s.control_port}"
+            f"[bold green]The {'hub' if self._whole else 'node'} is ready[/] in {took:.1f} s\n"
+            f"  inference  http://{s.listen}:{s.http_port}"
+            + (f"\n  control    http://{s.listen}:{s.control_port}" if self._whole else "")
         )
 
 

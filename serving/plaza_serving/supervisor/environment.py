@@ -44,13 +44,14 @@ def control_environment(settings: Settings, inherited: Mapping[str, str]) -> dic
 
 
 def ray_environment(
-    settings: Settings, places: Places, inherited: Mapping[str, str]
+    settings: Settings, places: Places, inherited: Mapping[str, str], *, joins: bool = False
 ) -> dict[str, str]:
-    """For `ray start` on a head; a worker node takes the same (deploy/two-nodes.md)."""
+    """For `ray start` on a head, or on a node that joins one."""
     return {
         **_clean(inherited),
         **plaza_environment(settings, without=_NOT_FOR_REPLICAS),
-        **_security(settings, places),
+        **_security(places),
+        **_network(settings, joins=joins),
         **_serving(settings),
         **_haproxy(settings, places),
         **_start_and_stop(),
@@ -64,8 +65,8 @@ def _clean(inherited: Mapping[str, str]) -> dict[str, str]:
     return kept | ({"PYTHONPATH": ":".join(paths)} if paths else {})
 
 
-def _security(settings: Settings, places: Places) -> dict[str, str]:
-    flags = {
+def _security(places: Places) -> dict[str, str]:
+    return {
         # Whoever reaches GCS, raylet or dashboard without a token runs code.
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(places.ray_token),
@@ -73,12 +74,18 @@ def _security(settings: Settings, places: Places) -> dict[str, str]:
         # Leaves out Ray Client and the job API, see the module it names.
         "RAY_START_HOOK": "plaza_serving.rayapp.start_hook.lean",
     }
+
+
+def _network(settings: Settings, *, joins: bool) -> dict[str, str]:
+    if joins:
+        # Serve's HTTP options are the head's; this node may have its public port elsewhere.
+        return {"RAY_SERVE_WORKER_PROXY_HTTP_PORT": str(settings.http_port)}
     if settings.node_ip == "127.0.0.1":
         # Ray replaces a loopback --node-ip-address by the machine's own address and then listens
         # on all interfaces, unless it is told that this is a machine for one node. The name of
         # the flag comes from the systems where that is the default.
-        flags["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-    return flags
+        return {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    return {}
 
 
 def _serving(settings: Settings) -> dict[str, str]:

@@ -1,79 +1,27 @@
-"""One node put together: preflight, the two children, the stand-in, and when the hub is ready."""
+"""One node put together: preflight, the children, the stand-in, and when the hub is ready."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import httpx
 
 from plaza_core.clock import Clock, SystemClock
 from plaza_core.errors import Conflict
-from plaza_core.keys import node_secret
 from plaza_core.settings import Settings
-from plaza_serving.supervisor import environment, ingress
+from plaza_serving.supervisor import ingress
+from plaza_serving.supervisor.children import Make, ok, whole_hub
 from plaza_serving.supervisor.family import Families, leftovers, reap
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import fixed_ports
 from plaza_serving.supervisor.process import adopt_orphans, command_line, table
 from plaza_serving.supervisor.sockets import held, owners
 from plaza_serving.supervisor.standin import StandIn
-from plaza_serving.supervisor.supervise import Announce, Child, Event, Supervisor
-from plaza_serving.supervisor.watch import Probe, answers
+from plaza_serving.supervisor.supervise import Announce, Event, Supervisor
+from plaza_serving.supervisor.watch import answers
 
 _PROBE_TIMEOUT_S = 10.0
-_LARGE_LOG_BYTES = 10_000_000
-RAY_PROGRAMS = ("/gcs_server", "/raylet", "/dashboard/dashboard.py")
-"""Without any of these Ray is of no use and cannot mend itself: state, workers, REST."""
-
-
-def children(
-    settings: Settings, places: Places, client: httpx.AsyncClient, stand_in: StandIn
-) -> tuple[Child, Child]:
-    """Control and Ray, as this installation runs them."""
-    token = node_secret(places.secrets, "ray.token", os.urandom)
-    control = Child(
-        "control",
-        environment.control_command(),
-        environment.control_environment(settings, os.environ),
-        _log(places, "control"),
-        _ok(client, f"{settings.control_address}/readyz"),
-    )
-    ray = Child(
-        "ray",
-        environment.ray_command(settings, places),
-        environment.ray_environment(settings, places, os.environ),
-        _log(places, "ray"),
-        # Also makes the dashboard connect to Serve, before control's first PUT waits for it.
-        _ok(client, f"http://127.0.0.1:{settings.dashboard_port}/api/serve/applications/", token),
-        vital=RAY_PROGRAMS,
-        start_within_s=120.0,
-        deaf_after_s=60.0,
-        cover=stand_in.covering,
-    )
-    return control, ray
-
-
-def _log(places: Places, name: str) -> Path:
-    path = places.logs / f"{name}.log"
-    if path.exists() and path.stat().st_size > _LARGE_LOG_BYTES:
-        path.replace(path.with_suffix(".log.1"))
-    return path
-
-
-def _ok(client: httpx.AsyncClient, url: str, token: str | None = None) -> Probe:
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-
-    async def probe() -> bool:
-        try:
-            return (await client.get(url, headers=headers)).status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    return probe
 
 
 def prepare(settings: Settings, places: Places, announce: Announce) -> None:
@@ -110,7 +58,7 @@ async def run(
     stop: asyncio.Event,
     announce: Announce,
     *,
-    make: Callable[[Settings, Places, httpx.AsyncClient, StandIn], Sequence[Child]] = children,
+    make: Make = whole_hub,
     clock: Clock | None = None,
 ) -> None:
     """Prepare, start everything, keep it running until `stop`; then nothing is left behind."""
@@ -142,5 +90,5 @@ async def _watch_pool(
     """Announces the first answer of the data plane through the ingress."""
     started_ns = clock.monotonic_ns()
     host = "127.0.0.1" if settings.listen == "0.0.0.0" else settings.listen  # noqa: S104 compared
-    await answers(_ok(client, f"http://{host}:{settings.http_port}/v2/health/ready"))
+    await answers(ok(client, f"http://{host}:{settings.http_port}/v2/health/ready"))
     announce(Event("pool", "ready", seconds=(clock.monotonic_ns() - started_ns) / 1e9))

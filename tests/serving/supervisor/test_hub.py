@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from plaza_serving.supervisor.children import RAY_PROGRAMS
 from plaza_serving.supervisor.family import leftovers
-from plaza_serving.supervisor.hub import RAY_PROGRAMS
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.process import Identity, command_line, look
 from plaza_serving.supervisor.sockets import held, listeners, owners
@@ -21,10 +21,10 @@ HERE = Path(__file__).parent
 HUB = """
 import asyncio, dataclasses, signal, sys
 from plaza_core.settings import Settings
-from plaza_serving.supervisor import hub
+from plaza_serving.supervisor import children, hub
 
-def children(settings, places, client, stand_in):
-    control, ray = hub.children(settings, places, client, stand_in)
+def trivial(settings, places, client, stand_in):
+    control, ray = children.whole_hub(settings, places, client, stand_in)
     ports = (settings.control_port, settings.dashboard_port, settings.http_port)
     argv = (sys.executable, {control!r}, str(places.ray_token), *map(str, ports))
     return dataclasses.replace(control, argv=argv), ray
@@ -33,7 +33,7 @@ async def main():
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     say = lambda event: print(event.child, event.what, event.detail, flush=True)
-    await hub.run(Settings(), stop, say, make=children)
+    await hub.run(Settings(), stop, say, make=trivial)
 
 asyncio.run(main())
 """

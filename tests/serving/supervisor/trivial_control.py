@@ -1,6 +1,8 @@
 """Control in a few lines: answers /readyz, and tells Ray to run the trivial pool when it does not.
 
-Run as `python trivial_control.py TOKEN_FILE CONTROL_PORT DASHBOARD_PORT HTTP_PORT`.
+python trivial_control.py TOKEN_FILE CONTROL_PORT DASHBOARD_PORT HTTP_PORT [HOST REPLICAS]
+
+With several replicas there is at most one on each node.
 """
 
 import json
@@ -11,13 +13,23 @@ import urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-token, control, dashboard, public = Path(sys.argv[1]).read_text().strip(), *map(int, sys.argv[2:])
+token = Path(sys.argv[1]).read_text().strip()
+control, dashboard, public = map(int, sys.argv[2:5])
+host, replicas = sys.argv[5:7] or ("127.0.0.1", "1")
 URL = f"http://127.0.0.1:{dashboard}/api/serve/applications/"
 HEADERS = {"authorization": f"Bearer {token}", "content-type": "application/json"}
 WANTED = {
-    "http_options": {"host": "127.0.0.1", "port": public},
+    "http_options": {"host": host, "port": public},
+    "proxy_location": "EveryNode",
     "applications": [
-        {"name": "main", "route_prefix": "/", "import_path": "trivial_app:build"},
+        {
+            "name": "main",
+            "route_prefix": "/",
+            "import_path": "trivial_app:build",
+            "deployments": [
+                {"name": "Trivial", "num_replicas": int(replicas), "max_replicas_per_node": 1}
+            ],
+        },
     ],
 }
 
