@@ -1,3 +1,5 @@
+"""`python -m plaza_training`."""
+
 from plaza_training.cli import main
 
 main()

@@ -72,15 +72,12 @@ def _prose(trained: Trained, report: Report) -> str:
 
 
 def _table(report: Report) -> str:
-    columns = list(report.metrics)
-    rows = {"**this model**": report.metrics, **report.baselines}
-    lines = [
-        "| | " + " | ".join(column.replace("_", " ") for column in columns) + " |",
-        "|---" * (len(columns) + 1) + "|",
-    ]
-    for label, metrics in rows.items():
-        cells = (f"{metrics[c]:.4g}" if c in metrics else "–" for c in columns)
-        lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    """A row per metric: methods are few, metrics may be many."""
+    methods = {"**this model**": report.metrics, **report.baselines}
+    lines = ["| | " + " | ".join(methods) + " |", "|---" + "|---:" * len(methods) + "|"]
+    for metric in report.metrics:
+        cells = (f"{m[metric]:.4g}" if metric in m else "–" for m in methods.values())
+        lines.append(f"| {metric.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch is heavy; listing recipes must not import it
 RECIPES: dict[str, str] = {
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
+    "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
 }

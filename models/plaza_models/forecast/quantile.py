@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, DType, TensorSpec
@@ -27,6 +27,8 @@ from plaza_models.options import Options, read_options
 from plaza_models.tasks import Forecast, ForecastTask
 
 Scaling = Literal["none", "mean-abs", "standard"]
+_LARGEST = 1e30
+"""Squares of it, and float32 copies, are still finite."""
 _SAME = 1e-9
 """Two quantile levels closer than this are the same level."""
 
@@ -108,17 +110,21 @@ class QuantileFamily:
                 input="values",
             )
         context = values[-options.context :]
-        with np.errstate(over="ignore", invalid="ignore"):
-            scale = Scale.of(context, options.scaling)
-            row = scale.apply(context).astype(np.float32)
-        if not np.isfinite(row).all():
+        if np.abs(context).max() > _LARGEST:
             raise InvalidInput("values are too large to compute with", input="values")
+        scale = Scale.of(context, options.scaling)
+        row = scale.apply(context).astype(np.float32)
         asked = _Asked(scale, payload.horizon, columns)
         return Prepared({self._input: row[np.newaxis]}, rows=1, context=asked)
 
     def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Forecast:
-        """Quantiles in the units of the series; a higher level is never below a lower one."""
+        """Quantiles in the units of the series; a higher level is never below a lower one.
+
+        Raises ModelFailed when the model gave something that is not a number.
+        """
         scaled = outputs[self._output][0, :, : context.horizon].astype(np.float64)
+        if not np.isfinite(scaled).all():
+            raise ModelFailed("the model's forecast is not finite")
         # Sorting per step is the rearrangement of Chernozhukov et al. (2010): it removes crossings
         # and can only lower the pinball loss.
         values = np.sort(context.scale.undo(scaled), axis=0)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Prepared
 from plaza_core.tensors import Array
@@ -56,8 +56,14 @@ class ClassifyFamily:
         return Prepared(prepared.tensors, prepared.rows, context=_Asked(top))
 
     def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Classified:
-        """The best labels of every text; equal scores keep the order of the label file."""
+        """The best labels of every text; equal scores keep the order of the label file.
+
+        Raises ModelFailed, naming the text, when its logits are not numbers.
+        """
         logits = self._graph.rows(outputs).astype(np.float64)
+        if not (usable := np.isfinite(logits).all(axis=1)).all():
+            bad = int(np.flatnonzero(~usable)[0])
+            raise ModelFailed("the model's scores are not finite", input=f"texts[{bad}]")
         scores = np.exp(logits - logits.max(axis=1, keepdims=True))
         scores /= scores.sum(axis=1, keepdims=True)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : context.top]

@@ -1,7 +1,8 @@
 """The first bytes of a picture: which format, how many pixels. Nothing is decoded here.
 
 A picture can claim 50,000 x 50,000 pixels in a kilobyte, and opening a WebP already reserves its
-canvas; so format and size are read from the header before any codec sees the bytes.
+canvas; so format and size are read from the header before any codec sees the bytes. Its parts
+are counted too, because millions of empty ones keep a codec busy for seconds.
 Sources: PNG (ISO/IEC 15948) §11.2.2; JPEG (ITU-T T.81) §B.2.2; WebP container (RFC 9649) §2.
 """
 
@@ -27,7 +28,10 @@ _OTHER_FORMATS: dict[bytes, str] = {
     b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
 }
 _START_OF_FRAME = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_START_OF_SCAN, _FILL = 0xDA, 0xFF
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))
+_MOST_PARTS = 20_000
+"""Segments or chunks: many more than any encoder writes, few enough to walk in milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +48,7 @@ def read_header(data: bytes) -> Header:
     if data.startswith(b"\xff\xd8\xff"):
         return Header("JPEG", *_jpeg_size(data))
     if data.startswith(_PNG):
-        if len(data) < 24 or data[12:16] != b"IHDR":
-            raise _torn()
-        return Header("PNG", _big(data[16:20]), _big(data[20:24]))
+        return Header("PNG", *_png_size(data))
     if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
         return Header("WEBP", *_webp_size(data))
     for magic, name in _OTHER_FORMATS.items():
@@ -58,23 +60,38 @@ def read_header(data: bytes) -> Header:
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
-    """Walk the segments to the frame header."""
-    at = 2
-    while at + 4 <= len(data):
-        if data[at] != 0xFF:
+    """Walk the segments up to the first scan; there must be one frame header on the way."""
+    at, size = 2, None
+    for _ in range(_MOST_PARTS):
+        if at + 4 > len(data) or data[at] != 0xFF:
             raise _torn()
         marker = data[at + 1]
-        if marker == 0xFF:  # a fill byte
+        if marker == _FILL:
             at += 1
         elif marker in _STANDALONE:
             at += 2
-        elif marker in _START_OF_FRAME:
-            frame = data[at + 5 : at + 9]
-            if len(frame) < 4:
+        elif marker == _START_OF_SCAN:
+            if size is None:
                 raise _torn()
-            return _big(frame[2:4]), _big(frame[0:2])
+            return size
         else:
+            if marker in _START_OF_FRAME:
+                if size is not None or at + 9 > len(data):
+                    raise _torn()
+                size = _big(data[at + 7 : at + 9]), _big(data[at + 5 : at + 7])
             at += 2 + _big(data[at + 2 : at + 4])
+    raise _torn()
+
+
+def _png_size(data: bytes) -> tuple[int, int]:
+    """The first chunk has the size; the others are counted, for the codec reads them one by one."""
+    if len(data) < 24 or data[12:16] != b"IHDR":
+        raise _torn()
+    at = len(_PNG)
+    for _ in range(_MOST_PARTS):
+        if at + 8 > len(data) or data[at + 4 : at + 8] == b"IEND":
+            return _big(data[16:20]), _big(data[20:24])
+        at += 12 + _big(data[at : at + 4])
     raise _torn()
 
 

@@ -61,4 +61,6 @@ async def _lifespan(replica: Replica, receive: Receive, send: Send) -> None:
 
 def build(args: dict[str, Any]) -> serve.Application:
     """Import path of the application in the Serve config: `args` is `{"pool": NAME}`."""
-    return PoolReplica.bind(pool=str(args["pool"]))
+    deployment: Any = PoolReplica  # to mypy the decorators return the class: Ray has no types
+    application: serve.Application = deployment.bind(pool=str(args["pool"]))
+    return application

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 import zlib
 
 import numpy as np
@@ -127,15 +126,23 @@ def test_a_turned_large_jpeg_still_covers_what_is_wanted():
     assert picture.pixels.shape[1] >= 200
 
 
+@pytest.fixture
+def no_codec(monkeypatch):
+    """Whatever is refused now was refused before a codec saw it."""
+
+    def opened(*_, **__):
+        raise AssertionError("the codec was asked")
+
+    monkeypatch.setattr(Image, "open", opened)
+
+
+@pytest.mark.usefixtures("no_codec")
 def test_a_picture_of_2500_million_pixels_is_refused_by_its_header():
     bomb = png_claiming(50_000, 50_000)
     assert len(bomb) < 1000
-    began = time.process_time()
     with pytest.raises(InvalidInput, match="50000 x 50000") as refusal:
         decode(bomb)
     assert refusal.value.input == "image"
-    # Decoding would take 7.5 GB and many seconds; reading 24 bytes does not.
-    assert time.process_time() - began < 1
 
 
 def test_the_limit_is_the_pixels_not_the_sides():
@@ -174,17 +181,32 @@ def test_a_truncated_picture_is_refused(format, part):
     assert refusal.value.input == "image"
 
 
-def test_a_header_that_disagrees_with_the_codec_does_not_pass_the_limit():
-    """Two frame headers: this module reads the first one, the codec must not use a larger one."""
+@pytest.mark.usefixtures("no_codec")
+def test_two_frame_headers_are_refused():
+    """Else this module would read the small one and the codec use the large one."""
     small, large = encoded(gradient(16, 16), "JPEG"), encoded(gradient(1600, 900), "JPEG")
     frame = small.index(b"\xff\xc0")
     length = 2 + int.from_bytes(small[frame + 2 : frame + 4], "big")
     forged = large[:2] + small[frame : frame + length] + large[2:]
-    try:
-        picture = decode(forged, max_pixels=1000)
-    except InvalidInput:
-        return
-    assert picture.width * picture.height <= 1000
+    with pytest.raises(InvalidInput):
+        decode(forged, max_pixels=1000)
+
+
+@pytest.mark.usefixtures("no_codec")
+@pytest.mark.parametrize("part", [b"\xff\xd0", b"\xff", b"\xff\xe0\x00\x02"])
+def test_millions_of_empty_segments_do_not_reach_the_codec(part):
+    stuffed = b"\xff\xd8\xff\xe0\x00\x02" + part * (4_000_000 // len(part))
+    with pytest.raises(InvalidInput):
+        decode(stuffed)
+
+
+@pytest.mark.usefixtures("no_codec")
+def test_millions_of_empty_chunks_do_not_reach_the_codec():
+    plain = encoded(gradient())
+    end = plain.index(b"IDAT") - 4
+    empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+    with pytest.raises(InvalidInput):
+        decode(plain[:end] + empty * 300_000 + plain[end:])
 
 
 _SEEDS = [encoded(gradient(), f) for f in ("JPEG", "PNG", "WEBP")]

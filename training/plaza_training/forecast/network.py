@@ -1,4 +1,4 @@
-"""The forecaster: a linear map of the recent past plus a small correction, per quantile.
+"""The forecaster: a linear map of the recent past plus a small network's correction.
 
 Both parts see differences to the last value, so where nothing has been learnt the forecast is that
 value: persistence is the starting point and everything learnt is a departure from it.
@@ -21,6 +21,9 @@ class QuantileNetwork(nn.Module):  # type: ignore[misc]  # torch is untyped here
         self.linear = nn.Linear(context, levels * horizon)
         self.correction = nn.Sequential(
             nn.Linear(context + 1, hidden),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
             nn.GELU(),
             nn.Dropout(dropout),
             nn.Linear(hidden, levels * horizon),

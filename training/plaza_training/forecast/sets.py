@@ -24,9 +24,8 @@ LOS_LOOP = DataSet(
     licence="MIT",
     source=f"https://github.com/{_TGCN}/tree/{_TGCN_COMMIT}/T-GCN/T-GCN-PyTorch",
     attribution=(
-        "measured by the loop detectors of the Los Angeles County highways (METR-LA, from the "
-        "Caltrans performance measurement system), published with the code of T-GCN, "
-        "copyright 2021 martinwhl, MIT licence."
+        "speeds measured by loop detectors on highways of Los Angeles County, published with "
+        "the code of T-GCN, copyright 2021 martinwhl, MIT licence."
     ),
     files=(
         SourceFile(

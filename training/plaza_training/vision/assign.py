@@ -33,6 +33,7 @@ def assign(
     boxes: Tensor,
     points: Tensor,
     strides: Tensor,
+    *,
     targets: Tensor,
     labels: Tensor,
 ) -> Assignment:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from plaza_training.vision.sets import Sample
+from plaza_training.vision.samples import Sample
 
 _KEPT_AREA = 0.3
 """An object of which less than this fraction is left after a crop is forgotten,"""
@@ -43,7 +43,7 @@ def draw_weights(samples: Sequence[Sample]) -> NDArray[np.float64]:
     cameras = [s.camera for s in samples]
     count = {name: cameras.count(name) for name in set(cameras)}
     weights = np.array([count[name] ** -0.5 for name in cameras])
-    return weights / weights.sum()
+    return np.asarray(weights / weights.sum())
 
 
 def training_picture(
@@ -66,7 +66,7 @@ def training_picture(
     for tile, index in zip(tiles, chosen, strict=True):
         zoom = how.zoom if len(tiles) == 1 else how.zoom_mosaic
         tile_boxes, tile_labels = _paste(
-            canvas, tile, samples[int(index)], size, (zoom, how.stretch), rng
+            canvas, tile, samples[int(index)], size=size, reach=(zoom, how.stretch), rng=rng
         )
         boxes.append(tile_boxes)
         labels.append(tile_labels)
@@ -81,6 +81,7 @@ def _paste(
     canvas: NDArray[np.uint8],
     tile: tuple[int, int, int, int],
     sample: Sample,
+    *,
     size: int,
     reach: tuple[tuple[float, float], float],
     rng: np.random.Generator,

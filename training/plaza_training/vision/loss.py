@@ -42,7 +42,14 @@ class DetectionLoss:
             if len(aims) == 0:
                 continue
             with torch.no_grad():
-                found = assign(logits[row], boxes[row], self._points, self._strides, aims, kinds)
+                found = assign(
+                    logits[row],
+                    boxes[row],
+                    self._points,
+                    self._strides,
+                    targets=aims,
+                    labels=kinds,
+                )
             quality[row, found.points, kinds[found.objects]] = found.quality
             predicted.append(boxes[row, found.points])
             wanted.append(aims[found.objects])

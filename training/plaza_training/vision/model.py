@@ -32,7 +32,7 @@ class Width:
     pyramid: int = 48
 
 
-class ConvUnit(nn.Sequential):
+class ConvUnit(nn.Sequential):  # type: ignore[misc]  # torch is untyped here
     """Convolution, batch norm, SiLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
@@ -43,7 +43,7 @@ class ConvUnit(nn.Sequential):
         )
 
 
-class Residual(nn.Module):
+class Residual(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """x + conv3x3(conv3x3(x)), narrow in the middle."""
 
     def __init__(self, channels: int) -> None:
@@ -55,7 +55,7 @@ class Residual(nn.Module):
         return x + self.body(x)
 
 
-class WidePool(nn.Module):
+class WidePool(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Context at the last stage: the map, and its maximum over 5x5 and 9x9 windows, mixed."""
 
     def __init__(self, channels: int) -> None:
@@ -70,7 +70,7 @@ class WidePool(nn.Module):
         return self.mix(torch.cat((near, wide, self.pool(wide)), 1))
 
 
-class Head(nn.Module):
+class Head(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Scores and boxes of one stride: (B, classes, H, W) logits and (B, 4, H, W) offsets."""
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -80,13 +80,13 @@ class Head(nn.Module):
         self.score = nn.Conv2d(channels, classes, 1)
         self.box = nn.Conv2d(channels, 4, 1)
         rare = 0.01  # the prior that a grid point holds an object; keeps the first steps calm
-        nn.init.constant_(self.score.bias, -math.log((1 - rare) / rare))  # type: ignore[arg-type]
+        nn.init.constant_(self.score.bias, -math.log((1 - rare) / rare))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self.score(self.score_branch(x)), self.box(self.box_branch(x))
 
 
-class NanoDetector(nn.Module):
+class NanoDetector(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Raw predictions at every grid point of every stride.
 
     forward: (B, 3, S, S) float in 0..1, S a multiple of 32 -> logits (B, N, classes), boxes
@@ -148,7 +148,7 @@ def grid(height: int, width: int, stride: int) -> Tensor:
     return (torch.stack((xs, ys), 2).reshape(-1, 2).float() + 0.5) * stride
 
 
-class Scored(nn.Module):
+class Scored(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """What is exported: boxes (B, N, 4) and scores (B, N, classes) in 0..1, for RGB in 0..1."""
 
     def __init__(self, detector: NanoDetector) -> None:

@@ -1,4 +1,4 @@
-"""The labelled pictures: read once, kept as uint8, split so that whole cameras can be held out.
+"""The labelled pictures, split so that whole cameras can be held out.
 
 Two public sets in the YOLO layout (`SPLIT/images/*.jpg`, `SPLIT/labels/*.txt` with rows of class,
 centre x, centre y, width, height as fractions):
@@ -11,105 +11,142 @@ centre x, centre y, width, height as fractions):
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from plaza_core.errors import NotFound
+from plaza_core.errors import InvalidInput, NotFound
+from plaza_training.data import DataSet
 
+VEHICLE626 = DataSet(
+    name="vis-vehicle626",
+    title="Vehicle_Detection_YOLOv8 v3: 14 of its 18 videos, 476 of its 626 frames",
+    licence="CC-BY-4.0",
+    source="https://universe.roboflow.com/farzad/vehicle_detection_yolov8/dataset/3",
+    attribution="farzad on Roboflow Universe; frames of videos from Pexels. Changes: as published.",
+    files=(),
+)
+ROADCAM4 = DataSet(
+    name="vis-roadcam4",
+    title="atl-version-2 v12: one of three augmented copies of each training frame",
+    licence="CC-BY-4.0",
+    source="https://universe.roboflow.com/finalproject-bqip3/atl-version-2/dataset/12",
+    attribution=(
+        "finalproject-bqip3 on Roboflow Universe. Changes: long side 960 pixels, JPEG quality 85, "
+        "one frame shared with the test split removed; bus, car and truck pooled, bike left out."
+    ),
+    files=(),
+)
+DIGESTS = {
+    VEHICLE626.name: "1b90f5dbf23f4c348e678cfda2594a165a14aae704ed3eaaab2606a9ae8fd038",
+    ROADCAM4.name: "1ab2ba6da6bfce74e9618ec4b1cfda9c4292a1dbaedc1d1dcfdb28a52653ea6d",
+}
+"""sha256 over the names and contents of all pictures and label files, see `digest_of`."""
+
+LABELS = ("vehicle",)
 HELD_OUT_VIDEOS = ("13", "2", "7", "test2")
 """vehicle626 videos that training never sees: a brown highway from a bridge, a London street, a
 wet underpass, dense traffic in a cutting."""
 
-_CACHE_SIDE = 512
-
 
 @dataclass(frozen=True, slots=True)
-class Sample:
-    """`pixels` (H, W, 3) uint8 RGB; `boxes` (M, 4) float32 corners in pixels; `labels` (M,)."""
+class Frame:
+    """One labelled picture as it lies in its set."""
 
     name: str
     camera: str
-    pixels: NDArray[np.uint8]
+    image: bytes
+    """Encoded."""
     boxes: NDArray[np.float32]
+    """(M, 4) corners as fractions of width and height."""
     labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class RoadData:
-    """`train`; `known`: published validation frames of cameras in `train`; `unseen`: every frame of
-    the held-out videos; `other`: validation and test frames of vis-roadcam4 (cameras in `train`)."""
-
-    train: tuple[Sample, ...]
-    known: tuple[Sample, ...]
-    unseen: tuple[Sample, ...]
-    other: tuple[Sample, ...]
+    train: tuple[Frame, ...]
+    known: tuple[Frame, ...]
+    """Published validation frames of vehicle626 whose cameras are in `train`."""
+    unseen: tuple[Frame, ...]
+    """Every frame of the held-out videos."""
+    other: tuple[Frame, ...]
+    """Validation and test frames of roadcam4; most of their cameras are in `train`."""
 
 
 def load_road_data(root: Path) -> RoadData:
-    """Read both sets below `root`. Raises NotFound naming the set that is not there."""
-    vehicle, roadcam = root / "vis-vehicle626", root / "vis-roadcam4"
-    for folder in (vehicle, roadcam):
+    """Read both sets below `root` and verify them. Raises NotFound naming the set that is not
+    there, InvalidInput for one whose content differs from what the card was made with."""
+    for dataset in (VEHICLE626, ROADCAM4):
+        folder = root / dataset.name
         if not folder.is_dir():
-            raise NotFound(f"no data set '{folder.name}' in the data directory", input="data")
-
-    def video(stem: str) -> str:
-        return f"vehicle626/{stem.split('_mp4')[0]}"
-
-    def camera(stem: str) -> str:
-        return f"roadcam4/{_roadcam_camera(stem)}"
-
-    only = {0: 0}
-    pooled = {1: 0, 2: 0, 3: 0}
-    highway = list(read_yolo(vehicle / "train", video, only))
-    valid = list(read_yolo(vehicle / "valid", video, only))
+            raise NotFound(
+                f"no '{dataset.name}' in the data directory; it is published at {dataset.source}",
+                input="data",
+            )
+        if digest_of(folder) != DIGESTS[dataset.name]:
+            raise InvalidInput(f"'{dataset.name}' is not the expected selection", input="data")
+    vehicle, roadcam = root / VEHICLE626.name, root / ROADCAM4.name
+    only, pooled = {0: 0}, {1: 0, 2: 0, 3: 0}
+    highway = list(read_yolo(vehicle / "train", _video, only))
+    valid = list(read_yolo(vehicle / "valid", _video, only))
     held_out = {f"vehicle626/{name}" for name in HELD_OUT_VIDEOS}
-    seen = [sample for sample in highway if sample.camera not in held_out]
+    seen = [frame for frame in highway if frame.camera not in held_out]
     return RoadData(
-        train=(*seen, *read_yolo(roadcam / "train", camera, pooled)),
-        known=tuple(s for s in valid if s.camera not in held_out),
-        unseen=tuple(s for s in (*highway, *valid) if s.camera in held_out),
+        train=(*seen, *read_yolo(roadcam / "train", _roadcam, pooled)),
+        known=tuple(f for f in valid if f.camera not in held_out),
+        unseen=tuple(f for f in (*highway, *valid) if f.camera in held_out),
         other=tuple(
-            s for split in ("valid", "test") for s in read_yolo(roadcam / split, camera, pooled)
+            f for split in ("valid", "test") for f in read_yolo(roadcam / split, _roadcam, pooled)
         ),
     )
 
 
-def _roadcam_camera(stem: str) -> str:
+def _video(stem: str) -> str:
+    return f"vehicle626/{stem.partition('_mp4')[0]}"
+
+
+def _roadcam(stem: str) -> str:
     """File names carry no camera; frames of one camera share a letter or a run of numbers."""
     if stem[0].isalpha():
-        return stem[0]
-    return next((run for run in ("1026007", "10260", "102") if stem.startswith(run)), "n")
+        return f"roadcam4/{stem[0]}"
+    run = next((run for run in ("1026007", "10260", "102") if stem.startswith(run)), "n")
+    return f"roadcam4/{run}"
 
 
 def read_yolo(
     split: Path, camera: Callable[[str], str], classes: Mapping[int, int]
-) -> Iterable[Sample]:
-    """The samples of one split in order of file name; boxes of classes not named are dropped."""
+) -> Iterator[Frame]:
+    """The frames of one split in order of file name; boxes of classes not named are dropped."""
     for path in sorted((split / "images").glob("*.jpg")):
-        with Image.open(path) as file:
-            picture = file.convert("RGB")
-        longest = max(picture.size)
-        if longest > _CACHE_SIDE:
-            ratio = _CACHE_SIDE / longest
-            size = (round(picture.width * ratio), round(picture.height * ratio))
-            picture = picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
-        rows = [line.split() for line in (split / "labels" / f"{path.stem}.txt").open()]
+        text = (split / "labels" / f"{path.stem}.txt").read_text(encoding="utf-8")
+        rows = [line.split() for line in text.splitlines()]
         kept = [
             (classes[int(r[0])], *map(float, r[1:5])) for r in rows if r and int(r[0]) in classes
         ]
         table = np.array(kept, dtype=np.float32).reshape(-1, 5)
-        scale = np.array([picture.width, picture.height] * 2, dtype=np.float32)
         centre, half = table[:, 1:3], table[:, 3:5] / 2
-        corners = np.concatenate((centre - half, centre + half), 1).clip(0, 1) * scale
-        yield Sample(
+        yield Frame(
             name=path.stem,
             camera=camera(path.stem),
-            pixels=np.asarray(picture),
-            boxes=corners.astype(np.float32),
+            image=path.read_bytes(),
+            boxes=np.concatenate((centre - half, centre + half), 1).clip(0, 1),
             labels=table[:, 0].astype(np.int64),
         )
+
+
+def digest_of(folder: Path) -> str:
+    """One checksum for all pictures and labels below `folder`, independent of file order."""
+    total = hashlib.sha256()
+    for path in sorted(_content(folder)):
+        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        total.update(hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def _content(folder: Path) -> Iterable[Path]:
+    yield from folder.glob("*/images/*.jpg")
+    yield from folder.glob("*/labels/*.txt")

@@ -7,25 +7,26 @@ finds its own checkpoint goes on from there to the same end.
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from plaza_training.progress import Progress
 from plaza_training.vision.augment import Augmentation, draw_weights, training_picture
 from plaza_training.vision.loss import DetectionLoss
 from plaza_training.vision.model import NanoDetector
-from plaza_training.vision.sets import Sample
+from plaza_training.vision.samples import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the result, besides the data."""
+class Choices:
+    """Everything that shapes the weights, besides the data."""
 
     seed: int = 7
     epochs: int = 160
@@ -45,16 +46,13 @@ class Recipe:
     """Decay of the averaged weights, which are the ones that ship."""
 
 
-Report = Callable[[str], None]
-
-
 def train(
     samples: Sequence[Sample],
-    recipe: Recipe,
+    choices: Choices,
+    progress: Progress,
     *,
     classes: int = 1,
     state: Path | None = None,
-    report: Report = lambda _: None,
 ) -> NanoDetector:
     """Train from random weights and return the averaged model in eval mode.
 
@@ -62,25 +60,26 @@ def train(
     of this process to 1.
     """
     torch.set_num_threads(1)
-    torch.manual_seed(recipe.seed)
-    model = NanoDetector(classes).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = deepcopy(model).eval()
-    optimiser = torch.optim.AdamW(_groups(model, recipe.decay), lr=recipe.rate)
-    steps_per_epoch = math.ceil(len(samples) / recipe.batch)
-    steps = recipe.epochs * steps_per_epoch
-    run = _Run(model, averaged, optimiser, recipe)
+    torch.manual_seed(choices.seed)
+    model = NanoDetector(classes)
+    model.to(memory_format=torch.channels_last)
+    averaged = deepcopy(model)
+    averaged.eval()
+    optimiser = torch.optim.AdamW(_groups(model, choices.decay), lr=choices.rate)
+    run = _Run(model, averaged, optimiser, choices)
+    epoch = math.ceil(len(samples) / choices.batch)
+    steps = choices.epochs * epoch
     first = run.resume(state)
     weights = draw_weights(samples)
-    began, parts = time.monotonic(), {"score": 0.0, "box": 0.0}
-    for step in range(first, steps):
+    shown = {"score": 0.0, "box": 0.0}
+    for step in progress.track(range(first, steps), "steps", steps - first):
         latest = run.step(samples, weights, step, steps)
-        parts = {name: 0.98 * parts[name] + 0.02 * latest[name] for name in latest}
-        if (step + 1) % steps_per_epoch == 0:
-            epoch = (step + 1) // steps_per_epoch
-            fixed = 1 - 0.98 ** (step + 1 - first)
-            shown = " ".join(f"{name} {value / fixed:.4f}" for name, value in parts.items())
-            report(f"epoch {epoch}/{recipe.epochs} {shown} {time.monotonic() - began:.0f} s")
-            if state is not None and (epoch % 5 == 0 or step + 1 == steps):
+        shown = {name: shown[name] + latest[name] / epoch for name in latest}
+        if (step + 1) % epoch == 0:
+            parts = ", ".join(f"{name} {value:.4f}" for name, value in shown.items())
+            progress.note(f"epoch {(step + 1) // epoch} of {choices.epochs}: loss of {parts}")
+            shown = dict.fromkeys(shown, 0.0)
+            if state is not None and ((step + 1) % (5 * epoch) == 0 or step + 1 == steps):
                 run.save(state, step + 1)
     return averaged
 
@@ -93,49 +92,49 @@ class _Run:
         model: NanoDetector,
         averaged: NanoDetector,
         optimiser: torch.optim.Optimizer,
-        recipe: Recipe,
+        choices: Choices,
     ) -> None:
         self._model, self._averaged, self._optimiser = model, averaged, optimiser
-        self._recipe = recipe
-        self._losses = {size: DetectionLoss(size) for size in {recipe.size, recipe.size_early}}
+        self._choices = choices
+        self._losses = {size: DetectionLoss(size) for size in {choices.size, choices.size_early}}
 
     def step(
-        self, samples: Sequence[Sample], weights: np.ndarray, step: int, steps: int
+        self, samples: Sequence[Sample], weights: NDArray[np.float64], step: int, steps: int
     ) -> dict[str, float]:
-        recipe = self._recipe
+        choices = self._choices
         done = step / steps
-        size = recipe.size_early if done < recipe.early else recipe.size
+        size = choices.size_early if done < choices.early else choices.size
         how = Augmentation()
-        if done >= 1 - recipe.calm:
+        if done >= 1 - choices.calm:
             how = replace(how, mosaic=0.0, colour=how.colour / 2)
-        pictures, boxes, labels = batch_of(samples, weights, recipe, step, size, how)
+        pictures, boxes, labels = batch_of(samples, weights, choices, step=step, size=size, how=how)
         for group in self._optimiser.param_groups:
-            group["lr"] = recipe.rate * _schedule(step, steps, recipe.warm_up)
+            group["lr"] = choices.rate * _schedule(step, steps, choices.warm_up)
         self._model.train()
         with torch.autocast("cpu", torch.bfloat16):
             logits, predicted = self._model(pictures)
         loss, parts = self._losses[size](logits.float(), predicted.float(), boxes, labels)
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self._model.parameters(), 5.0)
         self._optimiser.step()
         self._follow(step)
         return parts
 
-    @torch.no_grad()
     def _follow(self, step: int) -> None:
-        decay = min(self._recipe.average, (1 + step) / (20 + step))
+        decay = min(self._choices.average, (1 + step) / (20 + step))
         mine = self._averaged.state_dict()
-        for name, value in self._model.state_dict().items():
-            if value.dtype.is_floating_point:
-                mine[name].lerp_(value, 1 - decay)
-            else:
-                mine[name].copy_(value)
+        with torch.no_grad():
+            for name, value in self._model.state_dict().items():
+                if value.dtype.is_floating_point:
+                    mine[name].lerp_(value, 1 - decay)
+                else:
+                    mine[name].copy_(value)
 
     def save(self, state: Path, step: int) -> None:
         state.mkdir(parents=True, exist_ok=True)
         content = {
-            "recipe": asdict(self._recipe),
+            "choices": asdict(self._choices),
             "step": step,
             "model": self._model.state_dict(),
             "averaged": self._averaged.state_dict(),
@@ -146,12 +145,12 @@ class _Run:
         fresh.replace(state / "checkpoint.pt")
 
     def resume(self, state: Path | None) -> int:
-        """The step to go on from: 0 without a checkpoint of exactly this recipe."""
+        """The step to go on from: 0 without a checkpoint of exactly these choices."""
         path = state / "checkpoint.pt" if state else None
         if path is None or not path.exists():
             return 0
         content = torch.load(path, weights_only=True)
-        if content["recipe"] != asdict(self._recipe):
+        if content["choices"] != asdict(self._choices):
             return 0
         self._model.load_state_dict(content["model"])
         self._averaged.load_state_dict(content["averaged"])
@@ -161,8 +160,9 @@ class _Run:
 
 def batch_of(
     samples: Sequence[Sample],
-    weights: np.ndarray,
-    recipe: Recipe,
+    weights: NDArray[np.float64],
+    choices: Choices,
+    *,
     step: int,
     size: int,
     how: Augmentation,
@@ -170,9 +170,9 @@ def batch_of(
     """The batch of one step: pictures (B, 3, size, size) in 0..1, and boxes and labels of each."""
     rows = [
         training_picture(
-            samples, weights, size, how, np.random.default_rng((recipe.seed, step, row))
+            samples, weights, size, how, np.random.default_rng((choices.seed, step, row))
         )
-        for row in range(recipe.batch)
+        for row in range(choices.batch)
     ]
     pixels = torch.from_numpy(np.stack([picture for picture, _, _ in rows]))
     pictures = pixels.permute(0, 3, 1, 2).float() / 255  # channels last already

@@ -1,0 +1,127 @@
+"""Text becomes the same features on every machine, whatever its script."""
+
+import string
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plaza_core.errors import InvalidBundle, InvalidInput
+from plaza_models.options import read_options
+from plaza_models.text.ngrams import NgramOptions, bucket_counts, features, split
+
+OPTIONS = NgramOptions(buckets=4096, width=256)
+words = st.text(string.ascii_letters + string.digits + "äéΩ地铁ก", min_size=1, max_size=12)
+texts = st.lists(words, min_size=1, max_size=8).map(" ".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("My CARD, hasn't arrived!", ["my", "card", "hasn", "t", "arrived"]),
+        ("Ｆｕｌｌ　width ②", ["full", "width", "2"]),
+        ("Straße STRASSE", ["strasse", "strasse"]),
+        ("地铁2号线晚点", ["地", "铁", "2", "号", "线", "晚", "点"]),
+        ("snake_case", ["snake", "case"]),
+        ("e\u0301 \u00e9", ["é", "é"]),
+        ("?! …", []),
+    ],
+)
+def test_words_are_normalised_and_scripts_without_spaces_are_split(text, expected):
+    assert split(text) == expected
+
+
+def test_features_are_pinned_because_trained_tables_depend_on_them():
+    counts = bucket_counts(["my", "地"], NgramOptions(buckets=1 << 20, width=64))
+    # Two trigrams and one 4-gram of " my ", two words, one pair of words.
+    assert list(counts) == [234779, 744700, 341196, 470748, 673740, 896317]
+    assert set(counts.values()) == {1}
+
+
+def test_another_process_with_another_hash_seed_agrees():
+    program = (
+        "from plaza_models.text.ngrams import *; "
+        "f = features(['the card 地铁'], NgramOptions(buckets=4096, width=256)); "
+        "print(f.indices[0, :30].tolist())"
+    )
+    runs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert runs == {f"{features(['the card 地铁'], OPTIONS).indices[0, :30].tolist()}\n"}
+
+
+@given(st.lists(texts, min_size=1, max_size=5))
+def test_every_text_is_a_row_of_length_one_that_does_not_depend_on_its_neighbours(batch):
+    together = features(batch, OPTIONS)
+    assert together.indices.shape == together.weights.shape == (len(batch), OPTIONS.width)
+    assert together.indices.min() >= 0
+    assert together.indices.max() < OPTIONS.buckets
+    np.testing.assert_allclose(np.linalg.norm(together.weights, axis=1), 1, rtol=1e-5)
+    for row, text in enumerate(batch):
+        alone = features([text], OPTIONS)
+        assert (alone.indices[0] == together.indices[row]).all()
+        assert (alone.weights[0] == together.weights[row]).all()
+    assert together.words == sum(len(split(text)) for text in batch)
+
+
+@given(texts)
+def test_case_and_punctuation_do_not_matter(text):
+    plain, loud = features([text], OPTIONS), features([f"  {text.upper()} !?"], OPTIONS)
+    assert (plain.indices == loud.indices).all()
+    assert (plain.weights == loud.weights).all()
+
+
+def test_a_misspelt_word_shares_most_of_its_features():
+    a, b = (set(bucket_counts(split(t), OPTIONS)) for t in ("statement", "statment"))
+    assert len(a & b) >= len(a) // 3
+
+
+def test_chinese_texts_with_common_words_share_features():
+    a, b, c = (
+        set(bucket_counts(split(t), OPTIONS)) for t in ("地铁晚点了", "今天地铁晚点", "我要办护照")
+    )
+    assert len(a & b) >= 5
+    assert len(a & c) <= 1
+
+
+@pytest.mark.parametrize(
+    ("batch", "field", "says"),
+    [
+        ([], "texts", "at least one"),
+        (["fine", ""], "texts[1]", "no letter"),
+        (["fine", "so", "…"], "texts[2]", "no letter"),
+        (["x" * 2001], "texts[0]", "2000 characters"),
+        (["fine", " ".join(map(str, range(400)))], "texts[1]", "too long: it has"),
+        (["fine", 3], "texts[1]", "string"),
+    ],
+)
+def test_a_refusal_names_the_text(batch, field, says):
+    with pytest.raises(InvalidInput, match=says) as refusal:
+        features(batch, OPTIONS)
+    assert refusal.value.input == field
+
+
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"width": 8}, "options.buckets"),
+        ({"buckets": 1, "width": 8}, "options.buckets"),
+        ({"buckets": 8, "width": 8, "words": 0}, "options.words"),
+        ({"buckets": 8, "width": 8, "characters": [4, 3]}, "options"),
+        ({"buckets": 8, "width": 8, "seed": 1}, "options.seed"),
+    ],
+)
+def test_a_wrong_option_is_named(options, where):
+    with pytest.raises(InvalidBundle) as refusal:
+        read_options(NgramOptions, options)
+    assert refusal.value.input == where
