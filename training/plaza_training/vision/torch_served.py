@@ -1,5 +1,5 @@
-"""The family around a torch module, before there is a graph: what it answers is what the bundle will
-answer, so a threshold chosen here holds there."""
+"""The family around a torch module, before there is a graph: what it answers is what the bundle
+will answer, so a threshold chosen here holds there."""
 
 from __future__ import annotations
 
