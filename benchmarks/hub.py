@@ -50,6 +50,18 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def own_ports() -> dict[str, int]:
+    """Port settings of a hub that must not meet another: six single ones and a free thousand."""
+    single = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    base = next(b for b in range(10_000, 19_000, 1_000) if not _listening_between(b, b + 1_000))
+    return {**single, "internal_ports": base}
+
+
+def _listening_between(first: int, last: int) -> bool:
+    used = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return any(first <= port < last for port in used)
+
+
 @dataclass
 class Hub:
     """Where a running hub answers, and its processes."""
@@ -113,14 +125,13 @@ class Hub:
 def running_hub(state_dir: Path, **settings: object) -> Iterator[Hub]:
     """Start `plaza up`, wait until it answers, stop it, and see that no process remains."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    for name, value in {"state_dir": state_dir, **ports, **settings}.items():
+    for name, value in {"state_dir": state_dir, **own_ports(), **settings}.items():
         environment[f"PLAZA_{name.upper()}"] = str(value)
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / "up.log"
     with log.open("ab") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "plaza_serving.cli.main", "up"],
+            [sys.executable, "-m", "plaza_serving.cli", "up"],
             env=environment,
             stdout=out,
             stderr=subprocess.STDOUT,

@@ -62,7 +62,7 @@ class HubProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "plaza_serving.cli.main", "up"], start_new_session=True
+            [sys.executable, "-m", "plaza_serving.cli", "up"], start_new_session=True
         )
 
     def alive(self) -> bool:

@@ -22,6 +22,9 @@ MAX_ANSWER: Final = 256 * 1024
 """Bytes of standard output that are read before the child is killed."""
 
 
+_EXIT_S = 10.0
+
+
 @dataclass(frozen=True, slots=True)
 class Ended:
     """How a child ended, and the JSON objects it wrote until then."""
@@ -56,11 +59,12 @@ def run_child(
             start_new_session=True,
         )
         assert child.stdout is not None
+        complete = False
         try:
             written, complete = _read(child.stdout, time.monotonic() + timeout_s)
         finally:
             child.stdout.close()
-            if child.poll() is None and not _exits_soon(child):
+            if child.poll() is None and not (complete and _exits_soon(child)):
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
     overflowed = len(written) > MAX_ANSWER
@@ -103,9 +107,9 @@ def _read(stream: IO[bytes], deadline: float) -> tuple[bytes, bool]:
 
 
 def _exits_soon(child: subprocess.Popen[bytes]) -> bool:
-    """A child that closed its output is ending; one that was cut off is not."""
+    """A child that closed its output is ending, on a busy machine slowly (seen: over 0.5 s)."""
     try:
-        child.wait(timeout=0.5)
+        child.wait(timeout=_EXIT_S)
     except subprocess.TimeoutExpired:
         return False
     return True

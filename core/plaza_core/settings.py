@@ -51,6 +51,18 @@ class Settings(BaseSettings):
     )
     haproxy_stats_port: int = Field(8404, description="HAProxy's statistics page; never public.")
     haproxy_metrics_port: int = Field(9101, description="HAProxy's exporter; never public.")
+    internal_ports: int = Field(
+        21000,
+        ge=1024,
+        le=64_535,
+        description="First of 1,000 ports for what runs inside: Ray's agents, workers, replicas. "
+        "Keep the block out of the kernel's ephemeral range (32768-60999).",
+    )
+    node_ip: str = Field(
+        "127.0.0.1",
+        description="Address by which Ray's nodes know this one. Loopback keeps every port of a "
+        "single node on loopback; a cluster of several needs the address in its private network.",
+    )
 
     # The main pool
     replicas: int = Field(2, ge=1, description="Replicas of the main pool.")

@@ -24,7 +24,7 @@ from plaza_core.ports import OutboxItem
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-_DEFAULTS = {
+DEFAULTS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_AI_GATEWAY": "false",
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -34,6 +34,7 @@ _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
 }
+"""Environment that mlflow reads when it is imported, where nothing else is set; for servers too."""
 _CARD_LENGTH = 1000
 _ABSENT = "RESOURCE_DOES_NOT_EXIST"
 _EXISTS = "RESOURCE_ALREADY_EXISTS"
@@ -142,7 +143,7 @@ def _newest(client: MlflowClient, model: str) -> int:
 @contextmanager
 def _translated() -> Iterator[None]:
     """What the store refuses is a Conflict; that it cannot be asked at all is Unavailable."""
-    for name, value in _DEFAULTS.items():  # read by mlflow while it is imported
+    for name, value in DEFAULTS.items():  # read by mlflow while it is imported
         os.environ.setdefault(name, value)
     from mlflow.exceptions import MlflowException
 

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Connection,
-    CursorResult,
     Engine,
     Integer,
     Table,
@@ -85,6 +84,7 @@ def lock_schema(connection: Connection) -> None:
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
     """Insert those `rows` whose primary key is not there yet; return how many were new."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing(index_elements=list(table.primary_key.columns))
-    result: CursorResult[Any] = connection.execute(statement, rows)
-    return result.rowcount
+    keys = list(table.primary_key.columns)
+    # Counted by what comes back: psycopg does not count rows of a statement with many values.
+    statement = insert(table).on_conflict_do_nothing(index_elements=keys).returning(keys[0])
+    return len(connection.execute(statement, rows).all())

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, fields
+from dataclasses import fields
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from plaza_tenancy.store import Store
 from plaza_tenancy.views import Dimension, UsagePage, UsageSum
 
 _FIELDS = tuple(field.name for field in fields(UsageRecord))
+_values = attrgetter(*_FIELDS)  # `asdict` copies deeply, which took longer than the insert
 _USAGE: Table = UsageRow.metadata.tables["usage"]
 _KEYS: Table = KeyRow.metadata.tables["keys"]
 
@@ -53,7 +55,7 @@ class Ledger:
         # In key order: two writers of one database then never wait for one another in a circle.
         ordered = sorted(records, key=lambda record: (record.organisation, record.request_id))
         with self._store.append() as session:
-            rows = [asdict(record) for record in ordered]
+            rows = [dict(zip(_FIELDS, _values(record), strict=True)) for record in ordered]
             new = dialect.insert_new(session.connection(), _USAGE, rows)
             if new:
                 _mark_used(session, records)

@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from plaza_core.errors import Conflict, InvalidInput, ModelNotFound, NotFound
-from plaza_core.ids import ModelId, OrganisationId, new_id, valid_digest, valid_name
+from plaza_core.errors import Conflict, ModelNotFound, NotFound
+from plaza_core.ids import ModelId, OrganisationId, new_id, valid_alias, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance, resolve
 from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import Right, TenantScope
@@ -68,8 +68,7 @@ class Records:
 
     def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry:
         """Raises ModelNotFound unless the model is the scope's own and has this version."""
-        if valid_name(alias, input="alias").isdigit():
-            raise InvalidInput("an alias is not a number: that is a version", input="alias")
+        valid_alias(alias)
         with self._store.change(scope, "model.set_alias", name) as change:
             model = _own_model(change, scope, name)
             if change.session.get(VersionRow, (model.organisation, model.id, version)) is None:

@@ -11,6 +11,7 @@ import plaza_core.errors
 from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
 from plaza_core.settings_page import page
+from plaza_serving.doors.problems import status_of
 
 ROOT = Path(__file__).parents[2]
 TRACKED = [
@@ -63,4 +64,5 @@ def test_every_error_code_is_unique_and_in_the_contract():
     codes = [kind.code for kind in all_errors()]
     assert len(set(codes)) == len(codes)
     contract = yaml.safe_load((ROOT / "contracts" / "errors.yaml").read_text())
-    assert set(codes) == set(contract["errors"])
+    stated = {code: entry["status"] for code, entry in contract["errors"].items()}
+    assert {kind.code: status_of(kind("")) for kind in all_errors()} == stated

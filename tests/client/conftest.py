@@ -1,6 +1,6 @@
 import pytest
 
-from .hub import KEY, MiniHub, State, serving
+from tests.client.hub import KEY, MiniHub, State, serving
 
 
 @pytest.fixture(scope="session")

@@ -66,6 +66,7 @@ class MiniHub:
         self.state = State()
         routes = [
             Route("/v2/models/{model}", self.metadata),
+            Route("/v2/models/{model}/versions/{version}", self.metadata),
             Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
             Route("/v1/vision/detect", self.detect, methods=["POST"]),

@@ -14,8 +14,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 import plaza
-
-from .hub import error, oip_error
+from tests.client.hub import error, oip_error
 
 
 class Blocking:

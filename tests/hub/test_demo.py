@@ -10,7 +10,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.hub import PORTS, free_ports
+from benchmarks.hub import own_ports
 
 pytestmark = pytest.mark.hub
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 def test_once(tmp_path, hub):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
     environment["PLAZA_STATE_DIR"] = str(tmp_path / "state")
-    for name, port in zip(PORTS, free_ports(len(PORTS)), strict=True):
+    for name, port in own_ports().items():
         environment[f"PLAZA_{name.upper()}"] = str(port)
     done = subprocess.run(
         [sys.executable, "demo/demo.py", "--once"],

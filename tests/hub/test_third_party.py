@@ -25,7 +25,7 @@ def cli(hub):
 
     def run(*words):
         done = subprocess.run(
-            [sys.executable, "-m", "plaza_serving.cli.main", "--json", *words],
+            [sys.executable, "-m", "plaza_serving.cli", "--json", *words],
             env=hub.environment,
             capture_output=True,
             text=True,

@@ -17,8 +17,7 @@ from plaza_core.ids import Digest
 from plaza_core.manifest import Manifest
 from plaza_core.table import FileEntry
 from plaza_registry.bundle import BundleLimits, bundle_digest, read_bundle, valid_path
-
-from .making import bundle_files, model_bytes, write_bundle
+from tests.registry.making import bundle_files, model_bytes, write_bundle
 
 
 def refused(directory: Path, limits: BundleLimits | None = None) -> InvalidBundle:

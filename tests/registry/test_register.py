@@ -10,9 +10,8 @@ from plaza_core.table import Visibility
 from plaza_core.testing import MemoryBlobs, MemoryTracker, TrustingExaminer
 from plaza_registry.bundle import BundleLimits
 from plaza_registry.register import Registrar
-
-from .making import ALICE, BOB, bundle_files, write_bundle
-from .records import MemoryRecords
+from tests.registry.making import ALICE, BOB, bundle_files, write_bundle
+from tests.registry.records import MemoryRecords
 
 
 class Doubter(TrustingExaminer):

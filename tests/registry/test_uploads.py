@@ -15,8 +15,7 @@ from plaza_core.principal import TenantScope
 from plaza_core.testing import FakeClock
 from plaza_registry.bundle import BundleLimits, read_bundle
 from plaza_registry.uploads import Uploads
-
-from .making import ALICE, BOB, bundle_files
+from tests.registry.making import ALICE, BOB, bundle_files
 
 LIMITS = BundleLimits(total_bytes=1000, files=4)
 

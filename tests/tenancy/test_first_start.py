@@ -18,9 +18,9 @@ def test_the_first_start_makes_operators_and_one_admin_key(world):
 
 
 def test_a_second_start_makes_nothing(world):
-    before = world.tenancy.table_make_version()
+    before = world.tenancy.table_version()
     assert world.reopened().bootstrap() is None
-    assert world.tenancy.table_make_version() == before
+    assert world.tenancy.table_version() == before
 
 
 def test_a_restart_loses_nothing(world, acme):

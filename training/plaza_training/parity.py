@@ -54,7 +54,8 @@ def measure(
         actual = run(batch)
         for name, want in zip(outputs, expected, strict=True):
             reference = want.numpy().astype(np.float64)
-            error = max(error, float(np.max(np.abs(actual[name] - reference))))
-            largest = max(largest, float(np.max(np.abs(reference))))
+            # np.maximum keeps a NaN; max() would drop it.
+            error = float(np.maximum(error, np.abs(actual[name] - reference).max()))
+            largest = float(np.maximum(largest, np.abs(reference).max()))
         rows += len(next(iter(batch.values())))
     return Parity(error, largest, rows)

@@ -45,6 +45,20 @@ def announce(request: Request, hub: Hub) -> Iterator[None]:
 
 def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
     """The application over `parts`. Raises RuntimeError when a route has no guard."""
+    app = routed(jobs)
+    app.state.parts = parts
+    app.add_middleware(
+        RequestContext,
+        clock=parts.clock,
+        random=parts.random,
+        body_limit=body_limit(parts.settings),
+    )
+    check_all_guarded(app)
+    return app
+
+
+def routed(jobs: Sequence[Job] = ()) -> FastAPI:
+    """Routes and errors, without anything to work with: what the OpenAPI document is made from."""
     app = FastAPI(
         title="Plaza admin API",
         version="1",
@@ -53,22 +67,15 @@ def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
         redoc_url=None,
         lifespan=_running(jobs),
         redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
         responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
     )
-    app.state.parts = parts
     problems.install(app)
-    app.add_middleware(
-        RequestContext,
-        clock=parts.clock,
-        random=parts.random,
-        body_limit=body_limit(parts.settings),
-    )
     app.include_router(health.router)
     told = [Depends(announce, scope="function")]
     for router in (tenants.router, uploads.router, models.router, reports.router):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
-    check_all_guarded(app)
     return app
 
 

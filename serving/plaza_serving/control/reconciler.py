@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 APPLICATIONS = "/api/serve/applications/"
 _UNREACHABLE_S = 0.25
 """Asking again while nothing answers: refused connections cost next to nothing."""
+_PATIENCE_S = 15.0
+"""A fresh dashboard joins its cluster inside the first request, which a busy machine makes slow;
+giving up and asking again would only begin that anew."""
 _SETTLING_S = 0.5
 _WATCHING_S = 1.0
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -58,7 +61,7 @@ def ray_client(
         base_url=f"http://127.0.0.1:{port}",
         headers={"authorization": f"Bearer {token}"},
         # The first PUT returns only when Serve's controller and its ingress have started.
-        timeout=httpx.Timeout(5.0, connect=1.0, read=60.0),
+        timeout=httpx.Timeout(_PATIENCE_S, connect=1.0, read=60.0),
         trust_env=False,
         transport=transport,
     )
@@ -116,7 +119,7 @@ class Reconciler:
         return _SETTLING_S
 
     async def _deployed(self) -> dict[str, Any]:
-        answer = await self._client.get(APPLICATIONS, timeout=5.0)
+        answer = await self._client.get(APPLICATIONS, timeout=_PATIENCE_S)
         answer.raise_for_status()
         return dict(answer.json().get("applications") or {})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -21,6 +21,10 @@ T = TypeVar("T")
 
 NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _example(**body: Any) -> ConfigDict:
+    return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class Taken(BaseModel):
@@ -42,36 +46,46 @@ class Items(Answer, Generic[T]):
 class Rate(Taken):
     """Sustained requests per second and how many may arrive at once."""
 
-    per_second: float = Field(gt=0, le=1_000_000, allow_inf_nan=False, examples=[50])
-    burst: int = Field(ge=1, le=10_000_000, examples=[100])
+    model_config = _example(per_second=50, burst=100)
+
+    per_second: float = Field(gt=0, le=1_000_000, allow_inf_nan=False)
+    burst: int = Field(ge=1, le=10_000_000)
 
     def limit(self) -> RateLimit:
         return RateLimit(per_second=self.per_second, burst=self.burst)
 
 
 class NewOrganisation(Taken):
-    name: str = Field(pattern=NAME, examples=["acme"])
-    title: str = Field("", max_length=200, examples=["Acme Traffic Services"])
+    model_config = _example(name="acme", title="Acme Traffic Services")
+
+    name: str = Field(pattern=NAME)
+    title: str = Field("", max_length=200)
 
 
 class OrganisationChange(Taken):
     """Fields that are left out stay as they are."""
+
+    model_config = _example(rate={"per_second": 50, "burst": 100})
 
     suspended: bool | None = None
     rate: Rate | None = None
 
 
 class NewProject(Taken):
-    name: str = Field(pattern=NAME, examples=["cameras"])
+    model_config = _example(name="cameras")
+
+    name: str = Field(pattern=NAME)
 
 
 class NewKeyRequest(Taken):
-    role: Role = Field(examples=["consumer"])
-    project: str | None = Field(
-        None, pattern=NAME, description="Bind the key to one project.", examples=["cameras"]
+    model_config = _example(
+        role="consumer", project="cameras", label="roadside gateway 7", expires_in_s=7_776_000
     )
-    label: str = Field("", max_length=200, examples=["roadside gateway 7"])
-    expires_in_s: int | None = Field(None, ge=1, le=10 * 366 * 86_400, examples=[7_776_000])
+
+    role: Role
+    project: str | None = Field(None, pattern=NAME, description="Bind the key to one project.")
+    label: str = Field("", max_length=200)
+    expires_in_s: int | None = Field(None, ge=1, le=10 * 366 * 86_400)
     rate: Rate | None = None
 
 
@@ -79,7 +93,7 @@ class NewKeyAnswer(Answer):
     """`key` is shown here and never again."""
 
     id: KeyId
-    key: str = Field(examples=["plz_…"])
+    key: str
     info: KeyInfo
 
 
@@ -108,7 +122,7 @@ class WhoAmI(Answer):
 
 
 class UploadBegun(Answer):
-    upload: str = Field(examples=["up_0Ab3…"])
+    upload: str
 
 
 class FileStored(Answer):
@@ -118,9 +132,9 @@ class FileStored(Answer):
 
 
 class Commit(Taken):
-    name: str | None = Field(
-        None, pattern=NAME, description="Default: the manifest's name.", examples=["road-cars"]
-    )
+    model_config = _example(name="road-cars", project="cameras", visibility="organisation")
+
+    name: str | None = Field(None, pattern=NAME, description="Default: the manifest's name.")
     project: str | None = Field(
         None,
         pattern=NAME,
@@ -156,7 +170,9 @@ class Registered(Answer):
 
 
 class AliasTarget(Taken):
-    version: int = Field(ge=1, examples=[3])
+    model_config = _example(version=3)
+
+    version: int = Field(ge=1)
 
 
 class Promotion(Answer):

@@ -7,6 +7,7 @@ copy is replaced by fetching again, and what does not match its digest is never 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import secrets
 import shutil
@@ -28,8 +29,12 @@ class BundleCache:
     def fetch(self, entry: VersionEntry) -> Path:
         """The bundle's directory, every file verified. Raises InvalidBundle, Unavailable."""
         place = self._directory / entry.digest
-        if not place.is_dir() or not self._intact(place, entry):
-            self._fill(place, entry)
+        self._directory.mkdir(parents=True, exist_ok=True)
+        # One replica of the node at a time: nobody replaces a copy that another has just verified.
+        with (self._directory / f".{entry.digest}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not place.is_dir() or not self._intact(place, entry):
+                self._fill(place, entry)
         return place
 
     @staticmethod
@@ -42,7 +47,8 @@ class BundleCache:
         try:
             for file in entry.files:
                 self._download(fresh / file.path, file)
-            self._swap_in(fresh, place)
+            shutil.rmtree(place, ignore_errors=True)
+            fresh.rename(place)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
 
@@ -58,19 +64,6 @@ class BundleCache:
                 out.write(chunk)
         if size != file.size or digest.hexdigest() != file.sha256:
             raise InvalidBundle("a file does not match its digest", input=file.path)
-
-    def _swap_in(self, fresh: Path, place: Path) -> None:
-        """Rename into place. Another replica may have been first: its copy is as good."""
-        if place.is_dir():
-            bad = self._directory / f".bad-{secrets.token_hex(8)}"
-            with contextlib.suppress(FileNotFoundError):
-                place.rename(bad)
-            shutil.rmtree(bad, ignore_errors=True)
-        try:
-            fresh.rename(place)
-        except OSError:
-            if not place.is_dir():
-                raise
 
 
 def _matches(path: Path, file: FileEntry) -> bool:

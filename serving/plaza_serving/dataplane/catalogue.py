@@ -1,20 +1,18 @@
 """Names to versions, out of the last hub table.
 
-A wire name is `model`, `project.model` or `organisation.project.model`. A short name is looked up
-in the caller's project, then in its organisation, then among what is public. What belongs to
-somebody else answers exactly as what does not exist.
+What a wire name means is decided by `plaza_core.names`, one rule for control and replicas; here it
+is made quick. What belongs to somebody else answers exactly as what does not exist.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from plaza_core import names
 from plaza_core.errors import ModelNotFound
 from plaza_core.principal import Principal
-from plaza_core.table import HubTable, ModelEntry, VersionEntry, Visibility
-
-DEFAULT_ALIAS = "champion"
+from plaza_core.table import HubTable, ModelEntry, VersionEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,35 +23,14 @@ class Resolved:
     version: VersionEntry
 
 
-def _visible(entry: ModelEntry, caller: Principal) -> bool:
-    if entry.visibility is Visibility.PUBLIC:
-        return True
-    if entry.organisation != caller.organisation:
-        return False
-    if entry.visibility is Visibility.ORGANISATION or caller.project is None:
-        return True
-    return entry.project == caller.project
-
-
-def _distance(entry: ModelEntry, caller: Principal) -> int:
-    if entry.organisation == caller.organisation:
-        return 0 if entry.project == caller.project else 1
-    return 2
-
-
 class Catalogue:
-    """Models of one hub table. `resolve` costs two dictionary lookups for a name seen before."""
+    """Models of one hub table. A name seen before costs `resolve` one dictionary lookup."""
 
     def __init__(self, table: HubTable) -> None:
         self.table = table
-        self._by_name: dict[str, list[ModelEntry]] = {}
+        self._by_last_segment: dict[str, list[ModelEntry]] = {}
         for entry in table.models:
-            for name in (
-                entry.name,
-                f"{entry.project_name}.{entry.name}",
-                f"{entry.organisation_name}.{entry.project_name}.{entry.name}",
-            ):
-                self._by_name.setdefault(name, []).append(entry)
+            self._by_last_segment.setdefault(entry.name, []).append(entry)
         self._seen: dict[tuple[str, str, str | None], Resolved] = {}
 
     def resolve(self, caller: Principal, name: str, version: str | None) -> Resolved:
@@ -65,31 +42,31 @@ class Catalogue:
             self._seen[key] = found  # bounded: only what exists gets here
         return found
 
-    def visible(self, caller: Principal) -> Iterable[Resolved]:
+    def visible(self, caller: Principal) -> Iterator[Resolved]:
         """Every model this caller may use that has a default version, nearest first."""
-        entries = [e for e in self.table.models if _visible(e, caller)]
-        for entry in sorted(entries, key=lambda e: (_distance(e, caller), e.name)):
-            found = self._version(entry, None)
+        placed = (
+            (names.distance(entry, caller.organisation, caller.project), entry)
+            for entry in self.table.models
+        )
+        near = [(far, entry) for far, entry in placed if far is not None]
+        for _, entry in sorted(near, key=lambda pair: (pair[0], pair[1].name)):
+            found = _version(entry, None)
             if found is not None:
                 yield Resolved(entry, found)
 
     def _resolve(self, caller: Principal, name: str, version: str | None) -> Resolved:
-        candidates = [e for e in self._by_name.get(name, ()) if _visible(e, caller)]
-        if not candidates:
-            raise ModelNotFound(f"no model '{name}' here", input="model")
-        nearest = min(candidates, key=lambda e: _distance(e, caller))
-        found = self._version(nearest, version)
+        candidates = self._by_last_segment.get(name.rpartition(".")[2], ())
+        model = names.resolve(name, candidates, caller.organisation, caller.project)
+        found = _version(model, version)
         if found is None:
-            raise ModelNotFound(
-                f"model '{name}' has no version '{version or DEFAULT_ALIAS}'", input="version"
-            )
-        return Resolved(nearest, found)
+            raise ModelNotFound("the model has no such version or alias", input="version")
+        return Resolved(model, found)
 
-    @staticmethod
-    def _version(entry: ModelEntry, version: str | None) -> VersionEntry | None:
-        wanted: int | None
-        if version is not None and version.isascii() and version.isdigit() and version[0] != "0":
-            wanted = int(version)
-        else:
-            wanted = entry.aliases.get(version or DEFAULT_ALIAS)
-        return next((v for v in entry.versions if v.version == wanted), None)
+
+def _version(entry: ModelEntry, version: str | None) -> VersionEntry | None:
+    """A number is a version (written without leading zeros), anything else an alias."""
+    if version is not None and version.isascii() and version.isdigit() and version[0] != "0":
+        wanted: int | None = int(version)
+    else:
+        wanted = entry.aliases.get(version or names.CHAMPION)
+    return next((v for v in entry.versions if v.version == wanted), None)

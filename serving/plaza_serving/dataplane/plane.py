@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plaza_core.clock import Clock
-from plaza_core.errors import DeadlineExceeded, InvalidInput, PlazaError, Unavailable
+from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelLoading, PlazaError
 from plaza_core.ids import RandomBytes, ReplicaId, RequestId, new_request_id
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
@@ -168,7 +168,7 @@ class DataPlane:
             async with asyncio.timeout(self._options.default_deadline_ms / 1000):
                 return await self._host.demand(key, target.version)
         except TimeoutError:
-            raise Unavailable("the model is still loading", retry_after=2) from None
+            raise ModelLoading("the model is still loading", retry_after=2) from None
 
     def _deadline(self, call: Call, hosted: Hosted, now: int) -> int:
         """The earlier of what the caller asks and what the model allows."""

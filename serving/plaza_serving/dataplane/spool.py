@@ -94,10 +94,13 @@ class Spool:
         os.close(self._file)
 
     def _begin(self) -> int:
+        """A new file, locked before it has the name by which an adopter could find it."""
         self._path = self._directory / f"{self._replica}-{self._part}.log"
+        fresh = self._path.with_suffix(".new")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        file = os.open(self._path, flags, 0o600)
+        file = os.open(fresh, flags, 0o600)
         fcntl.flock(file, fcntl.LOCK_EX)
+        fresh.rename(self._path)
         return file
 
     def _rotate(self) -> None:

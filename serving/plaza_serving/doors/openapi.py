@@ -1,13 +1,15 @@
 """The OpenAPI 3.1 document of the inference port, and a plain page that shows it.
 
-`contracts/openapi-inference.json` is its snapshot. Tests send every request example through the
-door and check each answer against its schema, so an example here is a promise.
+`contracts/openapi-inference.json` is its snapshot, written by
+`python -m plaza_serving.doors.openapi > contracts/openapi-inference.json`. Tests send every request
+example through the door and check each answer against its schema: an example here is a promise.
 """
 
 from __future__ import annotations
 
 import html
 import json
+import sys
 from typing import Any
 
 from plaza_serving.doors.openapi_schemas import EXAMPLES, SCHEMAS
@@ -63,9 +65,21 @@ def document() -> dict[str, Any]:
                     "description": "`Authorization: Bearer plz_…`; never in a URL.",
                 }
             },
+            "responses": {
+                f"Error{status}": {
+                    "description": description,
+                    "content": {"application/json": {"schema": _ref("Error")}},
+                }
+                for status, description in _ERRORS.items()
+            },
             "schemas": SCHEMAS,
         },
     }
+
+
+def text() -> str:
+    """The document as it stands in `contracts/`."""
+    return json.dumps(document(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _ref(name: str) -> dict[str, str]:
@@ -86,13 +100,7 @@ def _ok(description: str, schema: str) -> dict[str, Any]:
 
 
 def _errors(*statuses: int) -> dict[str, Any]:
-    return {
-        str(status): {
-            "description": _ERRORS[status],
-            "content": {"application/json": {"schema": _ref("Error")}},
-        }
-        for status in statuses
-    }
+    return {str(status): {"$ref": f"#/components/responses/Error{status}"} for status in statuses}
 
 
 def _get(name: str, summary: str, schema: str, *, tag: str, public: bool = False) -> dict[str, Any]:
@@ -283,3 +291,7 @@ def _section(path: str, method: str, operation: dict[str, Any]) -> str:
             parts.append(f"<p>{html.escape(example['summary'])}</p><pre>{shown}</pre>")
     statuses = ", ".join(operation["responses"])
     return "".join(parts) + f"<p class=note>Answers: {statuses}</p></section>"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(text())

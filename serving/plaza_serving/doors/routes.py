@@ -80,8 +80,8 @@ class Router:
         return route
 
     def _find_model(self, path: str, exchange: Exchange) -> dict[str, Route] | None:
-        exchange.model, _, tail = path[len(_MODEL) :].partition("/")
-        if not exchange.model:
+        exchange.model, slash, tail = path[len(_MODEL) :].partition("/")
+        if not exchange.model or (slash and not tail):
             return None
         if tail.startswith(_VERSION):
             version, slash, rest = tail[len(_VERSION) :].partition("/")

@@ -34,7 +34,10 @@ _ELEMENTS: dict[str, tuple[np.dtype[Any], frozenset[type], str]] = {
     )
     for datatype in DType
 }
-_LARGEST = {"FP16": 65504.0, "FP32": float(np.finfo(np.float32).max)}
+_INFINITE = {"FP16": 65520.0, "FP32": 2.0**128 - 2.0**103}
+"""The least number that rounds to infinity: half a unit in the last place above the largest."""
+_FEW = 64
+"""Up to here Python's own max and min are quicker than numpy's."""
 _MAX_DIMS = 32
 
 
@@ -77,25 +80,35 @@ def read(name: str, datatype: str, shape: Any, data: Any) -> Array:
         array = np.empty(count, object)
         array[:] = [text.encode() for text in data]
         return reshaped(name, array, shape)
-    largest = _LARGEST.get(datatype)
-    if largest is not None and data and (max(data) > largest or min(data) < -largest):
-        raise _out_of_range(name, datatype)  # numpy would make it infinite
     try:
-        array = np.array(data, dtype)
+        array = (
+            np.array(data, dtype)
+            if datatype not in _INFINITE
+            else _real(data, dtype, _INFINITE[datatype])
+        )
     except OverflowError:
-        raise _out_of_range(name, datatype) from None
+        raise InvalidTensor(f"a number is out of the range of {datatype}", input=name) from None
     return reshaped(name, array, shape)
 
 
-def _out_of_range(name: str, datatype: str) -> InvalidTensor:
-    return InvalidTensor(f"a number is out of the range of {datatype}", input=name)
+def _real(data: list[Any], dtype: np.dtype[Any], infinite: float) -> Array:
+    """Finite numbers as FP16 or FP32. Raises OverflowError where numpy would make one infinite."""
+    if len(data) <= _FEW:
+        if data and (max(data) >= infinite or min(data) <= -infinite):
+            raise OverflowError
+        return np.array(data, dtype)
+    wide = np.array(data, np.float64)
+    if max(wide.max(), -wide.min()) >= infinite:
+        raise OverflowError
+    return wide.astype(dtype)
 
 
 def _flatten(name: str, data: list[Any], shape: list[int]) -> list[Any]:
     """One flat list of `data` nested exactly as `shape`."""
     if shape and len(data) == shape[0]:
         for size in shape[1:]:
-            if set(map(type, data)) > {list} or set(map(len, data)) > {size}:
+            kinds = set(map(type, data))
+            if kinds and (kinds != {list} or set(map(len, data)) != {size}):
                 break
             data = list(chain.from_iterable(data))
         else:

@@ -13,6 +13,7 @@ from ray import serve
 from plaza_core.settings import Settings
 from plaza_serving.assembly import Replica, open_replica
 from plaza_serving.rayapp import edge
+from plaza_serving.rayapp.loopback import bind_to_loopback
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -26,6 +27,8 @@ class PoolReplica:
     def __init__(self, pool: str) -> None:
         self._pool = pool
         self._replica: Replica | None = None
+        if Settings().node_ip == "127.0.0.1":
+            bind_to_loopback()
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         settings = Settings()
@@ -58,4 +61,6 @@ async def _lifespan(replica: Replica, receive: Receive, send: Send) -> None:
 
 def build(args: dict[str, Any]) -> serve.Application:
     """Import path of the application in the Serve config: `args` is `{"pool": NAME}`."""
-    return PoolReplica.bind(pool=str(args["pool"]))
+    deployment: Any = PoolReplica  # to mypy the decorators return the class: Ray has no types
+    application: serve.Application = deployment.bind(pool=str(args["pool"]))
+    return application

@@ -64,7 +64,7 @@ def train(subject: Subject, choices: Choices, job: Job) -> Trained:
     series = subject.read(locate(subject.data, job.data_dir))
     window = (choices.context, choices.horizon)
     learning = Windows(series, *window, first=choices.context, last=choices.train_until)
-    held_out = Windows(series, *window, first=choices.train_until, last=len(series))
+    held_out = Windows(series, *window, first=learning.last, last=len(series))
     network = fit(learning, choices, job)
     options = ForecastOptions(
         context=choices.context,
@@ -166,7 +166,11 @@ def _sample(choices: Choices, subject: Subject, random: np.random.Generator) -> 
     steps = np.arange(choices.context)
     day = 86_400 / subject.step_seconds
     values = 50 + 10 * np.sin(2 * np.pi * steps / day) + random.normal(0, 1, len(steps))
-    sample = {"note": "generated", "values": np.round(values, 2).tolist(), "horizon": 12}
+    sample = {
+        "note": "generated",
+        "values": np.round(values, 2).tolist(),
+        "horizon": choices.horizon,
+    }
     return json.dumps(sample).encode()
 
 
@@ -183,7 +187,7 @@ SPEED = Subject(
             "Reads the last day of speeds of one road detector (288 values, one every 5 minutes) "
             "and gives seven quantiles for each of the next 12 steps. One network for all "
             "detectors: a linear map plus a network of two hidden layers, trained on the pinball "
-            "loss. Contexts are divided by their mean, so kilometres per hour work as well as miles."
+            "loss. Contexts are divided by their mean: kilometres per hour work as well as miles."
         ),
         limits=(
             "Learnt from one week of March 2012 on highways around Los Angeles. It knows neither "

@@ -66,9 +66,6 @@ class Examples:
         kept = [pair for pair in zip(self.texts, self.labels, strict=True) if pair[1] in labels]
         return Examples(tuple(text for text, _ in kept), tuple(label for _, label in kept))
 
-    def __add__(self, other: Examples) -> Examples:
-        return Examples(self.texts + other.texts, self.labels + other.labels)
-
 
 def read_banking(folder: Path, split: str) -> Examples:
     """`train` (10,003) or `test` (3,080)."""

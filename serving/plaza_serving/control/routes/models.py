@@ -7,10 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 
+from plaza_core.ids import valid_alias
 from plaza_core.ports import ModelVersion
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_core.table import ModelEntry
-from plaza_registry.register import valid_alias
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer

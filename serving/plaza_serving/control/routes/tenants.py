@@ -71,10 +71,10 @@ def change_organisation(
     scope = hub.tenancy.scope(who, Right.TENANTS_WRITE, organisation=org)
     platform = hub.tenancy.platform(who, Right.TENANTS_WRITE)
     organisations = hub.tenancy.organisations
-    if body.rate is not None:
-        organisations.set_rate(platform, org, body.rate.limit())
     if body.suspended is not None:
         (organisations.suspend if body.suspended else organisations.resume)(platform, org)
+    if body.rate is not None:
+        organisations.set_rate(platform, org, body.rate.limit())
     return organisations.get(scope, org)
 
 

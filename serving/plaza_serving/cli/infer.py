@@ -1,0 +1,188 @@
+"""`plaza infer …`: call a model from the shell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+import plaza
+from plaza_serving.cli import inputs
+from plaza_serving.cli.session import session
+from plaza_serving.cli.show import plain, table_of
+
+app = typer.Typer(help="Call a model.", no_args_is_help=True)
+
+Chosen = Annotated[
+    str | None,
+    typer.Option("--model", help="Default: the only one of this family that the key may call."),
+]
+AtVersion = Annotated[str | None, typer.Option("--version", help="A number or an alias.")]
+Texts = Annotated[list[str], typer.Argument(help="One or more texts.", metavar="TEXT...")]
+_File = typer.Argument(exists=True, dir_okay=False, readable=True)
+
+
+@app.command()
+def tensor(
+    context: typer.Context,
+    model: str,
+    given: Annotated[
+        list[str], typer.Option("--input", help="name=@file.npy, name=@file.json or name=[…]")
+    ],
+    output: Annotated[list[str] | None, typer.Option(help="Only these outputs.")] = None,
+    version: AtVersion = None,
+) -> None:
+    """Raw tensors by the Open Inference Protocol. JSON takes the datatype that the model wants."""
+    here = session(context)
+    values = {name: inputs.array(text) for name, text in inputs.named(given).items()}
+    with here.hub() as hub:
+        if not all(isinstance(value, np.ndarray) for value in values.values()):
+            known = hub.metadata(model, version=version).inputs
+            values = {
+                name: value if isinstance(value, np.ndarray) else inputs.typed(value, name, known)
+                for name, value in values.items()
+            }
+        found = hub.infer(model, values, version=version, outputs=output or None)
+    rows = [
+        (name, a.dtype, "×".join(map(str, a.shape)), _glance(a))
+        for name, a in found.outputs.items()
+    ]
+    here.answer(found, table_of(["output", "type", "shape", "values"], rows))
+
+
+@app.command()
+def detect(
+    *,
+    context: typer.Context,
+    image: Annotated[Path, _File],
+    model: Chosen = None,
+    version: AtVersion = None,
+    threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Write the picture with boxes here (.png or .jpg).")
+    ] = None,
+) -> None:
+    """Find objects in a JPEG, PNG or WebP picture."""
+    here = session(context)
+    picture = image.read_bytes()
+    with here.hub() as hub:
+        name = model or _only(hub, "vision.detect")
+        found = hub.detect(picture, model=name, version=version, threshold=threshold)
+    if draw is not None:
+        draw.write_bytes(_drawn(picture, found, draw.suffix))
+    rows = [(d.label, f"{d.score:.3f}", *(f"{v:.1f}" for v in d.box)) for d in found.detections]
+    here.answer(found, table_of(["label", "score#", "x1#", "y1#", "x2#", "y2#"], rows))
+    _origin(context, found)
+
+
+@app.command()
+def forecast(
+    *,
+    context: typer.Context,
+    file: Annotated[Path, _File],
+    column: Annotated[str | None, typer.Option(help="Default: the last one.")] = None,
+    horizon: Annotated[int, typer.Option(min=1, help="Steps ahead.")] = 12,
+    quantile: Annotated[list[float] | None, typer.Option(help="Default: the model's.")] = None,
+    model: Chosen = None,
+    version: AtVersion = None,
+) -> None:
+    """Continue a series in a CSV file, oldest row first."""
+    here = session(context)
+    values = inputs.series(file, column)
+    with here.hub() as hub:
+        name = model or _only(hub, "forecast.quantile")
+        found = hub.forecast(
+            values, horizon, model=name, version=version, quantiles=quantile or None
+        )
+    columns = ["step#", *(f"{q:g}#" for q in found.quantiles)]
+    rows = [(i + 1, *(f"{v:.4g}" for v in step)) for i, step in enumerate(found.values.T)]
+    here.answer(found, table_of(columns, rows))
+    _origin(context, found)
+
+
+@app.command()
+def classify(
+    context: typer.Context,
+    texts: Texts,
+    top: Annotated[int, typer.Option(min=1, help="Labels per text.")] = 3,
+    model: Chosen = None,
+    version: AtVersion = None,
+) -> None:
+    """The likeliest labels of texts."""
+    here = session(context)
+    with here.hub() as hub:
+        name = model or _only(hub, "text.classify")
+        found = hub.classify(texts, model=name, version=version, top_k=top)
+    rows = [
+        (_short(text), label.label, f"{label.score:.3f}")
+        for text, labels in zip(texts, found.results, strict=True)
+        for label in labels
+    ]
+    here.answer(found, table_of(["text", "label", "score#"], rows))
+    _origin(context, found)
+
+
+@app.command()
+def embed(
+    context: typer.Context, texts: Texts, model: Chosen = None, version: AtVersion = None
+) -> None:
+    """Vectors of texts, and how alike the texts are (cosine)."""
+    here = session(context)
+    with here.hub() as hub:
+        name = model or _only(hub, "text.embed")
+        found = hub.embed(texts, model=name, version=version)
+    alike = found.vectors @ found.vectors.T
+    columns = ["", "text", *(f"{i + 1}#" for i in range(len(texts)))]
+    rows = [
+        (i + 1, _short(text), *(f"{value:.3f}" for value in alike[i]))
+        for i, text in enumerate(texts)
+    ]
+    here.answer(found, table_of(columns, rows))
+    _origin(context, found)
+
+
+def _only(hub: plaza.Client, family: str) -> str:
+    """The one model of a family that the key may call; never a guess between several."""
+    names = [
+        model.full_name
+        for model in hub.models.list()
+        if any(version["manifest"]["family"] == family for version in model.versions)
+    ]
+    if len(names) != 1:
+        found = f"there are several: {', '.join(names)}" if names else "there is none"
+        raise typer.BadParameter(f"{found}; name one with --model", param_hint=f"a {family} model")
+    return names[0]
+
+
+def _drawn(picture: bytes, found: plaza.Detections, suffix: str) -> bytes:
+    from plaza_models.tasks import Detection, Detections
+    from plaza_models.vision.draw import draw
+
+    boxes = tuple(Detection(one.label, one.score, one.box) for one in found.detections)
+    answer = Detections(found.width, found.height, boxes)
+    return draw(picture, answer, format="PNG" if suffix.lower() == ".png" else "JPEG")
+
+
+def _origin(
+    context: typer.Context,
+    found: plaza.Detections | plaza.Forecast | plaza.Classification | plaza.Embeddings,
+) -> None:
+    """Who answered and how fast, below the table."""
+    here = session(context)
+    if not here.as_json:
+        ms = found.timing.total_us / 1000
+        line = f"{found.model} version {found.version}, {ms:.1f} ms in the hub"
+        here.out.print(plain(line), style="dim")
+
+
+def _glance(values: NDArray[Any]) -> str:
+    return np.array2string(
+        values.ravel(), threshold=8, edgeitems=3, precision=4, max_line_width=200
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 48 else f"{text[:47]}…"

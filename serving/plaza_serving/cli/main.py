@@ -1,0 +1,51 @@
+"""The command `plaza`: global options, the groups, and what its exit codes mean.
+
+0 done · 1 the hub refused · 2 the command line is wrong · 3 the hub cannot be reached
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from plaza_serving.cli import infer, models, processes, reports, tenants
+from plaza_serving.cli.session import Session
+
+app = typer.Typer(
+    name="plaza",
+    help="A shared AI inference hub: run it, register models, hand out keys, call models.",
+    epilog="Exit codes: 0 done, 1 refused, 2 wrong usage, 3 the hub cannot be reached.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+processes.mount(app)
+app.add_typer(models.app, name="models")
+app.add_typer(tenants.organisations, name="orgs")
+app.add_typer(tenants.projects, name="projects")
+app.add_typer(tenants.keys, name="keys")
+app.add_typer(infer.app, name="infer")
+reports.mount(app)
+
+
+@app.callback()
+def _global_options(
+    context: typer.Context,
+    url: Annotated[str | None, typer.Option(help="Where models are called.")] = None,
+    control: Annotated[str | None, typer.Option(help="Where the hub is administered.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="API key; better in PLAZA_API_KEY, where no process list shows it."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    context.obj = Session(url, control, key, as_json, out, err)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and leave with its exit code."""
+    app(arguments)

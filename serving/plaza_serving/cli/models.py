@@ -1,0 +1,153 @@
+"""`plaza models …`: register bundles, look at versions, move aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
+
+from plaza_core.table import Visibility
+from plaza_serving.cli.session import session
+from plaza_serving.cli.show import moment, plain, table_of
+
+app = typer.Typer(help="Models, their versions and aliases.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="model, project.model or organisation.project.model")]
+For = Annotated[
+    str | None, typer.Option("--organisation", help="Act for this one; operators only.")
+]
+
+
+@app.command()
+def register(
+    *,
+    context: typer.Context,
+    directory: Annotated[
+        Path, typer.Argument(exists=True, file_okay=False, help="The bundle.", metavar="DIR")
+    ],
+    name: Annotated[str | None, typer.Option(help="Default: the manifest's.")] = None,
+    project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
+    visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    organisation: For = None,
+) -> None:
+    """Send a bundle and make it a version. The same bundle again changes nothing."""
+    here = session(context)
+    with here.hub() as hub, _Bars(here.err) as bars:
+        done = hub.models.register(
+            directory,
+            name=name,
+            project=project,
+            visibility=visibility.value,
+            organisation=organisation,
+            progress=bars.sent,
+        )
+    what = "registered" if done.created else "known already"
+    tracked = "yes" if done.tracked else "not yet"
+    row = (done.name, str(done.version), what, done.digest[:12], tracked)
+    here.answer(done, table_of(["model", "version#", "", "digest", "in MLflow"], [row]))
+
+
+@app.command("list")
+def list_(context: typer.Context, organisation: For = None) -> None:
+    """Every model that the key may call, its own first."""
+    here = session(context)
+    with here.hub() as hub:
+        models = hub.models.list(organisation=organisation)
+    rows = [
+        (m.full_name, _family(m.versions), str(len(m.versions)), _aliases(m.aliases), m.visibility)
+        for m in models
+    ]
+    here.answer(models, table_of(["model", "family", "versions#", "aliases", "visibility"], rows))
+
+
+@app.command()
+def show(context: typer.Context, name: Name, organisation: For = None) -> None:
+    """One model and the card of its newest version."""
+    here = session(context)
+    with here.hub() as hub:
+        model = hub.models.show(name, organisation=organisation)
+        versions = hub.models.versions(name, organisation=organisation)
+    rows = [
+        ("model", model.full_name),
+        ("id", model.id),
+        ("visibility", model.visibility),
+        ("aliases", _aliases(model.aliases)),
+        ("versions", ", ".join(str(v.version) for v in versions)),
+    ]
+    here.answer({"model": model, "versions": versions}, table_of(["", ""], rows))
+    if versions and versions[0].card and not here.as_json:
+        here.out.print()
+        for line in versions[0].card.splitlines():
+            here.out.print(plain(line))
+
+
+@app.command()
+def versions(context: typer.Context, name: Name, organisation: For = None) -> None:
+    """The versions of a model, newest first."""
+    here = session(context)
+    with here.hub() as hub:
+        found = hub.models.versions(name, organisation=organisation)
+    rows = [(str(v.version), v.family, moment(v.created_unix_us), v.digest[:12]) for v in found]
+    here.answer(found, table_of(["version#", "family", "created (UTC)", "digest"], rows))
+
+
+@app.command()
+def promote(
+    context: typer.Context,
+    name: Name,
+    version: Annotated[int, typer.Argument(min=1)],
+    alias: Annotated[str, typer.Option(help="The alias to move.")] = "champion",
+    organisation: For = None,
+) -> None:
+    """Point an alias at a version, forward or back, and wait for the replicas."""
+    here = session(context)
+    with here.hub() as hub:
+        done = hub.models.promote(name, version, alias=alias, organisation=organisation)
+    rows = [
+        ("published on", ", ".join(done.published_on) or None),
+        ("waiting for", ", ".join(done.waiting_for) or None),
+        ("failed on", ", ".join(f"{r} ({code})" for r, code in done.failed_on.items()) or None),
+    ]
+    here.answer(done, table_of([f"{alias} → {version}", ""], rows))
+
+
+class _Bars:
+    """A bar per file on the error stream; nothing where nobody watches."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+        self._progress = Progress(
+            *columns, TransferSpeedColumn(), console=console, disable=not console.is_terminal
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> _Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def sent(self, path: str, done: int, size: int) -> None:
+        if path not in self._tasks:
+            self._tasks[path] = self._progress.add_task(path, total=size)
+        self._progress.update(self._tasks[path], completed=done)
+
+
+def _aliases(aliases: Mapping[str, int]) -> str:
+    return ", ".join(f"{alias} → {version}" for alias, version in sorted(aliases.items()))
+
+
+def _family(versions: Sequence[Mapping[str, Any]]) -> str | None:
+    return versions[-1]["manifest"]["family"] if versions else None

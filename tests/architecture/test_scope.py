@@ -1,0 +1,93 @@
+"""A tenant scope is minted in one place, and nobody goes round it to the tables."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("core", "accel", "models", "registry", "tenancy", "training", "serving", "client")
+SOURCES = [path for room in ROOMS for path in sorted((ROOT / room).rglob("*.py"))]
+MINT = ROOT / "tenancy" / "plaza_tenancy" / "access.py"
+
+
+def makers_of(name: str, tree: ast.AST) -> list[int]:
+    """Lines that construct the class `name`, also under another name or by `replace`."""
+    aliases = {name}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            aliases |= {item.asname for item in node.names if item.name == name and item.asname}
+        if isinstance(node, ast.Assign) and _refers(node.value, aliases):
+            aliases |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    lines = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if _refers(node.func, aliases):
+                lines.append(node.lineno)
+            if any(_refers(argument, aliases) for argument in node.args):
+                lines.append(node.lineno)  # handed to something that may call it
+            if _refers(node.func, {"replace"}) and any(
+                keyword.arg in {"organisation", "actor"} for keyword in node.keywords
+            ):
+                lines.append(node.lineno)
+    return lines
+
+
+def _refers(node: ast.AST, names: set[str]) -> bool:
+    return (isinstance(node, ast.Name) and node.id in names) or (
+        isinstance(node, ast.Attribute) and node.attr in names
+    )
+
+
+def test_only_access_mints_scopes():
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in SOURCES
+        if path != MINT and (lines := makers_of("TenantScope", ast.parse(path.read_text())))
+    }
+    assert found == {}
+    assert makers_of("TenantScope", ast.parse(MINT.read_text()))
+
+
+def test_the_search_finds_who_goes_round_it():
+    for code in (
+        "TenantScope(None, None, 'x')",
+        "principal.TenantScope(organisation=None, project=None, actor='x')",
+        "from plaza_core.principal import TenantScope as S\nS(None, None, 'x')",
+        "S = TenantScope\nS(None, None, 'x')",
+        "partial(TenantScope, None)(None, 'x')",
+        "dataclasses.replace(scope, organisation=None)",
+    ):
+        assert makers_of("TenantScope", ast.parse(code)), code
+
+
+def test_every_verb_about_tenants_demands_a_scope():
+    """Public methods of services that open a transaction take a scope, but for a named few."""
+    free = {
+        "Access.authenticate",  # a key's text says whose it is
+        "Tenancy.bootstrap",  # before there is any key
+        "Tenancy.table",  # the whole hub, for its own replicas
+        "Tenancy.table_version",
+        "Records.pending",  # for MLflow, all tenants in order
+        "Records.done",
+        "Ledger.ingest",  # from replicas, all tenants at once
+    }
+    seen = set()
+    for path in (ROOT / "tenancy" / "plaza_tenancy").glob("*.py"):
+        if path.name == "store.py":
+            continue
+        for kind in (node for node in ast.parse(path.read_text()).body if _is_class(node)):
+            for method in kind.body:
+                if not isinstance(method, ast.FunctionDef) or method.name.startswith("_"):
+                    continue
+                opens = {"read", "change", "append"} & {
+                    node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)
+                }
+                takes = {argument.arg for argument in method.args.args}
+                if opens and not takes & {"scope", "principal"}:
+                    seen.add(f"{kind.name}.{method.name}")
+    assert seen == free
+
+
+def _is_class(node: ast.AST) -> bool:
+    return isinstance(node, ast.ClassDef)

@@ -1,0 +1,67 @@
+import json
+import types
+
+import pytest
+
+from plaza_serving.cli.main import main
+from tests.client.hub import KEY, MiniHub, State, serving
+
+
+@pytest.fixture(scope="session")
+def mini_hub():
+    hub = MiniHub()
+    with serving(hub) as address:
+        yield hub, address
+
+
+@pytest.fixture
+def state(mini_hub):
+    hub, _ = mini_hub
+    hub.state = State()
+    return hub.state
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """An empty working directory and no setting from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("PLAZA_API_KEY", "PLAZA_STATE_DIR", "PLAZA_DATA"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+    return tmp_path
+
+
+@pytest.fixture
+def run(capsys):
+    """Run a command line in this process; returns its exit code, output and errors."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as end:
+            main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return types.SimpleNamespace(code=end.value.code, out=said.out, err=said.err)
+
+    return run
+
+
+@pytest.fixture
+def plaza(run, mini_hub, state, elsewhere):
+    """`plaza …` against the hub in miniature, as its operator."""
+    address = mini_hub[1]
+
+    def plaza(*arguments, key=KEY):
+        return run("--url", address, "--control", address, "--key", key, *arguments)
+
+    return plaza
+
+
+@pytest.fixture
+def answer(plaza):
+    """The JSON that `plaza --json …` prints."""
+
+    def answer(*arguments):
+        done = plaza("--json", *arguments)
+        assert (done.code, done.err) == (0, "")
+        return json.loads(done.out)
+
+    return answer

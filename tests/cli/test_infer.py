@@ -1,0 +1,144 @@
+"""Calling models from the shell: files become tensors, pictures, series; answers become tables."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+class TestTensor:
+    def test_npy_goes_as_it_is(self, answer, tmp_path, state):
+        np.save(tmp_path / "x.npy", np.array([[1, 2]], np.int16))
+        found = answer("infer", "tensor", "cars", "--input", f"x=@{tmp_path}/x.npy")
+        assert found["outputs"]["echo_x"] == [[1, 2]]
+        assert [seen.method for seen in state.seen] == ["POST"]
+
+    @pytest.mark.parametrize("form", ["file", "literal"])
+    def test_json_takes_the_models_datatype(self, plaza, tmp_path, form):
+        (tmp_path / "x.json").write_text("[[1, 2]]")
+        text = f"@{tmp_path}/x.json" if form == "file" else "[[1, 2]]"
+        shown = plaza("infer", "tensor", "cars", "--input", f"x={text}").out
+        assert "float32" in shown
+        assert "1×2" in shown
+
+    def test_texts(self, answer):
+        found = answer("infer", "tensor", "cars", "--input", 't=["ü", "b"]')
+        assert found["outputs"]["echo_t"] == ["ü", "b"]
+
+    def test_version_and_outputs(self, plaza, state):
+        given = ["--input", "x=[[1, 2]]", "--version", "2", "--output", "echo_x"]
+        plaza("infer", "tensor", "cars", *given)
+        assert state.seen[-1].path == "/v2/models/cars/versions/2/infer"
+        assert b'"outputs":[{"name":"echo_x"' in state.seen[-1].body
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("x", "name="),
+            ("x=@absent.npy", "absent.npy"),
+            ("x=[1,", "neither JSON"),
+            ("z=[1]", "no input 'z'"),
+            ('x=["a"]', "FP32"),
+            ("x=[[1], [1, 2]]", "FP32"),
+        ],
+    )
+    def test_what_is_no_input(self, plaza, given, said):
+        done = plaza("infer", "tensor", "cars", "--input", given)
+        assert done.code == 2
+        assert said in done.err
+
+    def test_a_pickle_in_a_npy_file_is_not_opened(self, plaza, tmp_path):
+        np.save(tmp_path / "x.npy", np.array([{}], object), allow_pickle=True)
+        done = plaza("infer", "tensor", "cars", "--input", f"x=@{tmp_path}/x.npy")
+        assert done.code == 2
+
+
+class TestDetect:
+    @pytest.fixture
+    def picture(self, tmp_path):
+        Image.new("RGB", (64, 48), "grey").save(tmp_path / "road.png")
+        return tmp_path / "road.png"
+
+    def test_the_only_detector_is_taken(self, plaza, state, picture):
+        shown = plaza("infer", "detect", picture, "--threshold", 0.5).out
+        assert "car" in shown
+        assert "0.900" in shown
+        assert "acme.main.cars version 2, 0.0 ms in the hub" in shown
+        query = {"model": ["acme.main.cars"], "threshold": ["0.5"]}
+        assert state.seen[-1].query == query
+        assert state.seen[-1].body == picture.read_bytes()
+
+    @pytest.mark.parametrize("name", ["boxes.png", "boxes.jpg"])
+    def test_boxes_are_drawn(self, plaza, picture, tmp_path, name):
+        done = plaza("infer", "detect", picture, "--model", "cars", "--draw", tmp_path / name)
+        assert done.code == 0
+        with Image.open(tmp_path / name) as drawn:
+            assert drawn.size == (64, 48)
+            assert len(set(drawn.convert("RGB").get_flattened_data())) > 1
+
+    def test_no_file(self, plaza):
+        assert plaza("infer", "detect", "absent.jpg").code == 2
+
+
+class TestForecast:
+    def series(self, tmp_path, text):
+        path = tmp_path / "load.csv"
+        path.write_text(text)
+        return path
+
+    @pytest.mark.parametrize("text", ["1\n2\n3.5\n", "when,load\na,1\nb,2\nc,3.5\n"])
+    def test_a_column_of_numbers(self, plaza, state, tmp_path, text):
+        done = plaza(
+            "infer", "forecast", self.series(tmp_path, text), "--model", "load", "--horizon", 2
+        )
+        assert done.code == 0
+        assert state.seen[-1].json["values"] == [1, 2, 3.5]
+        assert "3.6" in done.out
+
+    def test_a_column_by_name_and_quantiles(self, answer, state, tmp_path):
+        path = self.series(tmp_path, "load,other\n1,9\n2,9\n")
+        found = answer(
+            "infer", "forecast", path, "--column", "load", "--model", "load", "--quantile", 0.5
+        )
+        assert state.seen[-1].json["values"] == [1, 2]
+        assert found["quantiles"] == [0.5]
+        assert len(found["values"][0]) == 12
+
+    @pytest.mark.parametrize(
+        ("text", "more", "said"),
+        [
+            ("", [], "no rows"),
+            ("load\n1\nmany\n", [], "row 3"),
+            ("load\n1\n", ["--column", "price"], "price"),
+        ],
+    )
+    def test_what_is_no_series(self, plaza, tmp_path, text, more, said):
+        done = plaza("infer", "forecast", self.series(tmp_path, text), "--model", "load", *more)
+        assert done.code == 2
+        assert said in done.err
+
+
+class TestTexts:
+    def test_classify(self, plaza, state):
+        shown = plaza("infer", "classify", "one", "two words", "--model", "topics", "--top", 2).out
+        assert "two words" in shown
+        assert "l1" in shown
+        assert state.seen[-1].json == {"model": "topics", "input": ["one", "two words"], "top_k": 2}
+
+    def test_embed(self, answer, plaza):
+        found = answer("infer", "embed", "a", "bcd", "--model", "words")
+        assert found["vectors"] == [[1.0, 1.0], [1.0, 3.0]]
+        assert "4.000" in plaza("infer", "embed", "a", "bcd", "--model", "words").out
+
+    def test_without_a_model_of_the_family(self, plaza):
+        done = plaza("infer", "classify", "text")
+        assert done.code == 2
+        assert "there is none" in done.err
+        assert "--model" in done.err
+
+
+def test_json_is_json_whatever_the_width(plaza, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "20")
+    done = plaza("--json", "infer", "classify", "a long text " * 10, "--model", "topics")
+    assert json.loads(done.out)["model"] == "topics"

@@ -1,0 +1,96 @@
+"""Jobs go on whatever happens to them; log lines hold frames but no words of strangers."""
+
+import asyncio
+import json
+import logging
+
+import pytest
+
+from plaza_core.errors import Unavailable
+from plaza_serving.control import jobs
+from plaza_serving.control.jobs import Drain, every, forever, slower
+from plaza_serving.control.logs import JsonLines
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """How long `forever` would have slept each time."""
+    slept = []
+    sleep = asyncio.sleep
+
+    async def instead(seconds):
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(jobs.asyncio, "sleep", instead)
+    return slept
+
+
+async def run(steps):
+    """Run a job whose steps have these results (exceptions are raised), to the end of them."""
+    results = iter(steps)
+
+    async def step():
+        for result in results:
+            if isinstance(result, Exception):
+                raise result
+            return result
+        raise asyncio.CancelledError
+
+    with pytest.raises(asyncio.CancelledError):
+        await forever("test", step)
+
+
+async def test_a_step_says_when_the_next_one_is(waits):
+    await run([1, 5, 1])
+    assert waits == [1, 5, 1]
+
+
+async def test_failures_slow_a_job_down_and_success_resets_it(waits):
+    bug = ValueError("x")
+    await run([bug, bug, Unavailable("away"), 7, bug])
+    assert waits == [1, 2, 4, 7, 1]
+
+
+def test_it_never_slows_down_for_good():
+    assert [slower(n) for n in (1, 5, 6, 50)] == [1, 16, 30, 30]
+
+
+async def test_blocking_work_is_done_on_a_thread():
+    import threading
+
+    seen = []
+    assert await every(3, lambda: seen.append(threading.current_thread()))() == 3
+    assert seen[0] is not threading.current_thread()
+
+
+async def test_the_outbox_is_tried_more_slowly_while_the_tracker_is_away():
+    answers = iter([False, False, True, False])
+    drain = Drain(lambda: next(answers), 1.0)
+    assert [await drain.step() for _ in range(4)] == [1, 2, 1, 1]
+
+
+def formatted(record):
+    return json.loads(JsonLines().format(record))
+
+
+def test_a_line_holds_the_events_own_facts():
+    record = logging.makeLogRecord({"msg": "request", "name": "x", "status": 200})
+    line = formatted(record)
+    assert (line["message"], line["status"], line["logger"]) == ("request", 200, "x")
+    assert line["at"].endswith("+00:00")
+
+
+def test_an_exception_is_told_without_its_words():
+    try:
+        json.loads("secret")
+    except ValueError as error:
+        info = (type(error), ValueError("what a client sent"), error.__traceback__)
+    line = formatted(logging.makeLogRecord({"msg": "failed", "exc_info": info}))
+    assert line["exception"] == "JSONDecodeError"
+    assert "test_jobs.py" in line["frames"][0]
+    assert "what a client sent" not in json.dumps(line)
+
+
+def test_a_line_break_in_a_message_stays_one_line():
+    assert "\n" not in JsonLines().format(logging.makeLogRecord({"msg": "a\nb"}))

@@ -1,0 +1,67 @@
+"""The description of the admin API: current, complete, and one that clients can be made from."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from plaza_serving.control import shapes
+from plaza_serving.control.openapi import document
+from plaza_serving.control.shapes import Taken
+
+CONTRACT = Path(__file__).parents[3] / "contracts" / "openapi-admin.json"
+
+
+@pytest.fixture(scope="module")
+def described():
+    return json.loads(document())
+
+
+def operations(described):
+    for path, methods in described["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_the_contract_is_current():
+    """After a wanted change: python -m plaza_serving.control.openapi > the file."""
+    assert CONTRACT.read_text() == document()
+
+
+def test_it_is_openapi_3_1(described):
+    assert described["openapi"].startswith("3.1")
+
+
+def test_every_operation_has_a_tag_a_summary_and_a_name_of_its_own(described):
+    names = [operation["operationId"] for _, operation in operations(described)]
+    assert len(set(names)) == len(names)
+    for name, operation in operations(described):
+        assert operation["tags"], name
+        assert operation["summary"], name
+
+
+def test_all_but_health_ask_for_a_key_and_refuse_in_one_shape(described):
+    for name, operation in operations(described):
+        if name in {"GET /healthz", "GET /readyz"}:
+            assert "security" not in operation
+            continue
+        assert operation["security"] == [{"key": []}], name
+        for status in ("4XX", "5XX"):
+            schema = operation["responses"][status]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/Problem"}, name
+        assert "422" not in operation["responses"], "the framework's own shape"
+
+
+def test_every_body_forbids_unknown_fields_and_shows_an_example_that_fits(described):
+    bodies = [kind for kind in vars(shapes).values() if isinstance(kind, type)]
+    bodies = [kind for kind in bodies if issubclass(kind, Taken) and kind is not Taken]
+    for kind in bodies:
+        schema = described["components"]["schemas"][kind.__name__]
+        assert schema["additionalProperties"] is False
+        for example in schema["examples"]:
+            kind.model_validate_json(json.dumps(example))
+    assert len(bodies) >= 7
+
+
+async def test_it_is_served_as_it_is_kept(world, described):
+    assert (await world.ask(None, "GET", "/openapi.json")).json() == described

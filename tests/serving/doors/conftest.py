@@ -1,0 +1,298 @@
+"""A small hub behind the door: one process, no network, models that echo or answer plainly."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from plaza_core.clock import SystemClock
+from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unauthenticated
+from plaza_core.ids import Digest, KeyId, OrganisationId, ProjectId, RequestId
+from plaza_core.inference import Call, Outcome, Timing
+from plaza_core.manifest import manifest_from
+from plaza_core.principal import Principal, Role
+from plaza_core.settings import Settings
+from plaza_core.tensors import Array
+from plaza_models import tasks
+from plaza_serving.doors.http import HttpDoor
+from plaza_serving.plane import ModelView
+
+Work = Callable[[Any], Any]
+
+
+def _view(name: str, manifest: dict[str, Any], version: int = 1) -> ModelView:
+    parsed = manifest_from({"name": name.rsplit(".", maxsplit=1)[-1], **manifest})
+    return ModelView(
+        name=name,
+        version=version,
+        versions=(1, 2),
+        digest=Digest(f"{version:064x}"),
+        manifest=parsed,
+        signature=parsed.signature_spec(),
+        ready=True,
+    )
+
+
+def _tensor(name: str, datatype: str, *shape: int | str) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": list(shape)}
+
+
+def _signature(*tensors: dict[str, Any]) -> dict[str, Any]:
+    """One input and as many outputs as follow it."""
+    return {"signature": {"inputs": [tensors[0]], "outputs": list(tensors[1:])}}
+
+
+class SmallHub:
+    """A Plane: keys are `role` or `role:whatever`, every model has versions 1 and 2."""
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.is_live = self.is_ready = True
+        self.calls: list[Call] = []
+        self.fail: BaseException | None = None
+        """Raised by `infer` instead of an answer."""
+        self.hold: asyncio.Event | None = None
+        """What `infer` waits for."""
+        self.cancelled = 0
+        self._ids = itertools.count(1)
+        self._models: dict[str, tuple[dict[str, Any], Work]] = {}
+
+    def add(self, name: str, manifest: dict[str, Any], work: Work) -> None:
+        self._models[name] = (manifest, work)
+
+    def new_request_id(self) -> RequestId:
+        return RequestId(f"request-{next(self._ids)}")
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        scheme, _, key = (authorization or "").partition(" ")
+        role = key.partition(":")[0]
+        if scheme != "Bearer" or role not in set(Role):
+            raise Unauthenticated("this is not a key of this hub", input="authorization")
+        return Principal(
+            KeyId(key), OrganisationId("org_1"), "acme", ProjectId("prj_1"), "road", Role(role)
+        )
+
+    def model(self, principal: Principal, name: str, version: str | None) -> ModelView:
+        known = {None: 1, "champion": 1, "1": 1, "2": 2}
+        if name not in self._models or version not in known:
+            raise ModelNotFound("no such model or version", input="model")
+        return _view(name, self._models[name][0], known[version])
+
+    def models(self, principal: Principal) -> list[ModelView]:
+        return [_view(name, manifest) for name, (manifest, _) in self._models.items()]
+
+    async def infer(self, principal: Principal, call: Call) -> Outcome:
+        self.calls.append(call)
+        view = self.model(principal, call.model, call.version)
+        if call.family not in {None, view.manifest.family}:
+            raise InvalidInput(f"this model is not {call.family}", input="model")
+        if call.tensors is not None:
+            view.signature.check(dict(call.tensors))
+        if self.hold is not None:
+            try:
+                await self.hold.wait()
+            except asyncio.CancelledError:
+                self.cancelled += 1
+                raise
+        if self.fail is not None:
+            raise self.fail
+        if call.deadline_ns is not None and call.deadline_ns < self.clock.monotonic_ns():
+            raise DeadlineExceeded("the deadline passed in the queue")
+        made = self._models[call.model][1](call.task if call.tensors is None else call.tensors)
+        return Outcome(
+            model=call.model,
+            version=view.version,
+            digest=view.digest,
+            timing=Timing(1, 2, 3, 4),
+            compute_us=9,
+            batch_rows=1,
+            tensors={} if call.tensors is None else made,
+            answer=made if call.tensors is None else None,
+        )
+
+    def live(self) -> bool:
+        return self.is_live
+
+    def ready(self) -> bool:
+        return self.is_ready
+
+
+def _echo(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """y is the input, z its negative."""
+    (array,) = tensors.values()
+    return {"y": array} if array.dtype == object else {"y": array, "z": -array}
+
+
+def _detect(task: tasks.DetectTask) -> tasks.Detections:
+    if not task.image.startswith((b"\x89PNG", b"\xff\xd8")):
+        raise InvalidInput("this is no picture", input="image")
+    return tasks.Detections(8, 8, (tasks.Detection("car", 0.75, (1.0, 2.0, 3.0, 4.5)),))
+
+
+def _forecast(task: tasks.ForecastTask) -> tasks.Forecast:
+    if task.horizon > 24:
+        raise InvalidInput("the model looks 24 steps ahead", input="horizon")
+    quantiles = task.quantiles or (0.5,)
+    return tasks.Forecast(quantiles, tuple((task.values[-1],) * task.horizon for _ in quantiles))
+
+
+def _classify(task: tasks.ClassifyTask) -> tasks.Classified:
+    labels = (tasks.Label("complaint", 0.75), tasks.Label("praise", 0.25))
+    return tasks.Classified(tuple(labels[: task.top_k] for _ in task.texts))
+
+
+def _embed(task: tasks.EmbedTask) -> tasks.Embedded:
+    vectors = np.zeros((len(task.texts), 4), np.float32)
+    for row, text in enumerate(task.texts):
+        vectors[row, len(text) % 4] = 1
+    return tasks.Embedded(vectors, tokens=sum(len(text.split()) for text in task.texts))
+
+
+@pytest.fixture(scope="session")
+def new_hub() -> Callable[[], SmallHub]:
+    """A factory, for tests that need a hub per example."""
+
+    def make() -> SmallHub:
+        hub = SmallHub()
+        fp32 = _tensor("x", "FP32", "batch", 3)
+        both = (_tensor("y", "FP32", "batch", 3), _tensor("z", "FP32", "batch", 3))
+        for name in ("echo", "road.echo", "acme.road.echo"):
+            hub.add(name, _signature(fp32, *both), _echo)
+        hub.add(
+            "open", _signature(_tensor("x", "FP64", "rows"), _tensor("y", "FP64", "rows")), _echo
+        )
+        hub.add(
+            "words", _signature(_tensor("x", "BYTES", "rows"), _tensor("y", "BYTES", "rows")), _echo
+        )
+        plain = _signature(fp32, _tensor("v", "FP32", "batch", 4))
+        hub.add("detector", {"family": "vision.detect", **plain}, _detect)
+        hub.add("forecaster", {"family": "forecast.quantile", **plain}, _forecast)
+        hub.add("classifier", {"family": "text.classify", **plain}, _classify)
+        hub.add("embedder", {"family": "text.embed", **plain}, _embed)
+        return hub
+
+    return make
+
+
+@pytest.fixture
+def hub(new_hub) -> SmallHub:
+    return new_hub()
+
+
+@pytest.fixture(scope="session")
+def settings() -> Settings:
+    return Settings(max_body_mb=1)
+
+
+@pytest.fixture
+def door(hub, settings) -> HttpDoor:
+    return HttpDoor(hub, settings)
+
+
+@dataclass
+class Answer:
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    def json(self) -> Any:
+        def refuse(text: str) -> None:
+            raise AssertionError(f"{text} is not JSON")
+
+        return json.loads(self.body, parse_constant=refuse)
+
+    def problem(self) -> tuple[int, str, str | None]:
+        """(status, code, input), after checking the one shape of errors."""
+        body = self.json()
+        assert body.keys() == {"error", "code", "input", "request_id"}
+        assert body["request_id"] == self.headers["x-request-id"]
+        assert isinstance(body["error"], str)
+        return self.status, body["code"], body["input"]
+
+
+class Client:
+    """Speaks ASGI to one door. The body is sent in the pieces given, `received` counts them."""
+
+    def __init__(self, door: HttpDoor, key: str | None = "consumer") -> None:
+        self.door = door
+        self.key = key
+        self.received = 0
+        self.left = asyncio.Event()
+        """Set by a test to close the connection from the client's side."""
+
+    async def get(self, path: str, **more: Any) -> Answer:
+        return await self.send("GET", path, **more)
+
+    async def post(self, path: str, body: Any = b"", **more: Any) -> Answer:
+        return await self.send("POST", path, body, **more)
+
+    async def infer(self, body: Any, model: str = "echo", **more: Any) -> Answer:
+        return await self.send("POST", f"/v2/models/{model}/infer", body, **more)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = b"",
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] = (),
+        query: str = "",
+    ) -> Answer:
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+        pieces = iter([body] if isinstance(body, bytes) else body)
+        pairs = list(headers.items() if isinstance(headers, Mapping) else headers)
+        if self.key is not None:
+            pairs.append(("authorization", f"Bearer {self.key}"))
+        scope = {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(n.lower().encode("latin-1"), v.encode("latin-1")) for n, v in pairs],
+        }
+        upcoming = next(pieces, b"")
+        done = False
+
+        async def receive() -> dict[str, Any]:
+            nonlocal upcoming, done
+            if done or upcoming is None:
+                await self.left.wait()
+                return {"type": "http.disconnect"}
+            self.received += 1
+            piece, upcoming = upcoming, next(pieces, b"")
+            done = upcoming == b""
+            return {"type": "http.request", "body": piece, "more_body": not done}
+
+        answer = Answer()
+
+        async def send(message: dict[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                assert answer.status == 0, "an answer was started twice"
+                answer.status = message["status"]
+                answer.headers = {n.decode(): v.decode() for n, v in message["headers"]}
+                assert len(answer.headers) == len(message["headers"])
+            else:
+                answer.body += message["body"]
+
+        await self.door(scope, receive, send)
+        if answer.status:
+            assert answer.headers["content-length"] == str(len(answer.body))
+        return answer
+
+
+@pytest.fixture
+def client(door) -> Client:
+    return Client(door)
+
+
+@pytest.fixture(scope="session")
+def new_client() -> type[Client]:
+    return Client

@@ -1,0 +1,222 @@
+"""The task endpoints: a payload for the family on one side, a plain answer on the other."""
+
+import base64
+
+import numpy as np
+import pytest
+
+from plaza_core.testing import FakeClock
+from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
+
+PNG = b"\x89PNG picture"
+TIMING = {"queue_us": 1, "prepare_us": 2, "run_us": 3, "interpret_us": 4, "compute_us": 9}
+FORECAST = {"model": "forecaster", "values": [1, 2.5, 4], "horizon": 2}
+CLASSIFY = {"model": "classifier", "input": "late again"}
+EMBED = {"model": "embedder", "input": ["a b", "abc"]}
+DETECT = {"model": "detector", "image": base64.b64encode(PNG).decode()}
+ALL = {
+    "/v1/vision/detect": DETECT,
+    "/v1/forecast": FORECAST,
+    "/v1/text/classify": CLASSIFY,
+    "/v1/embeddings": EMBED,
+}
+
+
+# ── detect ───────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize(
+    "media", ["image/png", "image/jpeg", "IMAGE/WEBP; q=1", "application/octet-stream"]
+)
+async def test_a_picture_is_its_own_body(client, hub, media):
+    answer = await client.post(
+        "/v1/vision/detect",
+        PNG,
+        headers={"content-type": media},
+        query="model=detector&threshold=0.25&max_detections=7&version=2",
+    )
+    assert answer.json() == {
+        "model": "detector",
+        "version": 2,
+        "width": 8,
+        "height": 8,
+        "detections": [{"label": "car", "score": 0.75, "box": [1.0, 2.0, 3.0, 4.5]}],
+        "timing": TIMING,
+    }
+    (call,) = hub.calls
+    assert (call.task, call.family) == (DetectTask(PNG, 0.25, 7), "vision.detect")
+    assert (call.model, call.version) == ("detector", "2")
+
+
+async def test_a_picture_in_base64(client, hub):
+    answer = await client.post("/v1/vision/detect", DETECT)
+    assert answer.status == 200
+    assert hub.calls[0].task == DetectTask(PNG, None, 300)
+    assert answer.headers["plaza-compute-us"] == "9"
+
+
+@pytest.mark.parametrize(
+    "image", ["", "%%%", "data:image/png;base64,AAAA", "AAA", "AAAA\nAAAA", "é", None, 5]
+)
+async def test_an_image_that_is_not_base64(client, hub, image):
+    answer = await client.post("/v1/vision/detect", {**DETECT, "image": image})
+    assert answer.problem() == (422, "invalid_input", "image")
+    assert hub.calls == []
+
+
+async def test_what_is_no_picture_is_422(client):
+    for body, headers, query in (
+        (b"GIF89a", {"content-type": "image/png"}, "model=detector"),
+        (b"", {"content-type": "image/png"}, "model=detector"),
+    ):
+        answer = await client.post("/v1/vision/detect", body, headers=headers, query=query)
+        assert answer.problem() == (422, "invalid_input", "image")
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [("", "model"), ("model=", "model"), ("model=detector&threshold=2", "threshold"),
+     ("model=detector&threshold=x", "threshold"), ("model=detector&treshold=1", "treshold"),
+     ("model=detector&max_detections=0", "max_detections"),
+     ("model=detector&max_detections=1.5", "max_detections"),
+     ("model=detector&version=", None)],
+)  # fmt: skip
+async def test_fields_in_the_query_are_checked(client, query, field):
+    answer = await client.post(
+        "/v1/vision/detect", PNG, headers={"content-type": "image/png"}, query=query
+    )
+    if field is None:
+        assert answer.status == 200
+    else:
+        assert answer.problem() == (422, "invalid_input", field)
+
+
+# ── forecast ─────────────────────────────────────────────────────────────────────────────────────
+async def test_forecast(client, hub):
+    answer = await client.post("/v1/forecast", {**FORECAST, "quantiles": [0.1, 0.9]})
+    assert answer.json() == {
+        "model": "forecaster",
+        "version": 1,
+        "quantiles": [0.1, 0.9],
+        "values": [[4.0, 4.0], [4.0, 4.0]],
+        "timing": TIMING,
+    }
+    assert hub.calls[0].task == ForecastTask((1.0, 2.5, 4.0), 2, (0.1, 0.9))
+    await client.post("/v1/forecast", FORECAST)
+    assert hub.calls[1].task.quantiles is None
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"values": []}, "values"), ({"values": [1, None]}, "values"),
+     ({"values": [1, True]}, "values"),
+     ({"values": "1"}, "values"), ({"values": [[1]]}, "values"), ({"horizon": None}, "horizon"),
+     ({"horizon": 0}, "horizon"), ({"horizon": 2.0}, "horizon"), ({"horizon": 25}, "horizon"),
+     ({"quantiles": []}, "quantiles"), ({"quantiles": ["0.5"]}, "quantiles"),
+     ({"model": None}, "model"), ({"model": 7}, "model"), ({"version": 1.5}, "version"),
+     ({"version": True}, "version"), ({"timeout_us": 0}, None), ({"timeout_us": -1}, "timeout_us"),
+     ({"horizons": 3}, "horizons")],
+)  # fmt: skip
+async def test_a_wrong_field_is_named(client, change, field):
+    answer = await client.post("/v1/forecast", {**FORECAST, **change})
+    if field is None:
+        assert answer.status == 200
+    else:
+        assert answer.problem() == (422, "invalid_input", field)
+
+
+# ── classify ─────────────────────────────────────────────────────────────────────────────────────
+async def test_classify_one_or_many(client, hub):
+    answer = await client.post("/v1/text/classify", {**CLASSIFY, "top_k": 1})
+    assert answer.json() == {
+        "model": "classifier",
+        "version": 1,
+        "results": [[{"label": "complaint", "score": 0.75}]],
+        "timing": TIMING,
+    }
+    await client.post("/v1/text/classify", {**CLASSIFY, "input": ["a", ""]})
+    assert [call.task for call in hub.calls] == [
+        ClassifyTask(("late again",), 1),
+        ClassifyTask(("a", ""), 3),
+    ]
+
+
+@pytest.mark.parametrize("texts", [None, [], 5, [1], ["a", None], {"a": 1}, ["x"] * 2049])
+async def test_texts_are_strings(client, texts):
+    for path in ("/v1/text/classify", "/v1/embeddings"):
+        answer = await client.post(path, {**ALL[path], "input": texts})
+        assert answer.problem() == (422, "invalid_input", "input")
+
+
+# ── embeddings ───────────────────────────────────────────────────────────────────────────────────
+async def test_embeddings_have_the_shape_of_openai(client, hub):
+    answer = (await client.post("/v1/embeddings", {**EMBED, "user": "u", "new": 1})).json()
+    assert answer == {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": 0, "embedding": [0, 0, 0, 1]},
+            {"object": "embedding", "index": 1, "embedding": [0, 0, 0, 1]},
+        ],
+        "model": "embedder",
+        "usage": {"prompt_tokens": 3, "total_tokens": 3},
+        "version": 1,
+        "timing": TIMING,
+    }
+    assert hub.calls[0].task == EmbedTask(("a b", "abc"))
+
+
+async def test_embeddings_in_base64_are_little_endian_float32(client):
+    answer = await client.post("/v1/embeddings", {**EMBED, "encoding_format": "base64"})
+    for item in answer.json()["data"]:
+        assert np.frombuffer(base64.b64decode(item["embedding"]), "<f4").tolist() == [0, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [({"encoding_format": "hex"}, "encoding_format"), ({"dimensions": 3}, "dimensions"),
+     ({"dimensions": "4"}, "dimensions"), ({"dimensions": 4}, None)],
+)  # fmt: skip
+async def test_what_an_embedder_cannot_do_is_refused_before_it_runs(client, hub, change, field):
+    answer = await client.post("/v1/embeddings", {**EMBED, **change})
+    if field is None:
+        assert answer.status == 200
+    else:
+        assert answer.problem() == (422, "invalid_input", field)
+        assert hub.calls == []
+
+
+# ── all ──────────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("path", ALL)
+async def test_common_fields(client, hub, path):
+    hub.clock = FakeClock()
+    body = {**ALL[path], "version": "champion", "timeout_us": 2500}
+    answer = await client.post(path, body, headers={"content-type": "application/json; a=b"})
+    assert answer.json()["timing"] == TIMING
+    (call,) = hub.calls
+    assert (call.version, call.tensors) == ("champion", None)
+    assert call.deadline_ns == hub.clock.monotonic_ns() + 2_500_000
+
+
+@pytest.mark.parametrize("path", ALL)
+async def test_what_no_task_takes(client, path):
+    body = ALL[path]
+    assert (await client.post(path, b"[]")).problem() == (400, "malformed_request", "body")
+    assert (await client.post(path, b'{"a":NaN}')).problem() == (400, "malformed_request", "body")
+    assert (await client.post(path, {**body, "model": "none"})).problem()[1] == "model_not_found"
+    wrong = {**body, "model": "echo"}
+    assert (await client.post(path, wrong)).problem() == (422, "invalid_input", "model")
+    for media in ("text/plain", "multipart/form-data; boundary=x", "image/gif",
+                  "application/x-www-form-urlencoded"):  # fmt: skip
+        answer = await client.post(path, body, headers={"content-type": media})
+        assert answer.problem() == (415, "unsupported_media", "content-type")
+
+
+async def test_the_list_of_models(client):
+    body = (await client.get("/v1/models")).json()
+    assert body["object"] == "list"
+    assert {
+        "id": "embedder",
+        "object": "model",
+        "owned_by": "plaza",
+        "family": "text.embed",
+        "version": 1,
+        "ready": True,
+    } in body["data"]

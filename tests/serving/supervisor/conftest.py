@@ -1,0 +1,30 @@
+"""Real processes and ports for the supervisor's stories."""
+
+import ctypes
+import socket
+
+import pytest
+
+from plaza_core.settings import Settings
+from plaza_serving.supervisor.process import adopt_orphans
+from tests.serving.supervisor.machine import ports
+
+
+@pytest.fixture
+def subreaper():
+    """This process adopts the orphans of its descendants for the length of a test."""
+    adopt_orphans()
+    yield
+    ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(state_dir=tmp_path / "state", **ports())

@@ -1,0 +1,92 @@
+"""The launcher corrects what Ray writes, and HAProxy accepts the result."""
+
+import json
+import subprocess
+
+import pytest
+
+from plaza_serving.supervisor import ingress
+
+WRITTEN_BY_RAY = """global
+    log stderr format raw local0 info
+    stats socket {home}/admin.sock mode 666 level admin expose-fd listeners
+    maxconn 256
+defaults
+    mode http
+    option log-health-checks
+    timeout connect 5s
+    timeout client 75s
+    timeout server 300s
+    errorfile 502 {home}/500.http
+    errorfile 503 {home}/500.http
+    errorfile 504 {home}/500.http
+frontend prometheus
+    bind :9101
+    http-request use-service prometheus-exporter if {{ path /metrics }}
+frontend http_frontend
+    bind 127.0.0.1:8000
+    default_backend default_backend
+backend default_backend
+    http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
+listen stats
+  bind *:8404
+  stats enable
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    (tmp_path / "500.http").write_bytes(b"HTTP/1.1 500 Internal Server Error\r\n\r\n")
+    path = tmp_path / "haproxy.cfg"
+    path.write_text(WRITTEN_BY_RAY.format(home=tmp_path))
+    return path
+
+
+def test_haproxy_accepts_the_corrected_configuration(tmp_path, config):
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary())
+    checked = subprocess.run(
+        [launcher, "-c", "-f", config], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_every_correction_is_made(tmp_path, config):
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary())
+    subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
+    lines = [line.strip() for line in config.read_text().splitlines()]
+    assert "bind 127.0.0.1:9101" in lines
+    assert "bind 127.0.0.1:8404" in lines
+    assert "bind 127.0.0.1:8000" in lines
+    assert f"stats socket {tmp_path}/admin.sock mode 600 level admin expose-fd listeners" in lines
+    assert "log stderr format raw local0 warning" in lines
+    assert "timeout http-request 10s" in lines
+    assert "http-request return status 503 default-errorfiles" in lines
+    for status in (502, 503, 504):
+        assert f"errorfile {status} {tmp_path}/{status}.http" in lines
+
+
+def test_the_arguments_reach_haproxy_unchanged(tmp_path, config):
+    launcher = ingress.install(tmp_path, "/bin/echo")
+    arguments = ["-db", "-f", str(config), "-sf", "12", "-x", "a b"]
+    said = subprocess.run([launcher, *arguments], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == " ".join(arguments)
+
+
+def test_a_second_start_of_the_same_file_changes_nothing_more(tmp_path, config):
+    launcher = ingress.install(tmp_path, "/bin/true")
+    subprocess.run([launcher, "-f", config], check=True)
+    once = config.read_text()
+    subprocess.run([launcher, "-f", config], check=True)
+    assert config.read_text() == once
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(502, "unavailable"), (503, "unavailable"), (504, "deadline_exceeded")]
+)
+def test_error_pages_are_whole_responses_in_the_standard_shape(status, code):
+    head, _, body = ingress.page(status).partition(b"\r\n\r\n")
+    lines = head.decode().split("\r\n")
+    assert lines[0].startswith(f"HTTP/1.1 {status} ")
+    assert f"content-length: {len(body)}" in lines
+    assert json.loads(body)["code"] == code
+    assert any(line.startswith("retry-after:") for line in lines) is (status == 503)

@@ -1,0 +1,100 @@
+"""The public port is answered while nobody else holds it, and never once somebody does."""
+
+import asyncio
+import json
+import socket
+
+import httpx
+import pytest
+
+from plaza_serving.supervisor.standin import StandIn
+
+
+@pytest.fixture
+async def stand_in(free_port):
+    one = StandIn("127.0.0.1", free_port)
+    task = asyncio.create_task(one.run())
+    yield one, f"http://127.0.0.1:{free_port}"
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def listener(url):
+    """A listening socket as HAProxy would open it."""
+    made = socket.socket()
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    made.bind(("127.0.0.1", httpx.URL(url).port))
+    made.listen()
+    return made
+
+
+async def test_any_request_gets_the_standard_error_and_when_to_try_again(stand_in):
+    one, url = stand_in
+    await until(lambda: one.holding)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        answers = [
+            await client.get(f"{url}/v2/health/ready"),
+            await client.post(f"{url}/v2/models/m/infer", content=b"x" * 3_000_000),
+        ]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert int(answer.headers["retry-after"]) >= 1
+        body = json.loads(answer.content)
+        assert body["code"] == "unavailable"
+        assert body["request_id"]
+    assert answers[0].json()["request_id"] != answers[1].json()["request_id"]
+
+
+async def test_it_leaves_when_an_ingress_comes_and_returns_when_that_is_gone(stand_in):
+    one, url = stand_in
+    await until(lambda: one.holding)
+    with listener(url):
+        await until(lambda: not one.holding)
+    await until(lambda: one.holding)
+
+
+async def test_it_never_joins_an_ingress_that_is_there(free_port):
+    url = f"http://127.0.0.1:{free_port}"
+    with listener(url) as ingress:
+        one = StandIn("127.0.0.1", free_port)
+        task = asyncio.create_task(one.run())
+        ingress.setblocking(False)
+        for _ in range(20):  # every connection arrives here; none is taken away
+            async with asyncio.timeout(5):
+                _, writer = await asyncio.open_connection("127.0.0.1", free_port)
+                accepted, _ = await asyncio.get_running_loop().sock_accept(ingress)
+            accepted.close()
+            writer.close()
+            await writer.wait_closed()
+        assert not one.holding
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_it_covers_the_end_of_an_ingress_without_a_gap(stand_in):
+    one, url = stand_in
+    ingress = listener(url)
+    await until(lambda: not one.holding)
+    async with one.covering():
+        ingress.close()
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(url)).status_code == 503
+    assert one.holding
+
+
+async def test_the_port_is_free_after_it_was_cancelled(free_port):
+    one = StandIn("127.0.0.1", free_port)
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.holding)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", free_port))

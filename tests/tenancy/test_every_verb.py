@@ -1,0 +1,270 @@
+"""Every public verb of the room, found by introspection, against three rules:
+
+- whoever asks for another organisation's or project's object hears NotFound, or sees nothing of it;
+- each statement that touches tenants' rows names the tenant;
+- a verb that changes something writes one audit row, and one that does not writes none.
+
+A new verb without a line in `VERBS` fails here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import sqlalchemy
+
+from plaza_core.errors import Forbidden, NotFound
+from plaza_core.ids import KeyId
+from plaza_core.principal import Right, Role, TenantScope
+from plaza_core.table import RateLimit, Visibility
+from plaza_tenancy import Tenancy
+from plaza_tenancy.schema import AuditRow, Base, HubRow
+from plaza_tenancy.views import Dimension
+from tests.tenancy.world import World, make_record, make_version
+
+SERVICES = ("organisations", "projects", "keys", "records", "ledger", "audit")
+EVER = {"since_us": 0, "until_us": 2**62}
+RATE = RateLimit(per_second=1, burst=1)
+
+
+@dataclass(frozen=True)
+class Victim:
+    """What somebody owns, by all the names it could be asked for."""
+
+    scope: TenantScope
+    organisation: str
+    project: str
+    key: KeyId
+    secrets: frozenset[str]
+    """Ids and names that may never appear in an answer to anybody else."""
+
+
+Verb = Callable[[Tenancy, TenantScope, Victim], Any]
+VERBS: dict[str, tuple[str, Verb]] = {
+    # name: (read or change, how to ask for the victim's objects)
+    "organisations.create": ("platform", lambda t, s, v: t.organisations.create(s, "fresh")),
+    "organisations.list": ("read", lambda t, s, v: t.organisations.list(s)),
+    "organisations.get": ("read", lambda t, s, v: t.organisations.get(s, v.organisation)),
+    "organisations.suspend": (
+        "platform",
+        lambda t, s, v: t.organisations.suspend(s, v.organisation),
+    ),
+    "organisations.resume": ("platform", lambda t, s, v: t.organisations.resume(s, v.organisation)),
+    "organisations.set_rate": (
+        "platform",
+        lambda t, s, v: t.organisations.set_rate(s, v.organisation, RATE),
+    ),
+    "projects.create": ("whole", lambda t, s, v: t.projects.create(s, "fresh")),
+    "projects.list": ("read", lambda t, s, v: t.projects.list(s)),
+    "projects.get": ("read", lambda t, s, v: t.projects.get(s, v.project)),
+    "projects.set_rate": ("whole", lambda t, s, v: t.projects.set_rate(s, v.project, RATE)),
+    "keys.create": ("change", lambda t, s, v: t.keys.create(s, role=Role.CONSUMER)),
+    "keys.list": ("read", lambda t, s, v: t.keys.list(s)),
+    "keys.get": ("read", lambda t, s, v: t.keys.get(s, v.key)),
+    "keys.set_rate": ("change", lambda t, s, v: t.keys.set_rate(s, v.key, RATE)),
+    "keys.revoke": ("change", lambda t, s, v: t.keys.revoke(s, v.key)),
+    "records.add_version": (
+        "change",
+        lambda t, s, v: t.records.add_version(s, make_version(7, name="new", project=v.project)),
+    ),
+    "records.set_alias": (
+        "change",
+        lambda t, s, v: t.records.set_alias(s, f"{v.project}.hidden", "candidate", 1),
+    ),
+    "records.set_visibility": (
+        "change",
+        lambda t, s, v: t.records.set_visibility(
+            s, f"{v.organisation}.{v.project}.hidden", Visibility.ORGANISATION
+        ),
+    ),
+    "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
+    "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
+    "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
+    "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
+    "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
+    "audit.list": ("read", lambda t, s, v: t.audit.list(s)),
+}
+# These make something of the asker's own rather than name something of the victim's.
+OWN = {"organisations.create", "projects.create", "keys.create"}
+SCOPELESS = {"records.pending", "records.done", "ledger.ingest"}
+
+
+def public_verbs(tenancy: Tenancy) -> set[str]:
+    return {
+        f"{service}.{name}"
+        for service in SERVICES
+        for name, method in inspect.getmembers(getattr(tenancy, service), inspect.ismethod)
+        if not name.startswith("_")
+    }
+
+
+def settle(world: World, name: str, project: str) -> Victim:
+    """Somebody with a key, a model and some usage."""
+    tenancy = world.tenancy
+    scope = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name, project=project)
+    new = tenancy.keys.create(scope, role=Role.ADMIN, label=f"label-of-{name}-{project}")
+    version, _ = tenancy.records.add_version(
+        scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
+    )
+    request = f"request-of-{name}-{project}"
+    tenancy.ledger.ingest(
+        [
+            make_record(
+                scope.organisation, request, project=scope.project, key=new.id, model=version.model
+            )
+        ]
+    )
+    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
+    return Victim(scope, name, project, new.id, frozenset({*secrets, scope.project}))
+
+
+@pytest.fixture
+def city(world) -> Victim:
+    world.organisation("city")
+    world.tenancy.projects.create(
+        world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="city"), "town"
+    )
+    return settle(world, "city", "town")
+
+
+@pytest.fixture
+def other_project(world, acme) -> Victim:
+    world.tenancy.projects.create(acme, "lab")
+    return settle(world, "acme", "lab")
+
+
+def test_every_verb_is_examined_here(world):
+    assert public_verbs(world.tenancy) == set(VERBS) | SCOPELESS
+
+
+def refused_or_blind(world: World, verb: str, asker: TenantScope, victim: Victim) -> None:
+    try:
+        answer = VERBS[verb][1](world.tenancy, asker, victim)
+    except (Forbidden, NotFound) as error:
+        refused, answer = type(error), str(error)
+    else:
+        refused = None
+    listing = verb in {"ledger.records", "ledger.report"} or verb.endswith((".list", ".visible"))
+    itself = verb == "organisations.get" and getattr(answer, "id", None) == asker.organisation
+    assert refused is not Forbidden or VERBS[verb][0] in {"platform", "whole"}
+    assert refused or listing or itself or verb in OWN, "somebody else's object was handed out"
+    assert not any(secret in repr(answer) for secret in victim.secrets)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_another_organisation_does_not_exist(world, acme, city, verb):
+    before = rows_of(world, city)
+    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
+    refused_or_blind(world, verb, asker, city)
+    assert rows_of(world, city) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_another_project_does_not_exist_for_a_key_of_one_project(world, acme, other_project, verb):
+    before = rows_of(world, other_project)
+    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE, project="main")
+    refused_or_blind(world, verb, asker, other_project)
+    assert rows_of(world, other_project) == before
+
+
+def rows_of(world: World, victim: Victim) -> list[str]:
+    """Everything stored that belongs to the victim."""
+    found = []
+    with world.tenancy._store.read() as session:
+        for table in Base.metadata.sorted_tables:
+            if "organisation" in table.columns and table.name != "audit":
+                query = sqlalchemy.select(table).where(
+                    table.c.organisation == victim.scope.organisation
+                )
+                if "project" in table.columns:
+                    query = query.where(table.c.project == victim.scope.project)
+                elif table.name == "projects":
+                    query = query.where(table.c.id == victim.scope.project)
+                elif table.name in {"model_versions", "aliases", "outbox"}:
+                    continue
+                found += sorted(map(repr, session.execute(query)))
+    return found
+
+
+TENANT = re.compile(r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO")
+# The actor of a scope is found by its key: that is how its tenant is known.
+ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
+
+
+@pytest.mark.parametrize("verb", [verb for verb, (kind, _) in VERBS.items() if kind != "platform"])
+def test_every_statement_names_the_tenant(world, acme, verb):
+    mine = settle(world, "acme", "main")
+    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
+    said: list[str] = []
+    engine = world.tenancy._store._engine
+
+    def listen(connection, cursor, statement, *_):
+        said.append(statement)
+
+    sqlalchemy.event.listen(engine, "before_cursor_execute", listen)
+    try:
+        VERBS[verb][1](world.tenancy, asker, mine)
+    finally:
+        sqlalchemy.event.remove(engine, "before_cursor_execute", listen)
+    about_tenants = [
+        text
+        for text in said
+        if not re.search(r"(FROM|UPDATE) hub\b", text) and not text.startswith(("PRAGMA", "BEGIN"))
+    ]
+    assert about_tenants
+    for text in about_tenants:
+        assert TENANT.search(text) or ACTOR.search(text), text
+
+
+def trail(world: World) -> tuple[int, int]:
+    with world.tenancy._store.read() as session:
+        rows = session.scalar(sqlalchemy.select(sqlalchemy.func.count(AuditRow.id)))
+        revision = session.scalar(sqlalchemy.select(HubRow.revision))
+    return rows, revision
+
+
+def everything(world: World) -> list[str]:
+    journals = {"audit", "hub", "alembic_version"}
+    with world.tenancy._store.read() as session:
+        return [
+            repr(row)
+            for table in Base.metadata.sorted_tables
+            if table.name not in journals
+            for row in session.execute(sqlalchemy.select(table).order_by(*table.primary_key))
+        ]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
+    mine = settle(world, "acme", "main")
+    kind, ask = VERBS[verb]
+    if verb == "organisations.resume":
+        world.tenancy.organisations.suspend(world.platform(), "acme")
+    asker = world.platform() if kind == "platform" else acme
+    before, rows, revision = everything(world), *trail(world)
+    ask(world.tenancy, asker, mine)
+    changed = everything(world) != before
+    assert changed == (kind != "read")
+    assert trail(world) == (rows + changed, revision + changed)
+    if changed:
+        (told,) = world.tenancy.audit.list(world.platform(), limit=1)
+        assert told.action.split(".")[0] == {"records": "model"}.get(
+            verb.split(".")[0], verb.split(".")[0].removesuffix("s")
+        )
+        assert told.actor == asker.actor
+        assert (told.organisation_name == "acme") == (verb != "organisations.create")
+        assert told.after is not None
+
+
+def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
+    settle(world, "acme", "main")
+    before = trail(world)
+    for item in world.tenancy.records.pending(10):
+        world.tenancy.records.done(item.id)
+    world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
+    assert trail(world) == before

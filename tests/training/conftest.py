@@ -1,0 +1,29 @@
+"""The parts that training tests share."""
+
+import numpy as np
+import pytest
+
+from plaza_core.plugins import ACCELERATORS, load
+from plaza_training.progress import Silent
+from plaza_training.recipe import Job
+
+
+@pytest.fixture
+def runners():
+    """The real CPU provider: what is tested is what is served."""
+    return load(ACCELERATORS, "cpu")
+
+
+@pytest.fixture
+def job(tmp_path):
+    return Job(tmp_path / "data", seed=7, progress=Silent())
+
+
+@pytest.fixture
+def waves():
+    """Twelve noisy daily waves of 24 steps with different heights: (480, 12)."""
+    random = np.random.default_rng(5)
+    steps = np.arange(480)[:, None]
+    height = np.linspace(5, 20, 12)
+    values = 50 + height * np.sin(2 * np.pi * (steps / 24 + np.linspace(0, 1, 12)))
+    return (values + random.normal(0, 1, values.shape)).astype(np.float32)

@@ -1,0 +1,156 @@
+"""The bundles that ship are what their cards say: same bytes, same answers, same numbers."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+
+from plaza_models.tasks import ClassifyTask, EmbedTask, ForecastTask  # noqa: E402  after the skip
+from plaza_training.card import command, read_front_matter  # noqa: E402
+from plaza_training.data import locate  # noqa: E402
+from plaza_training.forecast import measure  # noqa: E402
+from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED  # noqa: E402
+from plaza_training.forecast.windows import Windows  # noqa: E402
+from plaza_training.served import serve  # noqa: E402
+from plaza_training.text import classify, embed, neighbours  # noqa: E402
+from plaza_training.text.sets import BANKING77, CLINC150, read_banking  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
+NAMES = (
+    "banking-intents",
+    "electricity-load-quantiles",
+    "sentence-embedder",
+    "traffic-speed-quantiles",
+)
+MEBIBYTE = 1 << 20
+
+
+def card(name):
+    return read_front_matter((BUNDLES / name / "CARD.md").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(params=NAMES)
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def opened(runners):
+    running = []
+
+    def open_bundle(name):
+        served = serve(BUNDLES / name, runners)
+        running.append(served.runner)
+        return served
+
+    yield open_bundle
+    for runner in running:
+        runner.close()
+
+
+def test_a_card_belongs_to_its_model(name):
+    written = card(name)
+    content = (BUNDLES / name / "model.onnx").read_bytes()
+    assert written["model"]["sha256"] == hashlib.sha256(content).hexdigest()
+    assert written["model"]["bytes"] == len(content) <= 4 * MEBIBYTE
+    assert written["command"] == command(name, written["seed"])
+    assert written["parity"]["max_abs_error"] <= 1e-4 * written["parity"]["largest_output"]
+
+
+def test_a_model_may_be_shipped(name):
+    written = card(name)
+    assert written["licence"] in {"MIT", "CC-BY-4.0"}
+    assert {entry["licence"] for entry in written["data"]} <= {"MIT", "CC-BY-4.0", "CC-BY-3.0"}
+
+
+def test_a_model_beats_everything_simpler_that_its_card_names(name):
+    written = card(name)
+    for baseline in written["baselines"].values():
+        for metric in ("accuracy_percent", "nearest_percent", "separation_percent"):
+            if metric in baseline:
+                assert written["metrics"][metric] > baseline[metric]
+        for metric in ("mae", "pinball"):
+            if metric in baseline:
+                assert written["metrics"][metric] < baseline[metric]
+
+
+def test_a_sample_is_answered(name, opened):
+    served = opened(name)
+    (path,) = served.manifest.samples
+    sample = json.loads((BUNDLES / name / path).read_text())
+    if served.manifest.family == "forecast.quantile":
+        answer = served.ask(ForecastTask(tuple(sample["values"]), sample["horizon"]))
+        assert len(answer.values) == len(LEVELS)
+        assert all(20 < value < 80 for value in answer.values[3]), "the sample swings around 50"
+    elif served.manifest.family == "text.classify":
+        answer = served.ask(ClassifyTask(tuple(sample["texts"]), sample["top_k"]))
+        best = [result[0].label for result in answer.results]
+        assert best == ["card_swallowed", "pending_transfer", "change_pin"]
+    else:
+        vectors = served.ask(EmbedTask(tuple(sample["texts"]))).vectors
+        assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2]
+
+
+def test_joined_requests_are_answered_as_alone(opened):
+    served = opened("banking-intents")
+    tasks = [ClassifyTask((text,)) for text in ("where is my card", "top up failed", "new PIN")]
+    for alone, joined in zip(map(served.ask, tasks), served.ask_all(tasks), strict=True):
+        for one, other in zip(alone.results[0], joined.results[0], strict=True):
+            assert one.label == other.label
+            assert one.score == pytest.approx(other.score, abs=1e-6)
+
+
+@pytest.fixture
+def data_dir():
+    if not os.environ.get("PLAZA_DATA"):
+        pytest.skip("PLAZA_DATA names no data directory: the cards' numbers are not recomputed")
+    return Path(os.environ["PLAZA_DATA"])
+
+
+def agree(name, measured):
+    """Other processors round differently, which may turn a near tie; nothing more may change."""
+    written = card(name)["metrics"]
+    assert measured.keys() == written.keys()
+    for metric, value in measured.items():
+        assert value == pytest.approx(written[metric], rel=2e-3, abs=0.05), metric
+
+
+@pytest.mark.data
+def test_the_classifiers_card_is_true(opened, data_dir):
+    held_out = read_banking(locate(BANKING77, data_dir), "test")
+    agree("banking-intents", classify.score(opened("banking-intents"), held_out))
+
+
+@pytest.mark.data
+def test_the_embedders_card_is_true(opened, data_dir):
+    folders = locate(BANKING77, data_dir), locate(CLINC150, data_dir)
+    learning, asking = (embed.read_both(*folders, split) for split in ("train", "test"))
+    written = card("sentence-embedder")
+    split = embed.hold_out(
+        learning, asking, written["parameters"]["held_out_intents"], written["seed"]
+    )
+    served = opened("sentence-embedder")
+    agree("sentence-embedder", neighbours.score_served(served, split.queries, split.gallery))
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("electricity-load-quantiles", LOAD),
+        pytest.param("traffic-speed-quantiles", SPEED, marks=pytest.mark.prove),
+    ],
+)
+def test_a_forecasters_card_is_true(name, subject, opened, data_dir):
+    series = subject.read(locate(subject.data, data_dir))
+    chosen = card(name)["parameters"]
+    held_out = Windows(
+        series, chosen["context"], chosen["horizon"], chosen["train_until"], len(series)
+    )
+    agree(name, measure.score_served(opened(name), held_out, LEVELS))
