@@ -222,11 +222,13 @@ def tell(shown: Shown) -> None:
 
 
 def curl_line(url: str, key: str) -> str:
-    body = json.dumps({"model": "banking-intents", "texts": sentences()[:1], "top_k": 2})
-    return (
-        f"curl -s {url}/v1/text/classify -H 'Authorization: Bearer {key}' "
-        f"-H 'Content-Type: application/json' -d '{body.replace(chr(39), '')}'"
-    )
+    """A line to copy. The same request is sent here first, so that what is printed works."""
+    body = json.dumps({"model": "banking-intents", "input": ["Where is my card?"], "top_k": 2})
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    path = f"{url}/v1/text/classify"
+    httpx.post(path, content=body, headers=headers).raise_for_status()
+    options = " ".join(f"-H '{name}: {value}'" for name, value in headers.items())
+    return f"curl -s {path} {options} -d '{body}'"
 
 
 def play(settings: Settings, hub: HubProcess, began: float) -> None:
