@@ -144,7 +144,7 @@ def about(answer: Any) -> dict[str, Any]:
 
 
 def detect(client: plaza.Client, organisation: str) -> Shown:
-    picture = (INPUTS / "road.jpg").read_bytes()
+    picture = (INPUTS / "highway.jpg").read_bytes()
     found, ms = timed(client, lambda c: c.detect(picture, model="road-vehicles"))
     drawn = HERE / "road-detections.jpg"
     boxes_found = tuple(Detection(d.label, d.score, d.box) for d in found.detections)

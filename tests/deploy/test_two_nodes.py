@@ -66,6 +66,7 @@ def running(code, settings, log, *arguments):
         finally:
             process.terminate()
             process.wait(20)
+            shutil.rmtree(Places.of(settings).temp, ignore_errors=True)
 
 
 def replica(settings, address):

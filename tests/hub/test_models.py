@@ -61,7 +61,7 @@ def test_a_promotion_and_a_rollback_under_traffic_fail_nothing(hub, organisation
         thread.start()
     try:
         for version in (2, 1, 2):
-            moved = client.models.promote("swap", "champion", version)
+            moved = client.models.promote("swap", version)
             assert not moved.waiting_for
             assert client.infer("swap", {"x": X}).version == version
     finally:

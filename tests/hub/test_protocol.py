@@ -26,13 +26,18 @@ async def client(hub, key):
         yield client
 
 
-@pytest.mark.parametrize("binary", [True, False], ids=["binary", "json"])
-@pytest.mark.parametrize("datatype", list(DType))
+BOTH = [
+    (datatype, binary)
+    for datatype in DType
+    for binary in (True, False)
+    if binary or datatype is not DType.FP16  # the client itself sends FP16 in binary only
+]
+
+
+@pytest.mark.parametrize(("datatype", "binary"), BOTH)
 async def test_every_datatype_comes_back_as_it_went(client, datatype, binary):
     array = np.array(SAMPLES[datatype], NUMPY[datatype])
     tensor = triton.InferInput("x", array.shape, datatype)
-    if datatype is DType.FP16 and not binary:
-        pytest.skip("the client itself sends FP16 in binary only")
     tensor.set_data_from_numpy(array, binary_data=binary)
     wanted = triton.InferRequestedOutput("y", binary_data=binary)
     answer = await client.infer(
@@ -42,7 +47,10 @@ async def test_every_datatype_comes_back_as_it_went(client, datatype, binary):
         request_id="mine",
         headers=client.headers,
     )
-    np.testing.assert_array_equal(answer.as_numpy("y"), array)
+    back = answer.as_numpy("y")
+    if datatype is DType.BYTES and not binary:  # JSON carries text, and the client leaves it so
+        back = np.array([[text.encode() for text in row] for row in back], object)
+    np.testing.assert_array_equal(back, array)
     assert answer.get_response()["id"] == "mine"
     assert answer.get_response()["model_version"] == "1"
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from starlette.middleware import Middleware
 
 if TYPE_CHECKING:
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from plaza_serving.doors.http import HttpDoor
 
@@ -50,7 +50,21 @@ class Edge:
                 return
             headers = [h for h in scope["headers"] if h[0] not in _RAY_HEADERS]
             scope = {**scope, "headers": [*headers, _NO_WATCHER]}
+            send = _with_one_request_id(send)
         await self._app(scope, receive, send)
+
+
+def _with_one_request_id(send: Send) -> Send:
+    """Ray Serve appends a request id of its own (or the client's) behind the door's: drop it."""
+
+    async def relay(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            ids = [h for h in message["headers"] if h[0].lower() == b"x-request-id"]
+            for extra in ids[1:]:
+                message["headers"].remove(extra)
+        await send(message)
+
+    return relay
 
 
 def middlewares() -> list[Middleware]:

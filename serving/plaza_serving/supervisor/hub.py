@@ -35,7 +35,8 @@ def prepare(settings: Settings, places: Places, announce: Announce) -> None:
     sessions = sorted(places.temp.glob("session_2*"))
     for session in sessions[:-1]:  # the last one is kept to look into after a crash
         shutil.rmtree(session, ignore_errors=True)
-    ingress.install(places.haproxy, ingress.haproxy_binary())
+    private = (settings.haproxy_stats_port, settings.haproxy_metrics_port)
+    ingress.install(places.haproxy, ingress.haproxy_binary(), private)
     require_free(fixed_ports(settings))
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from plaza_core.errors import DeadlineExceeded, PlazaError, Unavailable
@@ -43,12 +44,15 @@ _PAGES: dict[int, tuple[str, PlazaError]] = {
 }
 
 
-def install(directory: Path, binary: Path) -> Path:
-    """Write the launcher, its rules and error pages to `directory`. Returns the launcher's path."""
+def install(directory: Path, binary: Path, loopback_ports: Sequence[int]) -> Path:
+    """Write the launcher, its rules and error pages to `directory`. Returns the launcher's path.
+
+    `loopback_ports`: statistics and exporter. The public port keeps the address Ray gave it.
+    """
     for status in _PAGES:
         (directory / f"{status}.http").write_bytes(page(status))
     rules = directory / "rules.sed"
-    rules.write_text(_rules(directory))
+    rules.write_text(_rules(directory, loopback_ports))
     launcher = directory / "haproxy"
     script = _SCRIPT.format(rules=shlex.quote(str(rules)), binary=shlex.quote(str(binary)))
     launcher.write_text(script)
@@ -72,14 +76,15 @@ def _body(error: PlazaError) -> str:
     return json.dumps(values)
 
 
-def _rules(directory: Path) -> str:
+def _rules(directory: Path, loopback_ports: Sequence[int]) -> str:
+    ports = "|".join(map(str, loopback_ports))
     errors = "".join(
         f"s|^( *errorfile {status}) .*|\\1 {directory}/{status}.http|\n" for status in _PAGES
     )
     return (
         "s/ mode 666 level admin / mode 600 level admin /\n"
         "s/^( *log .* local0) info$/\\1 warning/\n"
-        "s/^( *bind) [*]?:([0-9]+)$/\\1 127.0.0.1:\\2/\n"
+        f"s/^( *bind) [*]?:({ports})$/\\1 127.0.0.1:\\2/\n"
         "/^ *timeout http-request 10s$/d\n"
         "s/^( *)option log-health-checks$/&\\n\\1timeout http-request 10s/\n"
         f"s|^( *)http-request return status 404 .*|\\1http-request return status 503 "

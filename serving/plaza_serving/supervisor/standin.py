@@ -52,10 +52,10 @@ class StandIn:
                     if _free(self._host, self._port):
                         await self._take()
                 elif not self._covering and self._others():
-                    self._give()
+                    await self._give()
                 await asyncio.sleep(_HOLDING_LOOK_S if self.holding else _ABSENT_LOOK_S)
         finally:
-            self._give()
+            await self._give()
             for task in self._answering:
                 task.cancel()
             await asyncio.gather(*self._answering, return_exceptions=True)
@@ -87,10 +87,17 @@ class StandIn:
         mine = os.fstat(self._socket.fileno()).st_ino
         return any(one.inode != mine for one in held([self._port]).get(self._port, ()))
 
-    def _give(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = self._socket = None
+    async def _give(self) -> None:
+        """Stop listening. Who is connected but was not accepted yet is still answered: closing
+        the socket over such a connection would reset it."""
+        if self._server is None or self._socket is None:
+            return
+        last, server = self._socket.dup(), self._server
+        self._server = self._socket = None
+        server.close()
+        with last:
+            while (waiting := _accept(last)) is not None:
+                self._greet(*await asyncio.open_connection(sock=waiting, limit=_MAX_HEAD))
 
     def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(self._answer(reader, writer))
@@ -138,6 +145,13 @@ def _socket(host: str) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return made
+
+
+def _accept(listening: socket.socket) -> socket.socket | None:
+    try:
+        return listening.accept()[0]
+    except BlockingIOError:
+        return None
 
 
 def _free(host: str, port: int) -> bool:

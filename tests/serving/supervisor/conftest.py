@@ -1,11 +1,13 @@
 """Real processes and ports for the supervisor's stories."""
 
 import ctypes
+import shutil
 import socket
 
 import pytest
 
 from plaza_core.settings import Settings
+from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.process import adopt_orphans
 from tests.serving.supervisor.machine import ports
 
@@ -27,4 +29,6 @@ def free_port():
 
 @pytest.fixture
 def settings(tmp_path):
-    return Settings(state_dir=tmp_path / "state", **ports())
+    made = Settings(state_dir=tmp_path / "state", **ports())
+    yield made
+    shutil.rmtree(Places.of(made).temp, ignore_errors=True)

@@ -8,7 +8,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from plaza_core.settings import Settings
+from plaza_core.errors import Forbidden
 from plaza_serving.supervisor.commands import doctor, down
 from plaza_serving.supervisor.doctor import Verdict, examine
 from plaza_serving.supervisor.family import Families, Family
@@ -116,9 +116,7 @@ def test_down_without_a_hub_says_so(settings, monkeypatch, tmp_path):
     assert "no hub runs" in result.output
 
 
-def test_a_state_directory_of_somebody_else_is_refused(tmp_path, monkeypatch):
-    from plaza_core.errors import Forbidden
-
+def test_a_state_directory_of_somebody_else_is_refused(places, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 4242)
     with pytest.raises(Forbidden):
-        Places.of(Settings(state_dir=tmp_path / "state")).prepare()
+        places.prepare()

@@ -59,17 +59,16 @@ def hub(settings, tmp_path):
 
 
 def answers(settings):
-    """(status, body) of the public port; None when the connection is refused."""
+    """(status, body) of the public port; (0, what happened) without an answer."""
     try:
-        answer = httpx.get(f"http://127.0.0.1:{settings.http_port}/x", timeout=5, trust_env=False)
-    except httpx.TransportError:
-        return None
+        answer = httpx.get(f"http://127.0.0.1:{settings.http_port}/x", timeout=30, trust_env=False)
+    except httpx.TransportError as error:
+        return 0, repr(error)
     return answer.status_code, answer.text
 
 
 def ok(settings):
-    answer = answers(settings)
-    return answer if answer and answer[0] == 200 else None
+    return answers(settings)[0] == 200
 
 
 def members(settings):
@@ -96,10 +95,10 @@ def test_the_head_dies_and_comes_back_and_a_stop_leaves_nothing(hub):
     # From the reaping of the old ingress to the new one: 503, never a refused connection.
     seen = []
     wait_for(lambda: all(not one.alive() for one in everybody if not _control(one)), seconds=10)
-    while (answer := answers(settings)) is None or answer[0] != 200:
+    while (answer := answers(settings))[0] != 200:
         seen.append(answer)
         assert time.monotonic() - killed < 100, log.read_text()
-    assert {one and one[0] for one in seen} == {503}, seen
+    assert [one for one in seen if one[0] != 503] == []
 
     everybody = members(settings)
     assert len(everybody) > 8

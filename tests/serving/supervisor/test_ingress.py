@@ -7,6 +7,7 @@ import pytest
 
 from plaza_serving.supervisor import ingress
 
+PRIVATE = (9101, 8404)
 WRITTEN_BY_RAY = """global
     log stderr format raw local0 info
     stats socket {home}/admin.sock mode 666 level admin expose-fd listeners
@@ -24,7 +25,7 @@ frontend prometheus
     bind :9101
     http-request use-service prometheus-exporter if {{ path /metrics }}
 frontend http_frontend
-    bind 127.0.0.1:8000
+    bind *:8000
     default_backend default_backend
 backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
@@ -43,7 +44,7 @@ def config(tmp_path):
 
 
 def test_haproxy_accepts_the_corrected_configuration(tmp_path, config):
-    launcher = ingress.install(tmp_path, ingress.haproxy_binary())
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
     checked = subprocess.run(
         [launcher, "-c", "-f", config], capture_output=True, text=True, check=False
     )
@@ -51,12 +52,12 @@ def test_haproxy_accepts_the_corrected_configuration(tmp_path, config):
 
 
 def test_every_correction_is_made(tmp_path, config):
-    launcher = ingress.install(tmp_path, ingress.haproxy_binary())
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
     subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
     lines = [line.strip() for line in config.read_text().splitlines()]
     assert "bind 127.0.0.1:9101" in lines
     assert "bind 127.0.0.1:8404" in lines
-    assert "bind 127.0.0.1:8000" in lines
+    assert "bind *:8000" in lines  # public: where the operator said
     assert f"stats socket {tmp_path}/admin.sock mode 600 level admin expose-fd listeners" in lines
     assert "log stderr format raw local0 warning" in lines
     assert "timeout http-request 10s" in lines
@@ -66,14 +67,14 @@ def test_every_correction_is_made(tmp_path, config):
 
 
 def test_the_arguments_reach_haproxy_unchanged(tmp_path, config):
-    launcher = ingress.install(tmp_path, "/bin/echo")
+    launcher = ingress.install(tmp_path, "/bin/echo", PRIVATE)
     arguments = ["-db", "-f", str(config), "-sf", "12", "-x", "a b"]
     said = subprocess.run([launcher, *arguments], capture_output=True, text=True, check=True).stdout
     assert said.strip() == " ".join(arguments)
 
 
 def test_a_second_start_of_the_same_file_changes_nothing_more(tmp_path, config):
-    launcher = ingress.install(tmp_path, "/bin/true")
+    launcher = ingress.install(tmp_path, "/bin/true", PRIVATE)
     subprocess.run([launcher, "-f", config], check=True)
     once = config.read_text()
     subprocess.run([launcher, "-f", config], check=True)

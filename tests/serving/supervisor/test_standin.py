@@ -89,6 +89,21 @@ async def test_it_covers_the_end_of_an_ingress_without_a_gap(stand_in):
     assert one.holding
 
 
+async def test_who_waits_in_the_queue_while_it_leaves_is_still_answered(free_port):
+    one = StandIn("127.0.0.1", free_port)
+    task = asyncio.create_task(one.run())
+    await until(lambda: one.holding)
+    with socket.create_connection(("127.0.0.1", free_port)) as client:  # the loop sees it too late
+        client.setblocking(False)
+        await one._give()
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, b"GET / HTTP/1.1\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 503 ")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_the_port_is_free_after_it_was_cancelled(free_port):
     one = StandIn("127.0.0.1", free_port)
     task = asyncio.create_task(one.run())
