@@ -45,17 +45,13 @@ class Unreachable(PlazaError):
 
 
 def error_from(status: int, headers: Mapping[str, str], content: bytes) -> PlazaError:
-    """The error in an answer, in either shape that the hub uses.
+    """The error in an answer: `{"error": message, "code", "input", "request_id"}`.
 
-    `{"error": {"code", "message", …}}` everywhere but below `/v2`, where the Open Inference
-    Protocol wants `{"error": "message"}` and the rest lies beside it. A body that is neither (a
-    load balancer's page) becomes the code `http_<status>`.
+    Another body (a load balancer's page) becomes the code `http_<status>`.
     """
-    body = _object(content)
-    detail = body.get("error")
-    fields = detail if isinstance(detail, dict) else {"message": detail} | body
+    fields = _object(content)
     code = fields.get("code")
-    message = fields.get("message")
+    message = fields.get("error")
     if not isinstance(message, str):
         code, message = None, f"the answer had status {status} and no explanation"
     return PlazaError(
@@ -64,7 +60,7 @@ def error_from(status: int, headers: Mapping[str, str], content: bytes) -> Plaza
         status=status,
         input=fields.get("input"),
         request_id=fields.get("request_id") or headers.get("x-request-id"),
-        retry_after=_seconds(fields.get("retry_after"), headers.get("retry-after")),
+        retry_after=_seconds(headers.get("retry-after")),
     )
 
 
@@ -76,10 +72,8 @@ def _object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _seconds(*candidates: Any) -> float | None:
-    for candidate in candidates:
-        try:
-            return float(candidate)
-        except (TypeError, ValueError):
-            continue
-    return None
+def _seconds(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None

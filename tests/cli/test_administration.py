@@ -130,7 +130,7 @@ class TestRefusals:
         done = plaza("status")
         assert (done.code, done.out) == (1, "")
         assert done.err == (
-            "forbidden: role 'consumer' does not include 'tenants.read' (request req-2)\n"
+            "forbidden: role 'consumer' does not include 'tenants.read' (request req-1)\n"
         )
 
     def test_the_offending_input_and_the_time_to_wait(self, plaza, state):
@@ -138,7 +138,7 @@ class TestRefusals:
             429, "rate_limited", "too many", input="key", retry_after=2.5
         )
         done = plaza("status")
-        assert done.err == "rate_limited: too many [key]; try again in 2.5 s (request req-2)\n"
+        assert done.err == "rate_limited: too many [key]; try again in 2.5 s (request req-1)\n"
 
     def test_for_programs(self, plaza, state):
         done = plaza("--json", "status", key="plz_wrong")

@@ -50,15 +50,10 @@ class State:
         return next(seen for seen in reversed(self.seen) if seen.method == method)
 
 
-def oip_error(status, code, message, **more):
+def error(status, code, message, **more):
     headers = {"retry-after": str(more["retry_after"])} if "retry_after" in more else {}
     body = {"error": message, "code": code, "input": more.get("input"), "request_id": "req-1"}
     return JSONResponse(body, status, headers)
-
-
-def error(status, code, message, **more):
-    body = {"code": code, "message": message, "input": None, "request_id": "req-2"} | more
-    return JSONResponse({"error": body}, status)
 
 
 class MiniHub:
@@ -98,8 +93,7 @@ class MiniHub:
         self.state.seen.append(seen)
         refusal = self.state.refuse.get(f"{seen.method} {seen.path}")
         if seen.headers.get("authorization") != f"Bearer {KEY}":
-            make = oip_error if seen.path.startswith("/v2") else error
-            refusal = make(401, "unauthenticated", "this is not a key of this hub")
+            refusal = error(401, "unauthenticated", "this is not a key of this hub")
         if refusal is not None:
             await refusal(scope, receive, send)
             return

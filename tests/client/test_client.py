@@ -14,7 +14,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 import plaza
-from tests.client.hub import error, oip_error
+from tests.client.hub import error
 
 
 class Blocking:
@@ -143,7 +143,7 @@ class TestRefusals:
             assert (caught.value.code, caught.value.status) == ("unauthenticated", 401)
 
     def test_the_protocols_shape(self, hub, state):
-        state.refuse["POST /v2/models/cars/infer"] = oip_error(
+        state.refuse["POST /v2/models/cars/infer"] = error(
             429, "rate_limited", "too many", input="key", retry_after=2
         )
         with pytest.raises(plaza.PlazaError) as caught:
@@ -160,7 +160,7 @@ class TestRefusals:
         with pytest.raises(plaza.PlazaError) as caught:
             hub.models.show("cars")
         found = caught.value
-        assert (found.code, found.request_id, found.retry_after) == ("unavailable", "req-2", 1.5)
+        assert (found.code, found.request_id, found.retry_after) == ("unavailable", "req-1", 1.5)
 
     def test_a_load_balancers_page(self, hub, state):
         page = PlainTextResponse("<html>503</html>", 503, {"retry-after": "3"})

@@ -37,7 +37,7 @@ def test_once(tmp_path, hub):
     assert tasks == ["vision.detect", "forecast.quantile", "text.classify", "text.embed"]
     detected, forecast, classified, embedded = (answer["answer"] for answer in told["answers"])
     assert len(detected["detections"]) >= 3
-    assert all(row == sorted(row) for row in zip(*forecast["values"], strict=True))
+    assert all(list(row) == sorted(row) for row in zip(*forecast["values"], strict=True))
     assert all(result["labels"][0]["score"] > 0.1 for result in classified["results"])
     assert embedded["cosine_similarity"][0][0] == pytest.approx(1, abs=1e-3)
     for answer in told["answers"]:

@@ -136,7 +136,7 @@ def test_pictures(hub, key, content, kind, status):
         headers={"authorization": f"Bearer {key}", "content-type": kind},
     )
     assert answer.status_code == status, answer.text
-    assert answer.json()["error"]["request_id"] == answer.headers["x-request-id"]
+    assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
 def test_a_deadline_that_passed(hub, key):

@@ -1,6 +1,6 @@
 """Errors as the admin API writes them: one JSON shape for every refusal, from whatever layer.
 
-    {"error": {"code", "message", "input", "request_id", "retry_after"?}}
+    {"error": "…", "code": "conflict", "input": "name", "request_id": "0190…"}
 
 Frameworks have errors of their own (a body that does not fit, an unknown path); they are turned
 into the tree of `plaza_core.errors` here, so that clients meet one shape and stable codes only.
@@ -23,36 +23,21 @@ from plaza_core.errors import (
     RouteNotFound,
 )
 from plaza_core.ids import RequestId
-from plaza_serving.doors.problems import headers_of, status_of
-
-
-class Refusal(BaseModel):
-    """`code` is stable; `input` names the offending field; `retry_after` is in seconds."""
-
-    code: str
-    message: str
-    input: str | None
-    request_id: str
-    retry_after: float | None = None
+from plaza_serving.doors.problems import body_of, headers_of, status_of
 
 
 class Problem(BaseModel):
-    error: Refusal
+    """`error` is for people, `code` is stable; `input` names the offending field."""
+
+    error: str
+    code: str
+    input: str | None
+    request_id: str
 
 
 def response_to(error: PlazaError, request_id: RequestId) -> JSONResponse:
-    """The whole answer. Status and headers are those of the inference doors."""
-    refusal = Refusal(
-        code=error.code,
-        message=error.message,
-        input=error.input,
-        request_id=request_id,
-        retry_after=error.retry_after,
-    )
-    body = Problem(error=refusal).model_dump()
-    if error.retry_after is None:
-        del body["error"]["retry_after"]
-    answer = JSONResponse(body, status_of(error))
+    """The whole answer. Status, body and headers are those of the inference doors."""
+    answer = JSONResponse(body_of(error, request_id), status_of(error))
     for name, value in headers_of(error):
         answer.headers[name.decode()] = value.decode()
     if isinstance(error, PayloadTooLarge):

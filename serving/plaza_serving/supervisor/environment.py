@@ -90,7 +90,7 @@ def _network(settings: Settings, *, joins: bool) -> dict[str, str]:
 
 def _serving(settings: Settings) -> dict[str, str]:
     ports = Ports.of(settings)
-    flags = {
+    return {
         # HAProxy → uvicorn in the replica, instead of a Python proxy and an actor call.
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         # User code on the replica's own loop, buffered logs, frozen garbage collector.
@@ -108,10 +108,10 @@ def _serving(settings: Settings) -> dict[str, str]:
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": str(ports.fallback_http),
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT": str(ports.fallback_grpc),
         "DASHBOARD_METRIC_PORT": str(ports.dashboard_metrics),
+        # Also without the bypass: the middleware then strips the headers by which Ray Serve lets
+        # clients change its timeouts.
+        "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "plaza_serving.rayapp.edge:middlewares",
     }
-    if settings.bypass:
-        flags["RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH"] = "plaza_serving.rayapp.edge:middlewares"
-    return flags
 
 
 def _haproxy(settings: Settings, places: Places) -> dict[str, str]:
