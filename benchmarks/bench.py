@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+import plaza
 from benchmarks import graphs
 from benchmarks.hub import Hub, free_ports, running_hub
 from plaza_accel.cpu import provider
@@ -135,22 +136,16 @@ def prepare(hub: Hub, directories: dict[str, Path]) -> str:
         admin.models.register(directory, visibility="public")
     admin.orgs.create("bench")
     admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
-    key = admin.keys.create("bench", role="consumer")["key"]
+    key = admin.keys.create("bench", role="consumer").key
     client = hub.client(key)
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        with contextlib.suppress(plaza_error()):
+        with contextlib.suppress(plaza.PlazaError):
             client.infer("tiny", {"x": np.zeros((1, 4), np.float32)})
             client.infer("conv", {"image": np.zeros((1, 3, conv_size(), conv_size()), np.float32)})
-            return str(key)
+            return key
         time.sleep(0.2)
     raise TimeoutError("the measured models never became ready")
-
-
-def plaza_error() -> type[Exception]:
-    import plaza
-
-    return plaza.PlazaError
 
 
 def conv_size() -> int:

@@ -81,6 +81,12 @@ class Settings(BaseSettings):
     batch_delay_us: int = Field(
         0, ge=0, description="How long a worker waits for company; 0 takes what waits already."
     )
+    batch_join_us: int = Field(
+        2000,
+        ge=0,
+        description="Requests are joined while their run stays under this; 0 joins up to the "
+        "model's own limit. On a CPU longer joined runs save nothing and delay everybody.",
+    )
     model_memory_mb: int = Field(
         2048, ge=64, description="Budget of a replica for opened models; least recently used leave."
     )

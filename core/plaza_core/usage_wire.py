@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, fields
+from dataclasses import fields
 from typing import Any
+
+import orjson
 
 from plaza_core.errors import MalformedRequest
 from plaza_core.inference import UsageRecord
@@ -13,13 +14,14 @@ _TYPES: dict[str, type] = {f.name: int if f.type == "int" else str for f in fiel
 
 
 def to_line(record: UsageRecord) -> bytes:
-    return json.dumps(asdict(record), separators=(",", ":")).encode() + b"\n"
+    """One line with its newline. On the path of every request: about 1 µs."""
+    return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
 
 def from_line(line: bytes) -> UsageRecord:
     """Raises MalformedRequest for a torn or foreign line."""
     try:
-        data: dict[str, Any] = json.loads(line)
+        data: dict[str, Any] = orjson.loads(line)
     except ValueError:
         raise MalformedRequest("not a usage record") from None
     if not isinstance(data, dict) or data.keys() != _TYPES.keys():

@@ -69,9 +69,10 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
+            join_ns=settings.batch_join_us * 1000,
             clock=clock,
         )
-        return Lane(batch, max_batch=manifest.limits.max_batch if runner.signature.batched else 1)
+        return Lane(batch)
 
     sink: UsageSink = control if spool is None else spool
     plane = DataPlane(

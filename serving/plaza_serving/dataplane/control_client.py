@@ -67,12 +67,12 @@ class ControlClient:
         except httpx.HTTPError as error:
             raise Unavailable("the bundle cannot be fetched now", retry_after=5) from error
 
-    def ship(self, records: Sequence[UsageRecord]) -> None:
-        """Commit usage to the ledger. Idempotent."""
+    def ship(self, lines: bytes) -> None:
+        """Commit usage to the ledger, one record per line. Idempotent."""
         try:
             answer = self._sync.post(
                 "/internal/v1/usage",
-                content=b"".join(map(to_line, records)),
+                content=lines,
                 headers={"content-type": "application/x-ndjson"},
             )
         except httpx.HTTPError as error:
@@ -82,7 +82,7 @@ class ControlClient:
     def append(self, records: Sequence[UsageRecord]) -> None:
         """UsageSink for nodes whose disk does not outlive the replica (`PLAZA_SPOOL=remote`)."""
         try:
-            self.ship(records)
+            self.ship(b"".join(map(to_line, records)))
         except Unavailable as error:
             raise LedgerUnavailable("usage cannot be recorded now", retry_after=5) from error
 

@@ -2,8 +2,8 @@
 
     loop ──offer──▶ lane.waiting ──(wake-up)──▶ worker: take, run, settle ──(wake-up)──▶ loop
 
-Batching is opportunistic: a free worker takes everything that waits, up to the model's batch, and
-adds no delay of its own. A lane with work left goes to the end of the line, so one busy model
+Batching is opportunistic: a free worker takes what waits, as much as is worth joining, and adds no
+delay of its own. A lane with work left goes to the end of the line, so one busy model
 cannot starve another. `scheduled` may be set twice by a race between loop and worker; the second
 visit finds the lane empty, which is harmless.
 """
@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from queue import SimpleQueue
+from typing import Protocol
 
 from plaza_core.clock import Clock
 from plaza_core.errors import ModelFailed
@@ -23,28 +24,36 @@ from plaza_serving.dataplane.work import Finished, Work
 
 log = logging.getLogger(__name__)
 
-Runs = Callable[[Sequence[Work]], list[Finished]]
 Settles = Callable[[list[Finished]], None]
+
+
+class Runs(Protocol):
+    """What a worker does with requests of one version; `BatchRunner` is the real one."""
+
+    def __call__(self, works: Sequence[Work]) -> list[Finished]: ...
+
+    def worth_joining(self) -> int:
+        """How many requests to take at once now, at least 1."""
 
 
 class Lane:
     """The waiting requests of one opened version."""
 
-    __slots__ = ("max_batch", "run", "scheduled", "waiting")
+    __slots__ = ("run", "scheduled", "waiting")
 
-    def __init__(self, run: Runs, *, max_batch: int) -> None:
+    def __init__(self, run: Runs) -> None:
         self.run = run
-        self.max_batch = max_batch
         self.waiting: deque[Work] = deque()
         self.scheduled = False
 
     def take(self, now_ns: int) -> list[Work]:
-        """Up to `max_batch` requests that are still wanted; late and abandoned ones are dropped.
+        """As many as are worth joining and still wanted; late and abandoned ones are dropped.
 
         A dropped request was or will be answered by the loop's deadline sweep.
         """
         taken: list[Work] = []
-        while len(taken) < self.max_batch:
+        enough = self.run.worth_joining()
+        while len(taken) < enough:
             try:
                 work = self.waiting.popleft()
             except IndexError:
@@ -104,7 +113,7 @@ class Workers:
             if not isinstance(lane, Lane):
                 lane()
                 continue
-            if self._delay_s and len(lane.waiting) < lane.max_batch:
+            if self._delay_s and len(lane.waiting) < lane.run.worth_joining():
                 self._pause(self._delay_s)
             taken = lane.take(self._now())
             if lane.waiting:

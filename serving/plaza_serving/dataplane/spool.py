@@ -1,6 +1,6 @@
 """The usage spool: one file per replica incarnation, written before an answer leaves.
 
-    append ──▶ state/spool/<replica>-<n>.log ──ship (every 100 ms)──▶ control ──▶ ledger
+    append ──▶ state/spool/<replica>-<n>.log ──ship (every 250 ms)──▶ control ──▶ ledger
     owner dies ──▶ its lock falls ──▶ control adopts the file: ingest all, delete
 
 Shipping the same line twice changes nothing (the ledger is unique by organisation and request), so
@@ -23,21 +23,26 @@ from plaza_core.usage_wire import from_line, to_line
 
 log = logging.getLogger(__name__)
 
+Ship = Callable[[bytes], object]
+"""Takes whole lines; returns once they are in the ledger. Raises Unavailable."""
 Ingest = Callable[[Sequence[UsageRecord]], object]
 
 _ROTATE_BYTES = 8 << 20
 _FULL_BYTES = 64 << 20
-_SHIP_RECORDS = 2_000
+_SHIP_BYTES = 2 << 20
+_SHIP_EVERY_S = 0.25
+"""A larger portion costs the ledger less per record: 43 µs in hundreds, 10 µs in thousands."""
+_ADOPT_RECORDS = 5_000
 
 
 class Spool:
     """UsageSink of one replica. `append` is called on worker threads, shipping on its own."""
 
-    def __init__(self, directory: Path, replica: str, ingest: Ingest) -> None:
+    def __init__(self, directory: Path, replica: str, ship: Ship) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._directory = directory
         self._replica = replica
-        self._ingest = ingest
+        self._send = ship
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._part = 0
@@ -72,9 +77,9 @@ class Spool:
         if start == end:
             self._rotate()
             return False
-        chunk = os.pread(file, min(end - start, _SHIP_RECORDS * 512), start)
+        chunk = os.pread(file, min(end - start, _SHIP_BYTES), start)
         chunk = chunk[: chunk.rfind(b"\n") + 1]
-        self._ingest([from_line(line) for line in chunk.splitlines()])
+        self._send(chunk)
         with self._lock:
             self._shipped = start + len(chunk)
         return self._shipped < end
@@ -116,7 +121,7 @@ class Spool:
             os.close(old_file)
 
     def _ship_forever(self) -> None:
-        while not self._stop.wait(0.1):
+        while not self._stop.wait(_SHIP_EVERY_S):
             try:
                 while self.ship():
                     pass
@@ -139,8 +144,8 @@ def adopt(directory: Path, ingest: Ingest) -> int:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             records = list(_whole_lines(path))
-            for start in range(0, len(records), _SHIP_RECORDS):
-                ingest(records[start : start + _SHIP_RECORDS])
+            for start in range(0, len(records), _ADOPT_RECORDS):
+                ingest(records[start : start + _ADOPT_RECORDS])
             path.unlink(missing_ok=True)
             count += len(records)
         except BlockingIOError:

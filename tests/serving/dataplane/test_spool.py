@@ -12,7 +12,7 @@ from plaza_core.errors import LedgerUnavailable, Unavailable
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
 from plaza_core.testing import MemoryUsage
-from plaza_core.usage_wire import to_line
+from plaza_core.usage_wire import from_line, to_line
 from plaza_serving.dataplane.spool import Spool, adopt
 
 
@@ -36,9 +36,13 @@ def record(number):
     )
 
 
+def shipping_to(ledger):
+    return lambda lines: ledger.ingest([from_line(line) for line in lines.splitlines()])
+
+
 def test_records_are_shipped_and_the_file_goes_with_its_owner(tmp_path):
     ledger = MemoryUsage()
-    spool = Spool(tmp_path, "replica", ledger.ingest)
+    spool = Spool(tmp_path, "replica", shipping_to(ledger))
     spool.append([record(n) for n in range(5)])
     assert len((tmp_path / "replica-0.log").read_bytes().splitlines()) == 5
     spool.close()
@@ -47,7 +51,7 @@ def test_records_are_shipped_and_the_file_goes_with_its_owner(tmp_path):
 
 
 def test_what_cannot_be_shipped_is_adopted(tmp_path):
-    def away(records):
+    def away(lines):
         raise Unavailable("control is away")
 
     spool = Spool(tmp_path, "replica", away)
@@ -68,7 +72,7 @@ def test_a_torn_line_was_never_acknowledged(tmp_path):
 
 def test_a_failed_write_leaves_nothing_behind(tmp_path, monkeypatch):
     ledger = MemoryUsage()
-    spool = Spool(tmp_path, "replica", ledger.ingest)
+    spool = Spool(tmp_path, "replica", shipping_to(ledger))
     spool.append([record(1)])
     write = os.write
     monkeypatch.setattr(os, "write", lambda file, data: write(file, data[: len(data) // 2]))
@@ -86,7 +90,7 @@ def test_kill_9_loses_no_acknowledged_record(tmp_path):
         import sys
         from pathlib import Path
         from tests.serving.dataplane.test_spool import Spool, record, Unavailable
-        def away(records):
+        def away(lines):
             raise Unavailable("away")
         spool = Spool(Path(sys.argv[1]), "replica", away)
         number = 0

@@ -135,7 +135,7 @@ class PlaneKit:
         run = BatchRunner(
             runner, family, max_batch=manifest.limits.max_batch, weight=1, clock=self.clock
         )
-        return Lane(run, max_batch=manifest.limits.max_batch if runner.signature.batched else 1)
+        return Lane(run)
 
     async def serve(self, table):
         self.plane.admit_table(table)

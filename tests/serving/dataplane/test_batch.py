@@ -1,0 +1,85 @@
+"""What a batch runner joins, and when it stops joining."""
+
+import numpy as np
+import pytest
+
+from plaza_core.ids import RequestId
+from plaza_core.inference import Call
+from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
+from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.catalogue import Resolved
+from plaza_serving.dataplane.work import Work
+from tests.serving.dataplane.world import make_manifest, make_model
+
+
+class SlowRunner(EchoRunner):
+    """Every row takes `row_s` on the test's clock."""
+
+    def __init__(self, signature, clock, row_s):
+        super().__init__(signature)
+        self._clock, self._row_s = clock, row_s
+
+    def run(self, inputs, outputs=None):
+        self._clock.advance(self._row_s * len(inputs["x"]))
+        return super().run(inputs, outputs)
+
+
+def work(rows=1):
+    model = make_model()
+    tensors = {"x": np.zeros((rows, 2), np.float32)}
+    return Work(
+        call=Call(RequestId("r"), "echo", None, tensors=tensors),
+        principal=None,
+        target=Resolved(model, model.versions[0]),
+        provider="echo",
+        deadline_ns=0,
+        admitted_ns=0,
+        admitted_unix_us=0,
+        future=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row_s", "join_us", "worth"),
+    [
+        (0.005, 2000, 1),  # a heavy model runs alone
+        (0.0005, 2000, 4),
+        (0.000004, 2000, 8),  # a tiny one joins up to its own limit
+        (0.005, 0, 8),  # 0 switches the rule off
+    ],
+)
+def test_requests_are_joined_while_the_run_stays_short(row_s, join_us, worth):
+    clock = FakeClock()
+    signature = make_manifest(max_batch=8).signature_spec()
+    runner = SlowRunner(signature, clock, row_s)
+    run = BatchRunner(
+        runner,
+        TensorFamily(),
+        max_batch=8,
+        weight=1,
+        join_ns=join_us * 1000,
+        clock=clock,
+        cpu_ns=clock.monotonic_ns,
+    )
+    assert run.worth_joining() == 8, "nothing is known yet"
+    run([work()])
+    assert run.worth_joining() == worth
+
+
+def test_a_model_without_a_batch_axis_is_never_joined():
+    signature = make_manifest(batched=False).signature_spec()
+    run = BatchRunner(
+        EchoRunner(signature), TensorFamily(), max_batch=8, weight=1, clock=FakeClock()
+    )
+    assert run.worth_joining() == 1
+
+
+def test_compute_is_weighted_and_shared_by_rows():
+    clock = FakeClock()
+    signature = make_manifest().signature_spec()
+    runner = SlowRunner(signature, clock, 0.001)
+    run = BatchRunner(
+        runner, TensorFamily(), max_batch=8, weight=3, clock=clock, cpu_ns=clock.monotonic_ns
+    )
+    done = run([work(1), work(3)])
+    assert [d.compute_us for d in done] == [3000, 9000]
