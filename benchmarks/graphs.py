@@ -123,7 +123,7 @@ def tiny(seed: int = 0) -> Graph:
     )
 
 
-def conv(seed: int = 0, size: int = 176, width: int = 32) -> Graph:
+def conv(seed: int = 0, size: int = 64, width: int = 88) -> Graph:
     """A plain convolutional classifier, about 5 ms on one thread for one picture.
 
     Four 3×3 convolutions with ReLU, the first and third halving the picture; then the mean over

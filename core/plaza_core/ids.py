@@ -65,6 +65,24 @@ def new_id(prefix: str, random: RandomBytes) -> str:
     return f"{prefix}_{base62(int.from_bytes(random(12), 'big'), 17)}"
 
 
+def buffered(random: RandomBytes, size: int = 4096) -> RandomBytes:
+    """The same source, asked `size` bytes at a time.
+
+    A system call per request id costs 1 µs, and 10 when it hands the interpreter to another
+    thread (measured beside a worker thread). Not for secrets: bytes wait in memory.
+    """
+    pool, at = b"", 0
+
+    def take(count: int) -> bytes:
+        nonlocal pool, at
+        if at + count > len(pool):
+            pool, at = random(max(size, count)), 0
+        at += count
+        return pool[at - count : at]
+
+    return take
+
+
 def new_request_id(unix_ms: int, random: RandomBytes) -> RequestId:
     """A UUIDv7 (RFC 9562 §5.7): sorts by time, unique without coordination."""
     value = (unix_ms & ((1 << 48) - 1)) << 80 | int.from_bytes(random(10), "big")

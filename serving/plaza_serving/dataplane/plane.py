@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from plaza_core.clock import Clock
 from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelLoading, PlazaError
-from plaza_core.ids import RandomBytes, ReplicaId, RequestId, new_request_id
+from plaza_core.ids import RandomBytes, ReplicaId, RequestId, buffered, new_request_id
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
@@ -65,7 +65,7 @@ class DataPlane:
         self._host = host
         self._sink = sink
         self._pepper = pepper
-        self._random = random
+        self._random = buffered(random)
         self._admission = Admission(self.rates, slots=options.slots)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self._catalogue = Catalogue(_EMPTY)
