@@ -12,17 +12,19 @@ import pytest
 
 from tests.hub.waiting import until
 
-pytestmark = [pytest.mark.hub, pytest.mark.data]
-
 DATA = Path(os.environ.get("PLAZA_DATA", ""))
+pytestmark = [
+    pytest.mark.hub,
+    pytest.mark.data,
+    pytest.mark.skipif(
+        not (DATA / "models" / "mnist.onnx").is_file(), reason="PLAZA_DATA has no models"
+    ),
+]
 MANIFESTS = Path(__file__).parents[1] / "models" / "vision" / "third_party"
 
 
 @pytest.fixture
 def cli(hub):
-    if not (DATA / "models" / "mnist.onnx").is_file():
-        pytest.skip("PLAZA_DATA has no third-party models")
-
     def run(*words):
         done = subprocess.run(
             [sys.executable, "-m", "plaza_serving.cli", "--json", *words],
@@ -42,6 +44,8 @@ def bundle(tmp_path, name, file):
     directory = tmp_path / name
     shutil.copytree(MANIFESTS / name, directory)
     shutil.copy(DATA / "models" / file, directory / "model.onnx")
+    if "labels_file" in (directory / "plaza.yaml").read_text():
+        shutil.copy(DATA / "models" / "coco.names", directory / "labels.txt")
     return directory
 
 
@@ -50,7 +54,9 @@ def test_fastestdet_finds_cars_on_a_real_road(hub, cli, tmp_path):
     cli("models", "register", str(directory), "--visibility", "public")
     until(lambda: hub.admin.metadata("fastestdet"))
     still = max((DATA / "vis-uk-traffic-stills").rglob("*.jpg"), key=lambda p: p.stat().st_size)
-    found = cli("infer", "detect", str(still), "--model", "fastestdet")
+    drawn = Path(os.environ.get("PLAZA_DRAWN", tmp_path)) / "fastestdet.png"
+    found = cli("infer", "detect", str(still), "--model", "fastestdet", "--draw", str(drawn))
+    assert drawn.stat().st_size > 10_000
     assert any(d["label"] in {"car", "truck", "bus"} for d in found["detections"])
 
 

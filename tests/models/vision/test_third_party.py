@@ -37,7 +37,7 @@ def bundle(tmp_path, name, weights):
     """What a user does: the manifest, the weights beside it as model.onnx, the labels."""
     shutil.copytree(MANIFESTS / name, tmp_path, dirs_exist_ok=True)
     shutil.copy(DATA / "models" / weights, tmp_path / "model.onnx")
-    shutil.copy(DATA / "models" / "coco.names", tmp_path)
+    shutil.copy(DATA / "models" / "coco.names", tmp_path / "labels.txt")
     manifest = parse_manifest((tmp_path / "plaza.yaml").read_bytes())
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
     names = [output.name for output in session.get_outputs()]
