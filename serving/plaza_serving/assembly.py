@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from plaza_accel.provider import select
@@ -87,7 +88,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         host=ModelHost(
             bundles=BundleCache(state / "cache" / "bundles", control.open_blob),
             factory=provider,
-            open_family=open_family,
+            open_family=partial(open_family, max_pixels=settings.max_image_pixels),
             make_lane=make_lane,
             budget_bytes=settings.model_memory_mb << 20,
             clock=clock,
@@ -118,13 +119,17 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     return Replica(plane, HttpDoor(plane, settings), control, spool, tasks)
 
 
-def open_family(directory: Path, manifest: Manifest) -> Family:
-    """The family plug-in that the manifest names. Raises InvalidBundle when there is none."""
+def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:
+    """The family plug-in that the manifest names. Raises InvalidBundle when there is none.
+
+    Families of pictures, `vision.*`, are also told how large a picture may be.
+    """
     try:
         factory = plugins.load(plugins.FAMILIES, manifest.family)
     except NotFound:
         raise InvalidBundle(f"no family '{manifest.family}' here", input="family") from None
-    family: Family = factory(directory, manifest)
+    limits = {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
+    family: Family = factory(directory, manifest, **limits)
     return family
 
 
