@@ -45,8 +45,8 @@ def test_the_front_matter_holds_every_number():
 
 def test_people_get_a_table_with_gaps_where_nothing_was_measured():
     text = written()
-    assert "| **this model** | 1.235 | 80 |" in text
-    assert "| last value | 2 | – |" in text
+    assert "| mae | 1.235 | 2 |" in text
+    assert "| coverage | 80 | – |" in text
     assert "What it cannot do." in text
     assert "- Toy — set (CC0-1.0): somebody." in text
 

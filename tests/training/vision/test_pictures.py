@@ -4,7 +4,7 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -49,6 +49,7 @@ def test_a_rendered_car_lies_where_its_box_says():
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([64, 96, 128]), st.sampled_from([0.0, 1.0]))
+@example(3752, 64, 0.0)
 def test_boxes_follow_the_object_through_every_augmentation(seed, size, mosaic):
     samples = [marked(), marked(80, 120)]
     how = Augmentation(mosaic=mosaic, colour=0.0)
@@ -71,7 +72,8 @@ def test_boxes_follow_the_object_through_every_augmentation(seed, size, mosaic):
         )
         rows = slice(int(middle_y - part_y), int(middle_y + part_y) + 1)
         columns = slice(int(middle_x - part_x), int(middle_x + part_x) + 1)
-        assert red[rows, columns].mean() > 0.9
+        middle = red[rows, columns]
+        assert (~middle).sum() <= max(middle.shape)  # one resampled line at a clipped edge
 
 
 def test_the_same_seed_draws_the_same_picture():
