@@ -1,7 +1,7 @@
 """The peer of `make bench`: bare uvicorn in front of ONNX Runtime, nothing else.
 
-One process, uvloop and httptools, the tiny model run inline on the loop. It reads and writes the
-same Open Inference JSON as Plaza's door but checks no key, no limit, no signature, and records
+One process, uvloop and httptools, the model run inline on the loop. It reads and writes the same
+Open Inference bodies as Plaza's door but checks no key, no limit, no signature, and records
 nothing: what the front door costs is the distance to this.
 
     python -m benchmarks.bare PORT BUNDLE_DIRECTORY
@@ -25,20 +25,23 @@ def app_for(directory: Path) -> Any:
     runner = provider.open(directory, parse_manifest((directory / MANIFEST_FILE).read_bytes()))
     output = runner.signature.outputs[0].name
 
-    async def app(_scope: Any, receive: Any, send: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
         body = b""
         more = True
         while more:
             message = await receive()
             body += message.get("body", b"")
             more = message.get("more_body", False)
-        request = orjson.loads(body)
-        given = request["inputs"][0]
-        array = np.array(given["data"], np.float32).reshape(given["shape"])
+        head = int(dict(scope["headers"]).get(b"inference-header-content-length", len(body)))
+        given = orjson.loads(body[:head])["inputs"][0]
+        if head < len(body):
+            array = np.frombuffer(body, np.float32, offset=head).reshape(given["shape"])
+        else:
+            array = np.array(given["data"], np.float32).reshape(given["shape"])
         result = runner.run({given["name"]: array})[output]
         answer = orjson.dumps(
             {
-                "model_name": "tiny",
+                "model_name": directory.name,
                 "outputs": [
                     {
                         "name": output,
