@@ -6,8 +6,10 @@ lines hold ids, the route's template and numbers; never a body, a key or a query
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import MutableHeaders
@@ -20,6 +22,9 @@ from plaza_core.ids import RandomBytes, new_request_id
 from plaza_serving.control.problems import response_to
 
 logger = logging.getLogger(__name__)
+
+_REST_BYTES = 16 << 20
+_REST_S = 2.0
 
 BodyLimit = Callable[[str], int]
 """Path -> most bytes of a body."""
@@ -46,6 +51,8 @@ class RequestContext:
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status.append(message["status"])
+                if message["status"] == 413:
+                    await _let_finish(receive)
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = request_id
                 headers["x-content-type-options"] = "nosniff"
@@ -82,6 +89,21 @@ def _limited(receive: Receive, limit: int) -> Receive:
         return message
 
     return counted
+
+
+async def _let_finish(receive: Receive) -> None:
+    """Throw away what a client still sends of a refused body, within bounds.
+
+    Closing under a client that is sending resets the connection, and the refusal is lost with it.
+    """
+    left = _REST_BYTES
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_REST_S):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _level(scope: Scope) -> int:

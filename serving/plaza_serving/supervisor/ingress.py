@@ -7,7 +7,9 @@ then becomes HAProxy (same pid), at every start and reload:
 - no backend, or no server up: 503 with Retry-After and the standard error body, where Ray's file
   says 404 and 500, so that a client meets one honest answer while replicas start;
 - a replica that died with a request: 502; one that never answered: 504; both with that body;
-- request headers must arrive within 10 s, so that slow senders do not collect connections;
+- request headers, and what of the body fits the buffer, must arrive within 10 s, so that slow
+  senders do not collect connections; the replica is given the body at once, not piece by piece
+  (each piece wakes its loop). A front end for streams must switch that off again;
 - log lines of level warning and above: one line per request would cost a system call each.
 """
 
@@ -35,6 +37,7 @@ exec {binary} "$@"
 """
 
 _PAGES: dict[int, tuple[str, PlazaError]] = {
+    408: ("Request Timeout", DeadlineExceeded("the request did not arrive in time")),
     502: (
         "Bad Gateway",
         Unavailable("the replica was lost with this request; it may have been carried out"),
@@ -85,8 +88,10 @@ def _rules(directory: Path, loopback_ports: Sequence[int]) -> str:
         "s/ mode 666 level admin / mode 600 level admin /\n"
         "s/^( *log .* local0) info$/\\1 warning/\n"
         f"s/^( *bind) [*]?:({ports})$/\\1 127.0.0.1:\\2/\n"
-        "/^ *timeout http-request 10s$/d\n"
-        "s/^( *)option log-health-checks$/&\\n\\1timeout http-request 10s/\n"
+        "/^ *timeout http-request 10s$/d\n/^ *option http-buffer-request$/d\n"
+        "/^ *errorfile 408 /d\n"
+        "s|^( *)option log-health-checks$|&\\n\\1timeout http-request 10s\\n"
+        f"\\1option http-buffer-request\\n\\1errorfile 408 {directory}/408.http|\n"
         f"s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
         f"default-errorfiles|\n{errors}"
     )

@@ -61,6 +61,8 @@ def test_every_correction_is_made(tmp_path, config):
     assert f"stats socket {tmp_path}/admin.sock mode 600 level admin expose-fd listeners" in lines
     assert "log stderr format raw local0 warning" in lines
     assert "timeout http-request 10s" in lines
+    assert "option http-buffer-request" in lines
+    assert any(line.startswith("errorfile 408 ") for line in lines)
     assert "http-request return status 503 default-errorfiles" in lines
     for status in (502, 503, 504):
         assert f"errorfile {status} {tmp_path}/{status}.http" in lines
