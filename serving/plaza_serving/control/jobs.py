@@ -20,7 +20,10 @@ Step = Callable[[], Awaitable[float]]
 _SLOWEST_S = 30.0
 
 
-async def forever(name: str, step: Step) -> None:
+Sleep = Callable[[float], Awaitable[object]]
+
+
+async def forever(name: str, step: Step, sleep: Sleep = asyncio.sleep) -> None:
     """Run `step` again and again until cancelled."""
     failures = 0
     while True:
@@ -34,7 +37,7 @@ async def forever(name: str, step: Step) -> None:
             # A bug in one job must not silence the others; the trace is in the log.
             wait = slower(failures := failures + 1)
             logger.exception("job failed", extra={"job": name})
-        await asyncio.sleep(wait)
+        await sleep(wait)
 
 
 def slower(failures: int) -> float:

@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 Admit = Callable[[HubTable], None]
 Publish = Callable[[HubTable], Awaitable[None]]
+Sleep = Callable[[float], Awaitable[object]]
 Beat = Callable[[Heartbeat], Awaitable[HeartbeatReply]]
 
 _FIRST_WAIT_S = 2.0
@@ -45,12 +46,14 @@ class TableFollower:
         publish: Publish,
         keep_at: Path | None,
         wait_s: float,
+        sleep: Sleep = asyncio.sleep,
     ) -> None:
         self._source = source
         self._admit = admit
         self._publish = publish
         self._keep_at = keep_at
         self._wait_s = wait_s
+        self._sleep = sleep
         self._latest: HubTable | None = None
         self._news = asyncio.Event()
 
@@ -79,7 +82,7 @@ class TableFollower:
                 if patience <= 0 and kept is not None:
                     log.warning("control is away: serving the table kept on this node")
                     return kept
-            await asyncio.sleep(_AGAIN_S)
+            await self._sleep(_AGAIN_S)
             patience -= _AGAIN_S
 
     async def _fetch_forever(self) -> None:
@@ -89,7 +92,7 @@ class TableFollower:
                 table = await self._source.fetch(known, self._wait_s)
             except PlazaError as error:
                 log.warning("the table cannot be fetched: %s", error.message)
-                await asyncio.sleep(_AGAIN_S)
+                await self._sleep(_AGAIN_S)
                 continue
             if table is not None:
                 await self._take(table)

@@ -7,28 +7,15 @@ import logging
 import pytest
 
 from plaza_core.errors import Unavailable
-from plaza_serving.control import jobs
 from plaza_serving.control.jobs import Drain, every, forever, slower
 from plaza_serving.control.logs import JsonLines
 
 
-@pytest.fixture
-def waits(monkeypatch):
-    """How long `forever` would have slept each time."""
-    slept = []
-    sleep = asyncio.sleep
-
-    async def instead(seconds):
-        slept.append(seconds)
-        await sleep(0)
-
-    monkeypatch.setattr(jobs.asyncio, "sleep", instead)
-    return slept
-
-
-async def run(steps):
-    """Run a job whose steps have these results (exceptions are raised), to the end of them."""
+async def waits(steps):
+    """Run a job whose steps have these results (exceptions are raised) to the end of them; returns
+    how long it slept between them."""
     results = iter(steps)
+    slept = []
 
     async def step():
         for result in results:
@@ -37,19 +24,21 @@ async def run(steps):
             return result
         raise asyncio.CancelledError
 
+    async def sleep(seconds):
+        slept.append(seconds)
+
     with pytest.raises(asyncio.CancelledError):
-        await forever("test", step)
+        await forever("test", step, sleep)
+    return slept
 
 
-async def test_a_step_says_when_the_next_one_is(waits):
-    await run([1, 5, 1])
-    assert waits == [1, 5, 1]
+async def test_a_step_says_when_the_next_one_is():
+    assert await waits([1, 5, 1]) == [1, 5, 1]
 
 
-async def test_failures_slow_a_job_down_and_success_resets_it(waits):
+async def test_failures_slow_a_job_down_and_success_resets_it():
     bug = ValueError("x")
-    await run([bug, bug, Unavailable("away"), 7, bug])
-    assert waits == [1, 2, 4, 7, 1]
+    assert await waits([bug, bug, Unavailable("away"), 7, bug]) == [1, 2, 4, 7, 1]
 
 
 def test_it_never_slows_down_for_good():

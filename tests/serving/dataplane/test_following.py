@@ -32,8 +32,14 @@ class Log:
         self.published.append(table.version)
 
 
+async def at_once(seconds):
+    """A wait that takes no time."""
+
+
 def follower(source, log, keep_at=None):
-    return TableFollower(source, admit=log.admit, publish=log.publish, keep_at=keep_at, wait_s=30)
+    return TableFollower(
+        source, admit=log.admit, publish=log.publish, keep_at=keep_at, wait_s=30, sleep=at_once
+    )
 
 
 async def test_keys_take_effect_while_models_still_load():
@@ -54,17 +60,13 @@ async def test_keys_take_effect_while_models_still_load():
     running.cancel()
 
 
-async def test_a_replica_starts_from_the_kept_table_when_control_is_away(tmp_path, monkeypatch):
+async def test_a_replica_starts_from_the_kept_table_when_control_is_away(tmp_path):
     entry, _ = make_key()
     kept = tmp_path / "cache" / "table.json"
     log = Log()
     await follower(MemoryTableSource(make_table(keys=[entry], version="7")), log, kept).start()
     assert kept.stat().st_mode & 0o777 == 0o600
 
-    async def at_once(seconds):
-        return None
-
-    monkeypatch.setattr("plaza_serving.dataplane.following.asyncio.sleep", at_once)
     later = Log()
     await follower(Away(), later, kept).start()
     assert later.published == ["7"]
