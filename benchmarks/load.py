@@ -62,7 +62,7 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
     while (at := now()) < stop:
         for number, _ in poll.poll(0.1):
             connection = open_ones[number]
-            data = connection.sock.recv(1 << 18)
+            data = connection.sock.recv(1 << 16)
             if not data:
                 raise ConnectionError("the server closed a connection")
             connection.buffer += data

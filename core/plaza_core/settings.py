@@ -65,9 +65,14 @@ class Settings(BaseSettings):
     )
 
     # The main pool
-    replicas: int = Field(2, ge=1, description="Replicas of the main pool.")
+    replicas: int = Field(
+        1,
+        ge=1,
+        description="Replicas of the main pool. One is fastest on two cores; with two or more the "
+        "loss of one leaves no gap.",
+    )
     worker_threads: int = Field(
-        1, ge=1, description="Threads of a replica that prepare, run and interpret."
+        2, ge=1, description="Threads of a replica that prepare, run and interpret."
     )
     replica_cpus: float = Field(
         0.1, description="CPU share that Ray reserves per replica: placement only, not a limit."

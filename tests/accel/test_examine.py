@@ -31,7 +31,7 @@ def test_a_hostile_model_is_refused_with_a_reason(tmp_path, name):
         assert leak not in verdict.reason
 
 
-@pytest.mark.parametrize("graph", [graphs.tiny(), graphs.conv(size=32)], ids=["tiny", "conv"])
+@pytest.mark.parametrize("graph", [graphs.tiny(), graphs.conv()], ids=["tiny", "conv"])
 def test_a_good_model_passes_with_its_placement(bundle, graph):
     verdict = EXAMINER.examine(*bundle(graph))
     assert verdict.passed, verdict.reason

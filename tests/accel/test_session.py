@@ -182,18 +182,18 @@ def threads_of_process() -> set[str]:
 
 def test_the_number_of_threads_is_the_one_asked_for(open_cpu):
     before = threads_of_process()
-    open_cpu(graphs.conv(size=16, width=8))
+    open_cpu(graphs.conv(size=16, width=8, layers=2))
     assert threads_of_process() - before == set()
-    open_cpu(graphs.conv(size=16, width=8), intra_op=3)
+    open_cpu(graphs.conv(size=16, width=8, layers=2), intra_op=3)
     assert len(threads_of_process() - before) == 2
 
 
 def test_placement_and_memory_are_known_after_opening(open_cpu):
     small = open_cpu(graphs.tiny())
-    large = open_cpu(graphs.conv(size=32))
+    large = open_cpu(graphs.conv())
     assert small.provider == "cpu"
     assert small.placement == {"CPUExecutionProvider": 1}
-    weights = len(graphs.conv(size=32).model.SerializeToString())
+    weights = len(graphs.conv().model.SerializeToString())
     assert large.resident_bytes - small.resident_bytes >= weights / 2
 
 

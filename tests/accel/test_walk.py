@@ -78,9 +78,9 @@ def test_element_sizes_are_those_of_onnx():
 
 
 def test_a_model_is_counted(tmp_path):
-    graph = graphs.conv(size=32)
+    graph = graphs.conv()
     contents = walk(memoryview(graph.model.SerializeToString()))
-    assert contents.nodes == contents.expanded_nodes == len(graph.model.graph.node) == 11
+    assert contents.nodes == contents.expanded_nodes == len(graph.model.graph.node) == 35
     assert contents.opset == graphs.OPSET
     assert contents.functions == 0
     assert contents.depth == 1
