@@ -34,7 +34,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 import plaza
-from benchmarks import graphs
+from benchmarks import graphs, wrk
 from benchmarks.hub import Hub, free_ports, running_hub
 from plaza_accel.cpu import provider
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
@@ -59,7 +59,9 @@ def http_request(host: str, path: str, body: bytes, headers: dict[str, str]) -> 
 
 
 def load(port: int, request: bytes, connections: int = CONNECTIONS) -> dict[str, float]:
-    """Run the load generator as its own process against a loopback port."""
+    """Run the load generator as its own process against a loopback port: wrk, else our own."""
+    if wrk.installed():
+        return wrk.run(port, connections, SECONDS, request)
     arguments = ["127.0.0.1", str(port), str(connections), str(SECONDS)]
     done = subprocess.run(  # noqa: S603 our own command
         [sys.executable, "-m", "benchmarks.load", *arguments],
@@ -186,6 +188,7 @@ def report(results: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
         "rounds": ROUNDS,
         "connections": CONNECTIONS,
+        "generator": "wrk" if wrk.installed() else "benchmarks.load",
         "ratios": {
             "tiny": ratio(results, "tiny: Plaza", "tiny: bare uvicorn"),
             "conv": ratio(results, "conv: Plaza", "conv: in process"),

@@ -10,6 +10,7 @@ test stays the bottleneck. Every answer's status is read; anything but 200 is co
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import sys
@@ -24,18 +25,18 @@ class Connection:
     buffer: bytearray = field(default_factory=bytearray)
 
 
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+
+
 def answer_length(data: bytearray) -> int:
     """Bytes of the first whole answer in `data`, or 0 if it is not there yet."""
-    end = data.find(b"\r\n\r\n")
-    if end < 0:
+    end = data.find(b"\r\n\r\n") + 4
+    if end < 4:
         return 0
-    head = bytes(data[:end]).lower()
-    mark = head.find(b"content-length:")
-    if mark < 0:
+    length = _LENGTH.search(data, 0, end)
+    if length is None:
         raise ValueError("the load generator reads answers with a content-length only")
-    line_end = head.find(b"\r\n", mark)
-    length = int(head[mark + 15 : line_end if line_end > 0 else len(head)])
-    total = end + 4 + length
+    total = end + int(length[1])
     return total if len(data) >= total else 0
 
 

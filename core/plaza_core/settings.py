@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         0, ge=0, description="How long a worker waits for company; 0 takes what waits already."
     )
     batch_join_us: int = Field(
-        10_000,
+        12_000,
         ge=0,
         description="Requests are joined while their run stays under this; 0 joins up to the "
         "model's own limit. On a CPU longer joined runs save nothing and delay everybody.",

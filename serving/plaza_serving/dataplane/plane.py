@@ -29,7 +29,9 @@ from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.work import Finished, Work
 from plaza_serving.plane import ModelView
 
-_SWEEP_S = 0.02
+_SWEEP_LEAST_S = 0.005
+"""Deadlines closer together than this are answered by one sweep."""
+_NEVER = 1 << 62
 _EMPTY = HubTable(version="", models=[], keys=[])
 
 
@@ -75,6 +77,7 @@ class DataPlane:
             options.worker_threads, self._settle, clock, delay_s=options.batch_delay_us / 1e6
         )
         self._sweeper: asyncio.TimerHandle | None = None
+        self._sweep_ns = _NEVER
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────
     def admit_table(self, table: HubTable) -> None:
@@ -148,8 +151,8 @@ class DataPlane:
     async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
         async with self._admission.admit(caller):
             self._inside.add(work)
-            if self._sweeper is None:
-                self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep)
+            if work.deadline_ns < self._sweep_ns:
+                self._sweep_at(work.deadline_ns)
             try:
                 self._workers.offer(hosted.lane, work)
                 return await work.future
@@ -177,9 +180,16 @@ class DataPlane:
             return min(call.deadline_ns, ceiling)
         return min(ceiling, now + self._options.default_deadline_ms * 1_000_000)
 
+    def _sweep_at(self, deadline_ns: int) -> None:
+        """One timer, for the earliest deadline: waking the loop for nothing costs others time."""
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        wait = (deadline_ns - self.clock.monotonic_ns()) / 1e9
+        self._sweeper = self._loop.call_later(max(_SWEEP_LEAST_S, wait), self._sweep)
+        self._sweep_ns = deadline_ns
+
     def _sweep(self) -> None:
         """Answer what is late, also what a worker is still computing."""
-        self._sweeper = self._loop.call_later(_SWEEP_S, self._sweep) if self._inside else None
         now = self.clock.monotonic_ns()
         late = [w for w in self._inside if now >= w.deadline_ns and w.claim()]
         for work in late:
@@ -187,6 +197,10 @@ class DataPlane:
             self._record_refusal(work, error)
             if not work.future.done():
                 work.future.set_exception(error)
+        self._sweeper, self._sweep_ns = None, _NEVER
+        waiting = [w.deadline_ns for w in self._inside if not w.claimed]
+        if waiting:
+            self._sweep_at(min(waiting))
 
     def _abandon(self, work: Work) -> None:
         """The client left: nobody computes or bills this any more."""
