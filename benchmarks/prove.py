@@ -5,7 +5,7 @@
     chaos        kill -9 of every part under traffic, three rounds each; the books balance
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
-Needs no root. `bench` takes the load generator wrk where it is installed (Debian: `apt install wrk`);
+Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
 nothing else beyond the locks is needed. About a quarter of an hour on two cores.
 """
 
