@@ -10,6 +10,7 @@ import orjson
 from plaza_core.errors import MalformedRequest
 from plaza_core.inference import UsageRecord
 
+_OPTIONAL = {"project", "lease"}
 _TYPES: dict[str, type] = {f.name: int if f.type == "int" else str for f in fields(UsageRecord)}
 
 
@@ -28,7 +29,7 @@ def from_line(line: bytes) -> UsageRecord:
         raise MalformedRequest("not a usage record")
     for name, kind in _TYPES.items():
         value = data[name]
-        if name == "project" and value is None:
+        if name in _OPTIONAL and value is None:
             continue
         if type(value) is not kind:
             raise MalformedRequest("a usage record has a field of the wrong type", input=name)
