@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.clock import Clock
-from plaza_core.drift import Drift, drift
+from plaza_core.drift import Charged, Drift, drift
 from plaza_core.errors import NotFound
 from plaza_core.ids import KeyId, RequestId
 from plaza_core.inference import UsageRecord
@@ -55,8 +55,8 @@ class MemoryBank:
             for record in self._usage.values()
             if (depth, node) in levels(branch_of(record)) and start <= record.at_unix_us < end
         )
-        account = AccountId(organisation, depth, node, period, start)
-        book.add_account(account, settled=settled, limit=limit)
+        made = AccountId(organisation, depth, node, period, start)
+        book.add_account(made, settled=settled, limit=limit)
 
     def remove_budget(self, node: str) -> None:
         if self._budgets.pop(node, None) is not None:
@@ -104,13 +104,14 @@ class MemoryBank:
 
     def drift(self) -> list[Drift]:
         """See `plaza_core.drift`."""
-        spent: dict[str, int] = {}
-        for record in self._usage.values():
-            if record.lease is not None:
-                spent[record.lease] = spent.get(record.lease, 0) + record.charge
-        return drift(self._now(), spent, self._window)
+        of_leases = [
+            (branch_of(record), record.lease, record.charge)
+            for record in self._usage.values()
+            if record.lease is not None
+        ]
+        return drift(self._now(), of_leases, self._window)
 
-    def _window(self, start: int, end: int) -> Iterator[tuple[Branch, str | None, int]]:
+    def _window(self, start: int, end: int) -> Iterator[Charged]:
         for record in self._usage.values():
             if start <= record.at_unix_us < end:
                 yield branch_of(record), record.lease, record.charge

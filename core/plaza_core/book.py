@@ -160,7 +160,11 @@ class Book:
         for ask in asks:
             if (lease := self._told(replica, ask)) is not None:
                 self._take_back(lease, ask.returned)
-        return [self._answer(replica, ask, max(1, live)) for ask in asks]
+        mine: dict[KeyId, list[str]] = {}
+        for lease in self.leases.values():
+            if lease.replica == replica and lease.closed is None:
+                mine.setdefault(lease.branch.key, []).append(lease.id)
+        return [self._answer(replica, ask, mine.get(ask.key, []), max(1, live)) for ask in asks]
 
     def _told(self, replica: str, ask: LeaseAsk) -> Lease | None:
         """The lease that an ask names, if it is this replica's and still open."""
@@ -174,7 +178,7 @@ class Book:
         if (returned := min(returned, most)) > lease.returned:
             self.move(replace(lease, returned=returned))
 
-    def _answer(self, replica: str, ask: LeaseAsk, live: int) -> Grant:
+    def _answer(self, replica: str, ask: LeaseAsk, mine: Sequence[str], live: int) -> Grant:
         if ask.lease is not None:
             lease = self._told(replica, ask)
             if lease is None:  # closed, or never heard of: over, and nothing more comes of it
@@ -188,23 +192,20 @@ class Book:
         wanted = accounts_at(branch, self.budgets, self.now)
         if not wanted or ask.need <= 0:
             return Grant(key=ask.key, lease=None)
-        return self._top_up(self._current(replica, branch, wanted), ask, live)
-
-    def _current(self, replica: str, branch: Branch, wanted: Wanted) -> Lease:
-        """The replica's lease on these very accounts: found when an answer was lost, else new."""
         self.ensure(wanted)
-        draws = tuple(wanted)
-        for lease in self.leases.values():
-            mine = (lease.replica, lease.branch, lease.draws) == (replica, branch, draws)
-            if mine and lease.closed is None and lease.until > self.now:
-                return lease
+        # Its lease on these very accounts is there when the answer that told of it was lost.
+        there = (self.leases[name] for name in mine)
+        lost = (x for x in there if x.until > self.now and x.draws == tuple(wanted))
+        return self._top_up(next(lost, None) or self._new(replica, branch, wanted), ask, live)
+
+    def _new(self, replica: str, branch: Branch, wanted: Wanted) -> Lease:
         return Lease(
             id=self.new_lease(),
             branch=branch,
             replica=replica,
             opened=self.now,
             until=min(end for end, _ in wanted.values()),
-            draws=draws,
+            draws=tuple(wanted),
         )
 
     def _top_up(self, lease: Lease, ask: LeaseAsk, live: int) -> Grant:
@@ -230,12 +231,14 @@ class Book:
     def spend(self, branch: Branch, lease: Lease | None, at: int, charge: int) -> None:
         """One new usage record. Its account of each node: the one its lease draws from, else, as
         for usage without a lease, the one of the period of its admission."""
-        for account in self.charged(branch, lease, at):
+        if lease is not None and lease.branch != branch:
+            lease = None  # somebody else's lease pays for nobody
+        for account in self._charged(branch, lease, at):
             self.accounts[account].settled += charge
         if lease is not None:
             self.move(replace(lease, spent=lease.spent + charge))
 
-    def charged(self, branch: Branch, lease: Lease | None, at: int) -> list[AccountId]:
+    def _charged(self, branch: Branch, lease: Lease | None, at: int) -> list[AccountId]:
         """The accounts that a record counts towards, root first."""
         wanted = accounts_at(branch, self.budgets, at)
         self.ensure(wanted)
