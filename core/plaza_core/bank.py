@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
@@ -21,13 +22,15 @@ from plaza_core.inference import UsageRecord
 class MemoryBank:
     """LeaseBank and, for what it needs to know, UsageLedger in one. Not thread-safe."""
 
+    book_type: ClassVar[type[Book]] = Book
+
     def __init__(self, clock: Clock) -> None:
         numbers = itertools.count(1)
         self._clock = clock
         self._budgets: dict[str, Budget] = {}
         self._branches: dict[KeyId, Branch] = {}
         self._usage: dict[tuple[str, RequestId], UsageRecord] = {}
-        self._book = Book(
+        self._book = self.book_type(
             clock.unix_us(), lambda: f"lse_{next(numbers)}", self._budgets, self._branches
         )
 
@@ -62,13 +65,23 @@ class MemoryBank:
         if self._budgets.pop(node, None) is not None:
             self._now().drop_accounts(self._place(node)[0], node)
 
+    @property
     def book(self) -> Book:
         """Everything it knows, for looking at."""
         return self._book
 
+    @property
+    def usage(self) -> list[UsageRecord]:
+        """What was ingested, each record once."""
+        return list(self._usage.values())
+
     # ── LeaseBank ────────────────────────────────────────────────────────────────────────────────
     def exchange(self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1) -> list[Grant]:
         return self._now().exchange(replica, asks, live)
+
+    def held_by(self, replica: str) -> list[Grant]:
+        """Every lease of a replica as it stands, also those it never heard of: for a recall."""
+        return self._now().held_by(replica)
 
     def close(self, replica: str) -> int:
         book = self._now()
@@ -89,11 +102,14 @@ class MemoryBank:
     # ── UsageLedger ──────────────────────────────────────────────────────────────────────────────
     def ingest(self, records: Sequence[UsageRecord]) -> int:
         """Take note of what is new by (organisation, request id), and settle it."""
-        before = len(self._usage)
+        new = []
         for record in records:
-            if self._usage.setdefault((record.organisation, record.request_id), record) is record:
-                self.settle([record])
-        return len(self._usage) - before
+            identity = record.organisation, record.request_id
+            if identity not in self._usage:
+                self._usage[identity] = record
+                new.append(record)
+        self.settle(new)
+        return len(new)
 
     def settle(self, records: Sequence[UsageRecord]) -> None:
         """Move what new records charge from leased to settled."""

@@ -76,7 +76,8 @@ class Lease:
     replica: str
     opened: int
     until: int
-    """µs since 1970: no more is granted from here on. What it still holds stays held."""
+    """µs since 1970: no more is granted from here on. What it still holds stays held. 0: ended
+    before its time, because a budget on its branch was set or removed."""
     draws: tuple[AccountId, ...]
     """The accounts it was granted from, root first: what it spends is theirs."""
     holds: tuple[AccountId, ...] = ()
@@ -173,6 +174,19 @@ class Book:
             return None
         return lease if (lease.replica, lease.branch.key) == (replica, ask.key) else None
 
+    def held_by(self, replica: str) -> list[Grant]:
+        """What a replica has, as the accounts see it: for one that missed an answer."""
+        return [
+            Grant(
+                key=lease.branch.key,
+                lease=lease.id,
+                until_unix_us=lease.until,
+                granted=lease.granted,
+            )
+            for lease in self.leases.values()
+            if lease.replica == replica and lease.closed is None
+        ]
+
     def _take_back(self, lease: Lease, returned: int) -> None:
         most = lease.granted - lease.spent
         if (returned := min(returned, most)) > lease.returned:
@@ -213,7 +227,7 @@ class Book:
         # Told less than was granted: the answer before was lost. Telling it again is the help.
         if ask.need > 0 and ask.granted >= lease.granted and lease.until > self.now:
             accounts = [self.accounts[account] for account in lease.draws]
-            short = next((a for a in accounts if a.remaining < ask.need), None)
+            short = self.short(accounts, ask.need)
             if short is None:
                 part = min(a.remaining for a in accounts) // (_PARTS * live)
                 lease = replace(lease, granted=lease.granted + max(ask.need, min(ask.wish, part)))
@@ -226,6 +240,10 @@ class Book:
             short_of=None if short is None else short.id.node,
             resets_unix_us=None if short is None or short.end == FOREVER else short.end,
         )
+
+    def short(self, accounts: Sequence[Account], need: int) -> Account | None:
+        """The first account, from the root, that has less left than `need`."""
+        return next((account for account in accounts if account.remaining < need), None)
 
     # ── what is spent ────────────────────────────────────────────────────────────────────────────
     def spend(self, branch: Branch, lease: Lease | None, at: int, charge: int) -> None:
@@ -308,6 +326,7 @@ class Book:
         ]
 
     def _end(self, lease: Lease) -> None:
-        """No more grants on it; a replica that asks again opens another on the accounts of now."""
+        """No more grants on it, whatever the clock will say; a replica that asks again opens
+        another on the accounts of now."""
         self.leases[lease.id] = lease
-        self.move(replace(lease, until=min(lease.until, self.now)))
+        self.move(replace(lease, until=0))

@@ -67,12 +67,20 @@ class Leases:
             writer.save()
         return grants
 
+    def held_by(self, replica: str) -> list[Grant]:
+        """Every lease of a replica as it stands, also those it never heard of: for a recall."""
+        mine = [LEASES.c.replica == replica, LEASES.c.closed.is_(None)]
+        with self._store.read() as session:
+            book = Book(self._store.clock.unix_us(), _no_lease)
+            book.leases = {lease.id: lease for lease in read_leases(session, mine)}
+        return book.held_by(replica)
+
     def close(self, replica: str) -> int:
         """See `ports.LeaseBank.close`."""
         now = self._store.clock.unix_us()
         mine = Plan(leases=[LEASES.c.replica == replica, LEASES.c.closed.is_(None)])
         with self._store.append() as session:
-            book = open_book(session, now, self._new_lease, lambda: mine)
+            book = open_book(session, now, _no_lease, lambda: mine)
             writer = Writer(session, book)
             back = book.close(book.leases.values())
             writer.save()
@@ -94,7 +102,7 @@ class Leases:
             self._ingest([written_off(found[0], self._store.clock.unix_us())])
         with self._store.change(scope, "lease.write_off", lease) as change:
             plan = Plan(leases=[LEASES.c.id == lease, LEASES.c.closed.is_(None)])
-            book = open_book(change.session, change.now, self._new_lease, lambda: plan)
+            book = open_book(change.session, change.now, _no_lease, lambda: plan)
             if not book.leases:
                 change.nothing_to_do()
             branch = found[0].branch
@@ -115,7 +123,7 @@ class Leases:
         with self._store.read() as session:
             # Usage of a period that has just ended may still count towards it.
             accounts = read_accounts(session, [ACCOUNTS.c.period_end > now - _DAY_US])
-            book = Book(now, self._new_lease)
+            book = Book(now, _no_lease)
             book.accounts = {account.id: account for account in accounts}
             book.leases = {lease.id: lease for lease in read_leases(session, [true()])}
             of_leases = _usage(session, UsageRow.lease.is_not(None))
@@ -188,4 +196,4 @@ def _usage(session: Session, *conditions: ColumnElement[bool]) -> Iterator[Charg
 
 
 def _no_lease() -> str:
-    raise RuntimeError("settling opens no lease")
+    raise RuntimeError("only an exchange opens a lease")
