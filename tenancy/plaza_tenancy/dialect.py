@@ -83,8 +83,15 @@ def lock_schema(connection: Connection) -> None:
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> int:
     """Insert those `rows` whose primary key is not there yet; return how many were new."""
+    return len(insert_returning(connection, table, rows))
+
+
+def insert_returning(
+    connection: Connection, table: Table, rows: list[dict[str, Any]]
+) -> list[tuple[Any, ...]]:
+    """As `insert_new`, but return the primary keys of those that were new."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     keys = list(table.primary_key.columns)
     # Counted by what comes back: psycopg does not count rows of a statement with many values.
-    statement = insert(table).on_conflict_do_nothing(index_elements=keys).returning(keys[0])
-    return len(connection.execute(statement, rows).all())
+    statement = insert(table).on_conflict_do_nothing(index_elements=keys).returning(*keys)
+    return [tuple(row) for row in connection.execute(statement, rows)]

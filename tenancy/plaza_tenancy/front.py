@@ -15,11 +15,16 @@ from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.audit import Audit
+from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.keys import Keys, insert_key
+from plaza_tenancy.leases import Leases
 from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
+from plaza_tenancy.prices import Prices
 from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.shares import Shares
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
 
@@ -53,6 +58,11 @@ class Tenancy:
         self.records = Records(store)
         self.ledger = Ledger(store)
         self.audit = Audit(store)
+        self.budgets = Budgets(store)
+        self.concurrency = Concurrency(store)
+        self.prices = Prices(store)
+        self.shares = Shares(store)
+        self.leases = Leases(store, self.ledger.ingest)
 
     def close(self) -> None:
         self._store.close()

@@ -28,6 +28,7 @@ from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
 from plaza_core.table import Visibility
 from plaza_tenancy import dialect
+from plaza_tenancy.leases import settle
 from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import KeyRow, ModelRow, OrganisationRow, ProjectRow, UsageRow
 from plaza_tenancy.store import Store
@@ -48,7 +49,8 @@ class Ledger:
     def ingest(self, records: Sequence[UsageRecord]) -> int:
         """Insert what is new, in one transaction; return how many were new.
 
-        Also moves `last used` of the keys forward. A record seen before changes nothing.
+        Also moves `last used` of the keys forward, and charges from leased to settled. A record
+        seen before changes nothing.
         """
         if not records:
             return 0
@@ -56,10 +58,13 @@ class Ledger:
         ordered = sorted(records, key=lambda record: (record.organisation, record.request_id))
         with self._store.append() as session:
             rows = [dict(zip(_FIELDS, _values(record), strict=True)) for record in ordered]
-            new = dialect.insert_new(session.connection(), _USAGE, rows)
-            if new:
+            made = dialect.insert_returning(session.connection(), _USAGE, rows)
+            if made:
                 _mark_used(session, records)
-        return new
+                # Of one identity within a shipment the first was inserted.
+                first = {(r.organisation, r.request_id): r for r in reversed(ordered)}
+                settle(session, self._store.clock.unix_us(), [first[tuple(key)] for key in made])
+        return len(made)
 
     def report(
         self,

@@ -18,9 +18,10 @@ from plaza_tenancy.schema import (
     ProjectRow,
     UsageRow,
 )
+from plaza_tenancy.schema_budgets import BudgetRow
 from plaza_tenancy.views import KeyInfo, Organisation, Project
 
-Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[AuditRow]
+Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[AuditRow] | type[BudgetRow]
 
 
 def owned(scope: TenantScope, rows: Owned) -> list[ColumnElement[bool]]:

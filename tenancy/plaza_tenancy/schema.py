@@ -66,6 +66,7 @@ class OrganisationRow(Base):
     rate_per_second: Mapped[float]
     rate_burst: Mapped[int]
     created: Mapped[int]
+    max_concurrent: Mapped[int | None]
 
 
 class ProjectRow(Base):
@@ -82,6 +83,7 @@ class ProjectRow(Base):
     rate_per_second: Mapped[float | None]
     rate_burst: Mapped[int | None]
     created: Mapped[int]
+    max_concurrent: Mapped[int | None]
 
 
 class KeyRow(Base):
@@ -106,6 +108,8 @@ class KeyRow(Base):
     expires: Mapped[int | None]
     revoked: Mapped[int | None]
     last_used: Mapped[int | None]
+    max_concurrent: Mapped[int | None]
+    priority: Mapped[int] = mapped_column(server_default="0")
 
 
 class ModelRow(Base):
@@ -193,6 +197,9 @@ class UsageRow(Base):
     outcome: Mapped[str] = mapped_column(Text)
     at_unix_us: Mapped[int]
     replica: Mapped[str] = mapped_column(Text)
+    charge: Mapped[int] = mapped_column(server_default="0")
+    overrun: Mapped[int] = mapped_column(server_default="0")
+    lease: Mapped[str | None] = mapped_column(_ID)
 
 
 class AuditRow(Base):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from plaza_core.budget import Period, Price
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import Role
@@ -102,3 +103,50 @@ class AuditEntry:
     target: str
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one node may spend in the current period, and how it stands. Compute units."""
+
+    node: str
+    """Id of the organisation, project or key."""
+    kind: str
+    """`organisation`, `project` or `key`."""
+    organisation_name: str
+    project_name: str | None
+    label: str | None
+    """A key's label."""
+    limit: int | None
+    """None counts without limiting."""
+    period: Period
+    period_start_unix_us: int
+    period_end_unix_us: int | None
+    """None: never."""
+    settled: int
+    """Used and in the ledger."""
+    leased: int
+    """Held by replicas: in use, or ready to be."""
+    remaining: int | None
+    runs_out_unix_us: int | None
+    """When it will be used up if spending goes on as in this period; None: it will last."""
+
+
+@dataclass(frozen=True, slots=True)
+class PriceInfo:
+    """A price and, for people, the name of its model."""
+
+    price: Price
+    model_name: str | None
+    """`organisation.project.model`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShareInfo:
+    """What an organisation is guaranteed of every pool, and how far it may borrow beyond."""
+
+    organisation: OrganisationId
+    organisation_name: str
+    weight: int
+    borrow_percent: int | None
+    """Of its own share; None: no limit."""

@@ -20,12 +20,14 @@ from plaza_tenancy.schema import Base
 
 
 def parts(ddl: str) -> dict[str, set[str]]:
-    """Each CREATE statement as the set of its columns and constraints, order aside."""
+    """Each table and index as the set of its columns and constraints, order aside."""
     found = {}
     for statement in re.findall(r"CREATE (?:TABLE|INDEX) .*?(?=;|$(?![\s\S]))", ddl, re.DOTALL):
         head, _, body = statement.partition("(")
         lines = re.split(r",\s*\n", body.rstrip().rstrip(")"))
         found[" ".join(head.split())] = {" ".join(line.split()) for line in lines}
+    for table, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (.*?);", ddl):
+        found[f"CREATE TABLE {table}"].add(" ".join(column.split()))
     return found
 
 
@@ -63,7 +65,7 @@ def test_a_migrated_database_has_no_difference_to_the_metadata(new_url):
     engine.dispose()
 
 
-def test_the_first_revision_can_be_taken_back(new_url):
+def test_the_revisions_can_be_taken_back(new_url):
     url = new_url()
     migrate(url)
     engine = dialect.writing(dialect.open_engine(url))
@@ -89,7 +91,7 @@ def test_a_database_from_the_future_is_left_alone(new_url):
 
 def test_the_tenant_is_in_a_key_of_every_table():
     for table in Base.metadata.sorted_tables:
-        if table.name in {"hub", "organisations"}:
+        if table.name in {"hub", "organisations", "prices"}:
             continue
         keys = [table.primary_key.columns.keys()]
         keys += [
