@@ -16,11 +16,12 @@ from plaza_tenancy.schema import (
     ModelRow,
     OrganisationRow,
     ProjectRow,
+    UsageHourRow,
     UsageRow,
 )
 from plaza_tenancy.views import KeyInfo, Organisation, Project
 
-Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[AuditRow]
+Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[UsageHourRow] | type[AuditRow]
 
 
 def owned(scope: TenantScope, rows: Owned) -> list[ColumnElement[bool]]:
