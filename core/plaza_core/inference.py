@@ -58,7 +58,8 @@ class Outcome:
 class UsageRecord:
     """One admitted request, as the ledger keeps it. Integers only.
 
-    Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is (organisation, request_id): shipping the same record twice changes nothing.
+    Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is
+    (organisation, request_id): shipping the same record twice changes nothing.
     """
 
     organisation: str

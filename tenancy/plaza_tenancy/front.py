@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 from sqlalchemy import or_, select
 
@@ -18,7 +19,7 @@ from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.keys import Keys, insert_key
-from plaza_tenancy.leases import Leases
+from plaza_tenancy.leases import Leases, settle
 from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
@@ -56,7 +57,7 @@ class Tenancy:
         self.projects = Projects(store)
         self.keys = Keys(store, pepper)
         self.records = Records(store)
-        self.ledger = Ledger(store)
+        self.ledger = Ledger(store, partial(settle, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)
         self.concurrency = Concurrency(store)

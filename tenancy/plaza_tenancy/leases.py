@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from plaza_core import drift as auditing
 from plaza_core.book import Book, Wanted, accounts_at, branch_of, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk
+from plaza_core.clock import Clock
 from plaza_core.drift import Charged, Drift
 from plaza_core.errors import NotFound
 from plaza_core.ids import new_id
@@ -139,7 +140,7 @@ class Leases:
         return new_id("lse", self._store.random)
 
 
-def settle(session: Session, now: int, records: Sequence[UsageRecord]) -> None:
+def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) -> None:
     """Move what new usage charges from leased to settled, inside the ledger's transaction.
 
     `records` are those that were inserted just now, each once. Without a lease, or with one that
@@ -160,7 +161,7 @@ def settle(session: Session, now: int, records: Sequence[UsageRecord]) -> None:
         of_records = [LEASES.c.organisation.in_(whose), LEASES.c.id.in_(named)] if named else []
         return Plan(budgets=limited, wanted=wanted, leases=of_records)
 
-    book = open_book(session, now, _no_lease, plan)
+    book = open_book(session, clock.unix_us(), _no_lease, plan)
     writer = Writer(session, book)
     for record in charged:
         lease = book.leases.get(record.lease or "")

@@ -24,7 +24,7 @@ from plaza_core.clock import Clock
 from plaza_core.errors import Conflict, Unavailable
 from plaza_core.ids import OrganisationId, ProjectId, RandomBytes, base62
 from plaza_core.principal import TenantScope
-from plaza_tenancy import dialect
+from plaza_tenancy import audit_links, dialect
 from plaza_tenancy.migrate import upgrade
 from plaza_tenancy.schema import AuditRow, HubRow
 
@@ -101,18 +101,18 @@ class Store:
                 raise RuntimeError(f"{action}: a change belongs to an organisation")
             hub.revision += 1
             session.flush()
-            session.add(
-                AuditRow(
-                    at=change.now,
-                    actor=scope.actor,
-                    organisation=change.organisation,
-                    project=change.project,
-                    action=action,
-                    target=change.target,
-                    before=_plain(change.before),
-                    after=_plain(change.after),
-                )
+            row = AuditRow(
+                at=change.now,
+                actor=scope.actor,
+                organisation=change.organisation,
+                project=change.project,
+                action=action,
+                target=change.target,
+                before=_plain(change.before),
+                after=_plain(change.after),
             )
+            audit_links.link(session, row)
+            session.add(row)
 
 
 def _plain(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -20,13 +20,15 @@ from plaza_tenancy.schema import Base
 
 
 def parts(ddl: str) -> dict[str, set[str]]:
-    """Each table and index as the set of its columns and constraints, order aside."""
+    """Each CREATE statement as the set of its columns and constraints, order aside; columns that
+    a later revision adds count as if they had been there from the start."""
     found = {}
-    for statement in re.findall(r"CREATE (?:TABLE|INDEX) .*?(?=;|$(?![\s\S]))", ddl, re.DOTALL):
+    made = r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) .*?(?=;|$(?![\s\S]))"
+    for statement in re.findall(made, ddl, re.DOTALL):
         head, _, body = statement.partition("(")
         lines = re.split(r",\s*\n", body.rstrip().rstrip(")"))
         found[" ".join(head.split())] = {" ".join(line.split()) for line in lines}
-    for table, column in re.findall(r"ALTER TABLE (\w+) ADD COLUMN (.*?);", ddl):
+    for table, column in re.findall(r"ALTER TABLE (\S+) ADD COLUMN ([^;]*)", ddl):
         found[f"CREATE TABLE {table}"].add(" ".join(column.split()))
     return found
 

@@ -1,4 +1,4 @@
-"""Budgets, accounts, leases, prices, shares, limits on concurrency, and what usage was charged.
+"""Budgets, accounts, leases, prices, shares and limits on concurrency.
 
 Revision ID: 0002
 """
@@ -17,7 +17,6 @@ _ADDED = {
     "organisations": ("max_concurrent",),
     "projects": ("max_concurrent",),
     "keys": ("max_concurrent", "priority"),
-    "usage": ("charge", "overrun", "lease"),
 }
 
 
@@ -43,9 +42,6 @@ def upgrade() -> None:
     for table in ("organisations", "projects", "keys"):
         op.add_column(table, _number("max_concurrent", nullable=True))
     op.add_column("keys", _zero("priority"))
-    op.add_column("usage", _zero("charge"))
-    op.add_column("usage", _zero("overrun"))
-    op.add_column("usage", _id("lease", nullable=True))
     _budgets()
     _leases()
     _prices()
