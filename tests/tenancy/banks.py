@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+from pathlib import Path
 
 from plaza_core.bank import MemoryBank
 from plaza_core.book import Account, AccountId, Lease
@@ -13,9 +15,10 @@ from plaza_core.principal import Right, Role
 from plaza_core.testing import FakeClock
 from plaza_tenancy.books import ACCOUNTS, LEASES, read_accounts, read_leases
 from plaza_tenancy.nodes import Kind, Node
-from tests.tenancy.world import make_record, new_world
+from tests.tenancy.world import make_record, new_database, new_world
 
 EVER = {"since_us": 0, "until_us": 2**62}
+IN_MEMORY = "sqlite+pysqlite:///:memory:"
 
 
 class InMemory:
@@ -63,8 +66,9 @@ class InMemory:
 class OnSql:
     """`Tenancy.leases`, `.budgets` and `.ledger` on a database of its own."""
 
-    def __init__(self, url: str = "sqlite+pysqlite:///:memory:") -> None:
-        self.world = new_world(url)
+    def __init__(self) -> None:
+        elsewhere = "PLAZA_TEST_POSTGRES" in os.environ
+        self.world = new_world(new_database(Path()) if elsewhere else IN_MEMORY)
         self.clock = self.world.clock
         self.tenancy = self.world.tenancy
         self.exchange = self.tenancy.leases.exchange

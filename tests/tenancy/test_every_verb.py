@@ -18,16 +18,30 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
 from plaza_tenancy import Tenancy
+from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
 from tests.tenancy.world import World, make_record, make_version
 
-SERVICES = ("organisations", "projects", "keys", "records", "ledger", "audit")
+SERVICES = (
+    "organisations",
+    "projects",
+    "keys",
+    "records",
+    "ledger",
+    "audit",
+    "budgets",
+    "concurrency",
+    "prices",
+    "shares",
+    "leases",
+)
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 
@@ -40,6 +54,7 @@ class Victim:
     organisation: str
     project: str
     key: KeyId
+    lease: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -101,12 +116,43 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "ledger.drop_before": ("platform", lambda t, s, v: t.ledger.drop_before(s, "2023-01")),
     "audit.list": ("read", lambda t, s, v: t.audit.list(s)),
     "audit.verify": ("whole-read", lambda t, s, v: t.audit.verify(s)),
+    "budgets.set": ("change", lambda t, s, v: t.budgets.set(s, key_of(v), limit=5)),
+    "budgets.adjust": ("change", lambda t, s, v: t.budgets.adjust(s, key_of(v), by=5)),
+    "budgets.remove": ("change", lambda t, s, v: t.budgets.remove(s, key_of(v))),
+    "budgets.show": ("read", lambda t, s, v: t.budgets.show(s, key_of(v))),
+    "budgets.list": ("read", lambda t, s, v: t.budgets.list(s)),
+    "concurrency.set": ("change", lambda t, s, v: t.concurrency.set(s, key_of(v), 3)),
+    "concurrency.set_priority": ("change", lambda t, s, v: t.concurrency.set_priority(s, v.key, 3)),
+    "prices.set": ("platform", lambda t, s, v: t.prices.set(s, Price(provider="cpu", weight=2))),
+    "prices.remove": (
+        "platform",
+        lambda t, s, v: t.prices.remove(s, provider="openvino", model=None),
+    ),
+    "shares.set": (
+        "platform",
+        lambda t, s, v: t.shares.set(s, v.organisation, weight=2, borrow_percent=None),
+    ),
+    "shares.list": ("read", lambda t, s, v: t.shares.list(s)),
+    "leases.write_off": ("platform", lambda t, s, v: t.leases.write_off(s, v.lease)),
 }
 # About the asker's organisation as a whole, whoever else there is.
 LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
 OWN = {"organisations.create", "projects.create", "keys.create"}
-SCOPELESS = {"records.pending", "records.done", "ledger.ingest"}
+SCOPELESS = {
+    "records.pending",
+    "records.done",
+    "ledger.ingest",
+    "leases.exchange",
+    "leases.close",
+    "leases.held_by",
+    "leases.drift",
+    "prices.list",
+}
+
+
+def key_of(victim: Victim) -> Node:
+    return Node(Kind.KEY, victim.key)
 
 
 def public_verbs(tenancy: Tenancy) -> set[str]:
@@ -119,7 +165,7 @@ def public_verbs(tenancy: Tenancy) -> set[str]:
 
 
 def settle(world: World, name: str, project: str) -> Victim:
-    """Somebody with a key, a model and some usage."""
+    """Somebody with a key, a model, some usage, a budget and a lease on it."""
     tenancy = world.tenancy
     scope = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name, project=project)
     new = tenancy.keys.create(scope, role=Role.ADMIN, label=f"label-of-{name}-{project}")
@@ -134,8 +180,10 @@ def settle(world: World, name: str, project: str) -> Victim:
             )
         ]
     )
-    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    return Victim(scope, name, project, new.id, frozenset({*secrets, scope.project}))
+    tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
+    (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
+    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}", grant.lease}
+    return Victim(scope, name, project, new.id, grant.lease, frozenset({*secrets, scope.project}))
 
 
 @pytest.fixture
@@ -206,7 +254,10 @@ def rows_of(world: World, victim: Victim) -> list[str]:
     return found
 
 
-TENANT = re.compile(r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO")
+TENANT = re.compile(
+    r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO"
+    r"|\(accounts\.organisation, [^)]*\) IN"
+)
 # The actor of a scope is found by its key: that is how its tenant is known.
 ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
 
@@ -262,6 +313,8 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
     kind, ask = VERBS[verb]
     if verb == "organisations.resume":
         world.tenancy.organisations.suspend(world.platform(), "acme")
+    if verb == "prices.remove":
+        world.tenancy.prices.set(world.platform(), Price(provider="openvino"))
     asker = world.platform() if "platform" in kind else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
@@ -274,7 +327,8 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
             verb.split(".")[0], verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
-        assert (told.organisation_name == "acme") == (verb != "organisations.create")
+        elsewhere = {"organisations.create", "prices.set", "prices.remove"}
+        assert (told.organisation_name == "acme") == (verb not in elsewhere)
         assert told.after is not None
 
 
