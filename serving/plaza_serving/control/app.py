@@ -20,7 +20,15 @@ from plaza_serving.control import problems
 from plaza_serving.control.context import BodyLimit, RequestContext
 from plaza_serving.control.guard import check_all_guarded
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.routes import health, internal, models, reports, tenants, uploads
+from plaza_serving.control.routes import (
+    health,
+    internal,
+    leases,
+    models,
+    reports,
+    tenants,
+    uploads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +84,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     for router in (tenants.router, uploads.router, models.router, reports.router):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(leases.router)
     return app
 
 

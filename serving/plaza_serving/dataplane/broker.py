@@ -29,6 +29,8 @@ IDLE_US = 2_000_000
 """A balance that nobody used for so long goes back whole."""
 DENIED_NS = 100_000_000
 """How long a no from control stands for requests that ask for as much."""
+_DRY_NS = 2_000_000_000
+"""How long nothing is asked ahead of a budget that was short."""
 _SKEW_US = 50_000
 _RECALL_WAIT_S = 20.0
 _AGAIN_S = 0.5
@@ -166,17 +168,18 @@ class Broker:
         free = held.free if held else 0
         waiters = [w for w in purse.waiters if not w.future.done()]
         need = max(0, waiters[0].amount - free) if waiters else 0
-        wish = max(0, sum(w.amount for w in waiters) + self._ahead(purse) - free)
-        silent = held is None or held.told == held.returned
-        if not need and not purse.unsure and silent and not (wish and self._low(purse)):
+        if not need and (self._low(purse) or (held is None and purse.unsure)):
+            need = 1  # to ask ahead, and to hear of a lease whose first answer was lost
+        if not need and not purse.unsure and (held is None or held.told == held.returned):
             return
+        wanted = sum(w.amount for w in waiters) + self._ahead(purse) - free
         ask = LeaseAsk(
             key=key,
             lease=held.lease if held else None,
             granted=held.granted if held else 0,
             returned=held.returned if held else 0,
             need=need,
-            wish=max(need, wish) if need or self._low(purse) else 0,
+            wish=max(need, wanted) if need else 0,
         )
         yield _Asked(purse, held, past=False, ask=ask, waiters=waiters)
 
@@ -186,8 +189,11 @@ class Broker:
         return purse.rate + purse.largest
 
     def _low(self, purse: Purse) -> bool:
+        """Whether to ask before anybody must wait; not while the budget is known to be short."""
+        if not purse.rate or self._clock.monotonic_ns() < purse.dry_until_ns:
+            return False
         free = purse.current.free if purse.current else 0
-        return purse.rate > 0 and 2 * free < self._ahead(purse)
+        return 2 * free < self._ahead(purse)
 
     def _apply(self, one: _Asked, grant: Grant) -> None:
         purse = one.purse
@@ -201,11 +207,11 @@ class Broker:
             purse.past = [h for h in purse.past if not h.finished]
             if any(h.free for h in purse.past):
                 self._pending[purse.branch.key] = purse
-        if grant.lease is None and grant.short_of is None:
+        if grant.lease is None and grant.short_of is None and one.ask.need:
             self._budgets.free_all(purse)
             return
-        served = self._budgets.hand_out(purse)
-        if grant.short_of is not None and not served:
+        self._budgets.hand_out(purse)
+        if grant.short_of is not None:
             self._deny(one, grant, grant.short_of)
         if purse.waiters:
             self._on_need(purse)
@@ -217,25 +223,27 @@ class Broker:
             holding = Holding(lease, purse, grant.until_unix_us)
             if one.past:
                 purse.past.append(holding)
-        holding.heard(grant.granted)
+        more = holding.heard(grant.granted)
         holding.remaining = grant.remaining
         if one.past:
             return
+        holding.until_us = grant.until_unix_us
+        if (more or one.ask.lease is None) and holding.until_us <= now_us:
+            holding.until_us = now_us + _SKEW_US  # control's clock is behind: no new period there
         if holding is not purse.current:
             purse.retire()
             purse.past = [h for h in purse.past if h is not holding]
             purse.current = holding
-            if grant.until_unix_us <= now_us:  # control's clock is behind: no new period there yet
-                holding.until_us = now_us + _SKEW_US
 
     def _deny(self, one: _Asked, grant: Grant, short_of: str) -> None:
         """Control had less than was needed: refuse whoever waited then for as much or more."""
-        error = _refusal(one.purse, short_of, grant.resets_unix_us, self._clock.unix_us())
-        least = one.waiters[0].amount if one.waiters else 0
-        if not least:
+        now_ns = self._clock.monotonic_ns()
+        one.purse.dry_until_ns = now_ns + _DRY_NS
+        if not one.waiters:
             return
-        until_ns = self._clock.monotonic_ns() + DENIED_NS
-        one.purse.denial = Denial(least, error, until_ns)
+        least = one.waiters[0].amount
+        error = _refusal(one.purse, short_of, grant.resets_unix_us, self._clock.unix_us())
+        one.purse.denial = Denial(least, error, now_ns + DENIED_NS)
         self._budgets.refuse(one.purse, [w for w in one.waiters if w.amount >= least], error)
 
     def _lost(self, asked: Iterable[_Asked]) -> None:

@@ -44,11 +44,13 @@ class Holding:
         self.free -= amount
         self.returned += amount
 
-    def heard(self, granted: int) -> None:
-        """Control says how much it has granted in all; an older answer changes nothing."""
-        if granted > self.granted:
-            self.free += granted - self.granted
+    def heard(self, granted: int) -> bool:
+        """Control says how much it has granted in all; whether that is more than was known."""
+        more = granted - self.granted
+        if more > 0:
+            self.free += more
             self.granted = granted
+        return more > 0
 
     @property
     def finished(self) -> bool:
@@ -100,6 +102,7 @@ class Purse:
     """Leases whose period is over, until their last request is settled and told."""
     waiters: deque[Waiter] = field(default_factory=deque)
     denial: Denial | None = None
+    dry_until_ns: int = 0
     unsure: bool = False
     """An answer was lost: control may have granted what nobody here knows of."""
     used_us: int = 0
