@@ -113,6 +113,9 @@ class SmallHub:
             timing=Timing(1, 2, 3, 4),
             compute_us=9,
             batch_rows=1,
+            charge=14,
+            host_us=5,
+            budget_remaining=self.budget_remaining,
             tensors={} if call.tensors is None else made,
             answer=made if call.tensors is None else None,
         )
