@@ -55,6 +55,7 @@ class SmallHub:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.is_live = self.is_ready = True
+        self.budget_remaining: int | None = None
         self.calls: list[Call] = []
         self.fail: BaseException | None = None
         """Raised by `infer` instead of an answer."""
