@@ -282,8 +282,10 @@ class Broker:
         if held is None:
             return bool(purse.past)
         idle = not purse.waiters and now_us - purse.used_us >= IDLE_US
-        keep = 0 if idle else 2 * (purse.rate + purse.largest)
-        purse.largest = 0 if idle else purse.largest - purse.largest // 4
+        if idle:
+            purse.rate = purse.largest = 0
+        keep = 2 * (purse.rate + purse.largest)
+        purse.largest -= purse.largest // 4
         if held.free > keep:
             held.give_back(held.free - keep)
         return bool(purse.past) or held.told != held.returned or now_us >= held.until_us
