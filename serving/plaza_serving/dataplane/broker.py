@@ -80,6 +80,7 @@ class Broker:
         self._pending: dict[KeyId, Purse] = {}
         self._wake = asyncio.Event()
         self._ticked_ns = clock.monotonic_ns()
+        self._doubtful = False
         budgets.on_need = self._on_need
 
     async def run(self) -> None:
@@ -90,7 +91,11 @@ class Broker:
             tasks.create_task(self._recall_forever())
 
     async def close(self) -> bool:
-        """Give everything back; whether control has confirmed all of it."""
+        """Give everything back; whether control has confirmed all of it.
+
+        Where an exchange was ever lost, control may hold a lease of an old period, or open one yet,
+        that nobody here knows of: then the answer is no, and control closes what is left.
+        """
         self._budgets.on_need = None
         for purse in self._budgets.purses.values():
             gone = Unavailable("this replica is closing", retry_after=1)
@@ -99,7 +104,7 @@ class Broker:
         for _ in range(_CLOSE_ROUNDS):
             if not self._still_held() or not await self.exchange():
                 break
-        return not self._still_held()
+        return not self._still_held() and not self._doubtful
 
     def _still_held(self) -> bool:
         """Make all that is not yet given back pending; whether there is any."""
@@ -249,6 +254,7 @@ class Broker:
     def _lost(self, asked: Iterable[_Asked]) -> None:
         """What was told may or may not have been heard: say it again with the next tick."""
         error = Unavailable("no budget can be asked for now", retry_after=1)
+        self._doubtful = True
         for one in asked:
             if not one.past:
                 one.purse.unsure = True

@@ -10,7 +10,7 @@ from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.dataplane.broker import Broker
 
 
-@dataclass
+@dataclass(eq=False)
 class Account:
     limit: int
     end: int = FOREVER
@@ -22,7 +22,7 @@ class Account:
         return self.limit - self.settled - self.leased
 
 
-@dataclass
+@dataclass(eq=False)
 class Lease:
     replica: str
     key: str
@@ -76,7 +76,10 @@ class Books:
             before = len(self.records)
             for record in records:
                 key = (record.organisation, record.request_id)
-                if self.records.setdefault(key, record) is record and record.lease is not None:
+                if key in self.records:
+                    continue
+                self.records[key] = record
+                if record.lease is not None:
                     lease = self.leases[record.lease]
                     assert record.charge <= lease.outstanding, "spent more than was granted"
                     lease.spent += record.charge
@@ -97,9 +100,11 @@ class Books:
         for lease in self.leases.values():
             assert lease.outstanding >= 0
 
-    def outstanding(self, replica=None):
-        leases = self.leases.values()
-        return sum(x.outstanding for x in leases if replica in {None, x.replica})
+    def outstanding(self, replica=None, *, current=False):
+        """Of one replica, or all; `current`: of leases whose period is not over."""
+        now = self.clock.unix_us() if current else 0
+        mine = (x for x in self.leases.values() if replica in {None, x.replica})
+        return sum(x.outstanding for x in mine if x.until > now)
 
     def _answer(self, replica, ask, live):
         now = self.clock.unix_us()

@@ -277,6 +277,15 @@ async def test_closing_returns_everything_and_says_when_it_could_not():
     assert not await side.broker.close()
     assert scene.bank.outstanding() == 100
     side.channel.away = False
+    assert not await side.broker.close(), "what was lost may still arrive: control has to close"
+    assert scene.bank.outstanding() == 0
+
+
+async def test_closing_is_confirmed_where_nothing_was_lost():
+    scene = Scene(100)
+    async with scene:
+        (side,), (caller,) = scene.sides, scene.callers
+        side.budgets.settle(await side.hold(caller, 50), 0)
     assert await side.broker.close()
     assert scene.bank.outstanding() == 0
 
