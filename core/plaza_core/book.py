@@ -239,7 +239,17 @@ class Book:
             granted=lease.granted,
             short_of=None if short is None else short.id.node,
             resets_unix_us=None if short is None or short.end == FOREVER else short.end,
+            remaining=self._left(lease),
         )
+
+    def _left(self, lease: Lease) -> int | None:
+        """What the tightest of its accounts has left beside all leases; None: no limit."""
+        left = [
+            account.remaining
+            for name in lease.draws
+            if (account := self.accounts.get(name)) is not None and account.limit is not None
+        ]
+        return max(0, min(left)) if left else None
 
     def short(self, accounts: Sequence[Account], need: int) -> Account | None:
         """The first account, from the root, that has less left than `need`."""

@@ -23,6 +23,7 @@ from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
     health,
     internal,
+    leases,
     ledger,
     models,
     reports,
@@ -90,6 +91,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     ):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(leases.router)
     return app
 
 

@@ -64,6 +64,10 @@ class Fleet:
         heard = [Replica(beat, (now - at) / 1e9) for at, beat in self._last.values()]
         return sorted(heard, key=lambda r: r.heartbeat.replica)
 
+    def live(self) -> int:
+        """How many replicas of all pools live now."""
+        return sum(replica.live for replica in self.replicas())
+
     def publication(self, model: ModelId, version: int, sequence: int) -> Publication:
         """Where `version` answers, among live replicas that must have seen change `sequence`.
 

@@ -26,6 +26,8 @@ class Caller:
     principal: Principal
     limits: tuple[tuple[str, RateLimit], ...]
     expires_unix_us: int | None
+    metered: bool = False
+    """Whether every request needs a reservation from a budget."""
 
 
 class AccessTable:
@@ -82,4 +84,4 @@ class AccessTable:
             role=entry.role,
             operator=entry.operator,
         )
-        return Caller(principal, tuple(entry.limits), entry.expires_unix_us)
+        return Caller(principal, tuple(entry.limits), entry.expires_unix_us, entry.metered)

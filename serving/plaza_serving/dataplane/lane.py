@@ -58,7 +58,7 @@ class Lane:
                 work = self.waiting.popleft()
             except IndexError:
                 break
-            if not work.claimed and now_ns < work.deadline_ns:
+            if now_ns < work.deadline_ns and work.start():
                 taken.append(work)
         return taken
 

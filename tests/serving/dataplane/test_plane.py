@@ -138,10 +138,11 @@ async def test_one_poisonous_request_does_not_spoil_its_batch(kit):
     assert [type(r).__name__ for r in results] == ["Outcome", "Outcome", "ModelFailed", "Outcome"]
     assert sorted(await k.outcomes()) == ["model_failed", "ok", "ok", "ok"]
     failed = [r for r in k.usage.records.values() if r.outcome != "ok"]
-    assert failed[0].compute_us == 0
+    assert failed[0].charge == 0
+    assert failed[0].overrun > 0, "the platform bears what the failure took"
 
 
-async def test_a_deadline_answers_while_the_model_still_runs_and_bills_nothing(kit):
+async def test_a_deadline_answers_while_the_model_still_runs_and_bills_what_it_took(kit):
     clock = FakeClock()
     k = kit(factory=GatedFactory(), clock=clock)
     entry, header = make_key()
@@ -153,7 +154,8 @@ async def test_a_deadline_answers_while_the_model_still_runs_and_bills_nothing(k
         await task
     k.factory.gate.set()
     assert await k.outcomes() == ["deadline_exceeded"]
-    assert next(iter(k.usage.records.values())).compute_us == 0
+    (record,) = k.usage.records.values()
+    assert record.charge == record.compute_us + record.host_us > 0
 
 
 async def test_a_late_request_never_enters_a_batch(kit):
@@ -176,7 +178,7 @@ async def test_a_late_request_never_enters_a_batch(kit):
     assert k.factory.opened[0].batches == [1]
 
 
-async def test_a_client_that_leaves_frees_its_slot_and_pays_nothing(kit):
+async def test_a_client_that_leaves_frees_its_slot(kit):
     k = kit(factory=GatedFactory(), slots=1)
     entry, header = make_key()
     await k.serve(make_table([make_model()], [entry]))
