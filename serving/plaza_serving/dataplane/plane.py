@@ -24,9 +24,9 @@ from plaza_serving.dataplane.access import AccessTable, Caller
 from plaza_serving.dataplane.admission import Admission
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
 from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
-from plaza_serving.dataplane.lane import Workers
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
 
 _SWEEP_LEAST_S = 0.005
@@ -83,6 +83,7 @@ class DataPlane:
     def admit_table(self, table: HubTable) -> None:
         """Keys and limits take effect now."""
         self._access = AccessTable(table, pepper=self._pepper, clock=self.clock)
+        self._workers.queue.configure(table)
         self.rates.forget_except({node for key in table.keys for node, _ in key.limits})
 
     async def publish_table(self, table: HubTable) -> None:

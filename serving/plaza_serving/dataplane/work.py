@@ -10,11 +10,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from plaza_core.errors import PlazaError
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
 from plaza_serving.dataplane.catalogue import Resolved
+
+if TYPE_CHECKING:
+    from plaza_serving.dataplane.flows import Key
 
 _claims = threading.Lock()
 
@@ -30,6 +34,11 @@ class Work:
     admitted_unix_us: int
     future: asyncio.Future[Outcome]
     claimed: bool = field(default=False, init=False)
+    flow: Key | None = field(default=None, init=False)
+    """Who pays in the fair queue, since it was taken; the next three are its receipt."""
+    estimate_us: float = field(default=0.0, init=False)
+    parts: int = field(default=1, init=False)
+    lifts: int = field(default=0, init=False)
 
     def claim(self) -> bool:
         """True for the first caller only."""
