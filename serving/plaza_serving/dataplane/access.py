@@ -26,6 +26,7 @@ class Caller:
     principal: Principal
     limits: tuple[tuple[str, RateLimit], ...]
     expires_unix_us: int | None
+    slots: tuple[tuple[str, int], ...] = ()
 
 
 class AccessTable:
@@ -82,4 +83,4 @@ class AccessTable:
             role=entry.role,
             operator=entry.operator,
         )
-        return Caller(principal, tuple(entry.limits), entry.expires_unix_us)
+        return Caller(principal, tuple(entry.limits), entry.expires_unix_us, tuple(entry.slots))

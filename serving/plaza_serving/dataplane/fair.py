@@ -10,13 +10,14 @@ conserves work: an idle share is lent by itself and is back within one batch, be
 that is remembered. Who comes back from idle is lifted to the lowest tag that waits.
 
 For two organisations i, j that always wait, served by one worker, with L the most that one batch
-gives an organisation:  |W_i/w_i − W_j/w_j| ≤ L_i/w_i + L_j/w_j  over any interval.
+gives an organisation:  |W_i/w_i − W_j/w_j| ≤ L_i/w_i + L_j/w_j  over any interval; twice that where
+requests that are joined cost other than estimated. Each further worker adds what it has in hand.
 That is why a batch takes guests from its lane only while they are not ahead of somebody who waits
 in another lane: joining is cheap, yet it must not become a second way to be served.
 
-A borrowing limit caps an organisation's worker time at c = share × (1 + borrow_percent / 100) of all
-threads, also while nobody else waits: in any interval T at most c·threads·(T + 50 ms) plus the last
-batch. Its share is its weight / the sum of the weights of all organisations in the table.
+A borrowing limit caps an organisation's worker time at c = share × (1 + borrow_percent / 100) of
+all threads, also while nobody else waits: in any interval T at most c·threads·(T + 50 ms) plus the
+last batch. Its share is its weight / the sum of the weights of all organisations in the table.
 
 Late and claimed requests are dropped when met; they cost nothing. Pure but for its one lock: times
 are handed in. `offer` and `configure` belong to the event loop, `take` and `settle` to workers.
