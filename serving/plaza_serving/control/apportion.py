@@ -5,9 +5,9 @@
 Slots. Σ over replicas of what each may still use never exceeds the limit, whatever messages are
 lost and whoever is cut off, because a replica is given only what no other can hold: what others
 were told or have reported since (the larger), until a report of theirs says less. A silent replica
-stays in the sum until what it held has lapsed (8 s) and the last request it may have let in has met
-its deadline, and for 10 s at least; one that is dead for certain can be forgotten at once. For as
-long after its own start control gives nobody more than they report to hold.
+stays in the sum for 10 s, when what it held has lapsed (8 s), and until the last request it may
+have let in has met its deadline; one that is dead for certain can be forgotten at once. For as long
+after its own start control gives nobody more than they report to hold.
 
 Rates. A replica's part is 0.2/n, and 0.8 by its part of the arrivals, smoothed over about 2 s. It
 grows only by what others were told to give up; only a replica that starts gets 0.2/n at once.
@@ -24,10 +24,9 @@ from dataclasses import dataclass, field
 
 from plaza_core.table import Heartbeat
 
-GOOD_S = 8.0
-"""How long slots are good at a replica, from the moment it asked."""
 SILENT_S = 10.0
-"""What a replica was given is not given to others before it was silent for so long."""
+"""What a replica was given is not given to others before it was silent for so long: the 8 s that
+slots are good from the moment it asked, and 2 s for clocks that differ and answers that linger."""
 SPREAD = 0.2
 """The part of a rate that is divided equally, so that a first request is not refused."""
 _SMOOTHED_S = 2.0
@@ -85,7 +84,7 @@ class SlotDivision:
         if beat.sequence and beat.sequence <= self._sequence.get(replica, 0):
             return {}  # came late: nobody waits for this answer
         self._sequence[replica], self._heard[replica] = beat.sequence, now
-        quiet_s = max(SILENT_S, GOOD_S + longest_s)
+        quiet_s = SILENT_S + longest_s
         for other in [r for r, at in self._heard.items() if now - at > quiet_s]:
             self.forget(other)
         settled = now - self._began > quiet_s
@@ -125,6 +124,15 @@ class _Rate:
     """Replica -> smoothed arrivals per second."""
     told: dict[str, float] = field(default_factory=dict)
 
+    def busy(self) -> float:
+        """Arrivals per second at all replicas, 0 when there are next to none."""
+        whole = sum(self.arrivals.values())
+        return whole if whole > _LEAST_ARRIVALS else 0.0
+
+    def settled(self, n: int) -> bool:
+        """Idle, and all have the equal part that they take without being told."""
+        return not self.busy() and all(abs(s - 1 / n) < 1e-6 for s in self.told.values())
+
 
 class RateDivision:
     """`now` is in seconds on a monotonic clock."""
@@ -147,10 +155,9 @@ class RateDivision:
         shares = {}
         for name, node in list(self._nodes.items()):
             self._smooth(node, replica, beat.arrivals.get(name, 0), before, now)
-            if sum(node.arrivals.values()) < _LEAST_ARRIVALS:
+            shares[name] = self._share(node, replica)
+            if node.settled(len(self._heard)):
                 del self._nodes[name]
-            else:
-                shares[name] = self._share(node, replica)
         return shares
 
     def forget(self, replica: str) -> None:
@@ -173,7 +180,8 @@ class RateDivision:
     def _share(self, node: _Rate, replica: str) -> float:
         n = len(self._heard)
         others = [r for r in self._heard if r != replica]
-        part = node.arrivals[replica] / sum(node.arrivals.values())
+        whole = node.busy()
+        part = node.arrivals[replica] / whole if whole else 1 / n
         wanted = SPREAD / n + (1 - SPREAD) * part
         free = 1 - sum(node.told.get(r, 1 / n) for r in others)
         first = SPREAD / n if replica not in node.told else 0.0

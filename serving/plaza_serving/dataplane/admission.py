@@ -4,10 +4,12 @@
         … queue, run, settle …
     place and slots are given back on every way out: answer, error, deadline, cancellation
 
-An organisation may hold its part of the places: `places` × its weight / the weights of all that are
-inside, and at least 8. More only while a quarter of the places is free, so nobody fills the replica
-alone and whoever comes finds room. Who would surely wait past the deadline is refused at once: the
-estimated wait is more than twice the time left, where the model's cost was measured.
+An organisation may hold its part of the places, and at least 8: `places` × its weight / the weights
+of all that are inside and of one more like it. Beyond its part it may go only while a quarter of
+the places is free, so nobody fills the replica alone and whoever comes finds room.
+
+Who would surely wait past the deadline is refused at once: where the model's cost was measured and
+the estimated wait is more than twice the time left.
 """
 
 from __future__ import annotations
@@ -124,7 +126,9 @@ class Admission:
     def _check_part(self, holder: _Holder, lane: Lane, work: Work) -> None:
         drain_us = holder.inside * lane.mean_us * self._weights / (holder.weight * self._threads)
         if self.inside >= self._places * 3 // 4:
-            part = max(LEAST_PLACES, self._places * holder.weight // self._weights)
+            part = max(
+                LEAST_PLACES, self._places * holder.weight // (self._weights + holder.weight)
+            )
             if holder.inside >= part:
                 raise Overloaded(
                     f"your organisation holds all of its part of this replica's queue: {part}",

@@ -59,11 +59,16 @@ class Rates:
         self._buckets: dict[str, _Bucket] = {}
         self._shares: Mapping[str, float] = {}
         self._equal = 1.0
+        self._least: dict[str, float] = {}
+        """The smallest share so far of nodes that nobody has asked for here: the others may have
+        used what it grew by since."""
 
     def share_among(self, replicas: int, shares: Mapping[str, float] | None = None) -> None:
         """Take this replica's parts: those in `shares`, and 1/`replicas` of every other limit."""
         self._equal = 1 / max(1, replicas)
         self._shares = shares or {}
+        for node in self._shares.keys() - self._buckets.keys():
+            self._least[node] = min(self._least.get(node, 1.0), self._shares[node])
         now = self._clock.monotonic_ns()
         for node, bucket in self._buckets.items():
             bucket.change(bucket.limit, self._shares.get(node, self._equal), now)
@@ -71,6 +76,7 @@ class Rates:
     def forget_except(self, nodes: set[str]) -> None:
         """Drop state of nodes that no longer have a limit."""
         self._buckets = {n: b for n, b in self._buckets.items() if n in nodes}
+        self._least = {n: s for n, s in self._least.items() if n in nodes}
 
     def arrivals(self) -> dict[str, int]:
         """Node -> requests that asked since the last call, granted or not."""
@@ -88,8 +94,7 @@ class Rates:
         for node, limit in limits:
             bucket = self._buckets.get(node)
             if bucket is None:
-                bucket = _Bucket(limit, self._shares.get(node, self._equal))
-                self._buckets[node] = bucket
+                bucket = self._buckets[node] = self._first(node, limit, now)
             elif bucket.limit is not limit:
                 bucket.change(limit, bucket.share, now)
             bucket.asked += 1
@@ -100,3 +105,9 @@ class Rates:
             raise RateLimited("too many requests", retry_after=wait / _SECOND)
         for bucket in buckets:
             bucket.arrival = max(bucket.arrival, now) + bucket.interval
+
+    def _first(self, node: str, limit: RateLimit, now: int) -> _Bucket:
+        share = self._shares.get(node, self._equal)
+        bucket = _Bucket(limit, min(share, self._least.pop(node, share)))
+        bucket.change(limit, share, now)
+        return bucket
