@@ -70,6 +70,7 @@ def make_key(
     per_second=1e6,
     burst=1_000_000,
     expires=None,
+    slots=(),
 ):
     """(entry for the table, text for the header)."""
     new = keys.issue(PEPPER, os.urandom)
@@ -84,6 +85,7 @@ def make_key(
         operator=False,
         expires_unix_us=expires,
         limits=[(f"org_{organisation}", RateLimit(per_second=per_second, burst=burst))],
+        slots=list(slots),
     )
     return entry, f"Bearer {new.text}"
 
