@@ -24,7 +24,7 @@ from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.control_client import ControlClient
-from plaza_serving.dataplane.following import TableFollower, beat_forever
+from plaza_serving.dataplane.following import Beats, TableFollower
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
@@ -122,12 +122,12 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     if spool is not None:
         spool.start()
     await follower.start()
+    beats = Beats(control.beat, plane.heartbeat, plane.heed, plane.slots.due, clock)
+    await beats.once()  # so that shares and slots are known before the first request
     tasks = [
         asyncio.create_task(follower.run(), name="follow"),
         asyncio.create_task(broker.run(), name="leases"),
-        asyncio.create_task(
-            beat_forever(control.beat, plane.heartbeat, plane.rates.share_among), name="beat"
-        ),
+        asyncio.create_task(beats.forever(), name="beat"),
     ]
     for task in tasks:
         task.add_done_callback(_complain)

@@ -28,6 +28,7 @@ class Caller:
     expires_unix_us: int | None
     metered: bool = False
     """Whether every request needs a reservation from a budget."""
+    slots: tuple[tuple[str, int], ...] = ()
 
 
 class AccessTable:
@@ -84,4 +85,10 @@ class AccessTable:
             role=entry.role,
             operator=entry.operator,
         )
-        return Caller(principal, tuple(entry.limits), entry.expires_unix_us, entry.metered)
+        return Caller(
+            principal,
+            tuple(entry.limits),
+            entry.expires_unix_us,
+            metered=entry.metered,
+            slots=tuple(entry.slots),
+        )

@@ -19,17 +19,19 @@ from plaza_core.ids import RandomBytes, ReplicaId, RequestId, buffered, new_requ
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
-from plaza_core.table import Heartbeat, HubTable
+from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
 from plaza_serving.dataplane.access import AccessTable, Caller
 from plaza_serving.dataplane.admission import Admission
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
+from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
-from plaza_serving.dataplane.lane import Workers
 from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reserves import Reserves, rows_of
+from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
+from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
 
 _SWEEP_LEAST_S = 0.005
@@ -74,15 +76,30 @@ class DataPlane:
         self._sink = sink
         self._pepper = pepper
         self._random = buffered(random)
-        self._reserves = Reserves()
-        self._admission = Admission(self.rates, self.budgets, self._reserves, slots=options.slots)
-        self._prices = PriceList(weight=options.weight)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self._catalogue = Catalogue(_EMPTY)
+        self.slots = Slots(clock)
+        self._beats = 0
+        self._queue = FairQueue(options.worker_threads)
+        self._reserves = Reserves()
+        self._prices = PriceList(weight=options.weight)
+        self._admission = Admission(
+            self.rates,
+            self.slots,
+            self._queue,
+            self.budgets,
+            self._reserves,
+            places=options.slots,
+            threads=options.worker_threads,
+        )
         self._inside: set[Work] = set()
         self._loop = asyncio.get_running_loop()
         self._workers = Workers(
-            options.worker_threads, self._settle, clock, delay_s=options.batch_delay_us / 1e6
+            options.worker_threads,
+            self._settle,
+            clock,
+            queue=self._queue,
+            delay_s=options.batch_delay_us / 1e6,
         )
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_ns = _NEVER
@@ -93,6 +110,8 @@ class DataPlane:
         self._access = AccessTable(table, pepper=self._pepper, clock=self.clock)
         self._prices = PriceList(table.prices, weight=self._options.weight)
         self._reserves.keep_only(table)
+        self._queue.configure(table)
+        self._admission.configure(table)
         self.rates.forget_except({node for key in table.keys for node, _ in key.limits})
 
     async def publish_table(self, table: HubTable) -> None:
@@ -102,13 +121,24 @@ class DataPlane:
         self._host.keep_only(table)
 
     def heartbeat(self) -> Heartbeat:
+        """What control should know now. Counts since the last one begin anew."""
+        self._beats += 1
         return Heartbeat(
             replica=self._replica,
             pool=self._options.pool,
             table_version=self._catalogue.table.version,
             ready=self._host.ready(),
             failed=self._host.failed(),
+            arrivals=self.rates.arrivals(),
+            inside=self.slots.wanted(),
+            held=self.slots.held(),
+            sequence=self._beats,
         )
+
+    def heed(self, reply: HeartbeatReply, sent_ns: int) -> None:
+        """Control's answer to the heartbeat that was sent at `sent_ns`."""
+        self.rates.share_among(reply.live_replicas, reply.rate_shares)
+        self.slots.grant(reply.slots, sent_ns)
 
     # ── verbs of the doors ───────────────────────────────────────────────────────────────────────
     def new_request_id(self) -> RequestId:
@@ -162,7 +192,7 @@ class DataPlane:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
     async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
-        async with self._admission.admit(caller, work):
+        async with self._admission.admit(caller, hosted.lane, work):
             self._inside.add(work)
             if work.deadline_ns < self._sweep_ns:
                 self._sweep_at(work.deadline_ns)

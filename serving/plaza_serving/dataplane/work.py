@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from plaza_core.budget import Price
 from plaza_core.errors import PlazaError
@@ -21,6 +22,9 @@ from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
 from plaza_serving.dataplane.budgets import Reservation
 from plaza_serving.dataplane.catalogue import Resolved
+
+if TYPE_CHECKING:
+    from plaza_serving.dataplane.flows import Key
 
 _claims = threading.Lock()
 _PLAIN = Price()
@@ -46,6 +50,11 @@ class Work:
     claimed: bool = field(default=False, init=False)
     dropped_as: str | None = field(default=None, init=False)
     """The outcome that the loop gave while a worker was computing."""
+    flow: Key | None = field(default=None, init=False)
+    """Who pays in the fair queue, since it was taken; the next three are its receipt."""
+    estimate_us: float = field(default=0.0, init=False)
+    parts: int = field(default=1, init=False)
+    lifts: int = field(default=0, init=False)
 
     @property
     def version_key(self) -> tuple[ModelId, int]:

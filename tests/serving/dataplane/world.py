@@ -71,6 +71,7 @@ def make_key(
     burst=1_000_000,
     expires=None,
     metered=False,
+    slots=(),
 ):
     """(entry for the table, text for the header)."""
     new = keys.issue(PEPPER, os.urandom)
@@ -86,6 +87,7 @@ def make_key(
         expires_unix_us=expires,
         limits=[(f"org_{organisation}", RateLimit(per_second=per_second, burst=burst))],
         metered=metered,
+        slots=list(slots),
     )
     return entry, f"Bearer {new.text}"
 
