@@ -123,7 +123,7 @@ class Pool:
 
     def _start(self):
         while self._idle and (batch := self.queue.take(self.now_ns)):
-            works = [self._known[w] for w in batch.works]
+            works = [self._known[w] for w in batch[1]]
             for costly in works:
                 assert not costly.work.claimed
                 assert self.now_ns < costly.work.deadline_ns
@@ -137,7 +137,7 @@ class Pool:
     def _finish(self, batch, works):
         self._idle += 1
         self.queue.settle(
-            batch.lane,
+            batch[0],
             [Finished(w.work, None, None, rows=1, compute_us=w.cost_us) for w in works],
         )
         for costly in works:
