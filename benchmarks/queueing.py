@@ -1,7 +1,8 @@
 """What the fair queue costs per request, beside a queue that is first come, first served.
 
 Both take the same requests through offer, take and settle on one thread, in turn and several times;
-the median counts. The plain queue is a deque per model: what a replica had before there were shares.
+the median of the thread's CPU time counts. The plain queue is a deque per model: what a replica had
+before there were shares.
 
     python -m benchmarks.queueing
 """
@@ -22,7 +23,7 @@ from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.principal import Principal, Role
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.work import Bill, Finished, Work
 
 REQUESTS = 20_000
 ROUNDS = 15
@@ -101,14 +102,14 @@ def requests(organisations: int) -> list[Work]:
     ]
 
 
-def plain(works: list[Work], finished: list[Finished], waiting: int, at_once: int) -> float:
+def plain(works: list[Work], _: list[Finished], waiting: int, at_once: int) -> float:
     """µs per request: `waiting` are offered, then all are taken, `at_once` in a batch."""
     lane = Plain(AtOnce(at_once))
     begin = time.thread_time_ns()
     for start in range(0, len(works), waiting):
         for work in works[start : start + waiting]:
             lane.offer(work)
-        while lane.take(1):
+        while lane.take(1) and lane.scheduled:
             pass
     return (time.thread_time_ns() - begin) / 1000 / len(works)
 
@@ -121,9 +122,11 @@ def fair(works: list[Work], finished: list[Finished], waiting: int, at_once: int
         for work in works[start : start + waiting]:
             queue.offer(lane, work)
         at = start
-        while batch := queue.take(1):
-            queue.settle(lane, finished[at : at + len(batch.works)])
-            at += len(batch.works)
+        more = True
+        while more and (batch := queue.take(1)):
+            _, taken, more = batch
+            queue.settle(lane, finished[at : at + len(taken)])
+            at += len(taken)
     return (time.thread_time_ns() - begin) / 1000 / len(works)
 
 
@@ -133,7 +136,9 @@ Measure = Callable[[list[Work], list[Finished], int, int], float]
 def compare(organisations: int, waiting: int, at_once: int) -> tuple[float, float]:
     """Medians of the plain and the fair queue, in µs per request."""
     works = requests(organisations)
-    finished = [Finished(work, None, None, rows=1, compute_us=20, host_us=5) for work in works]
+    finished = [
+        Finished(work, None, None, Bill(rows=1, compute_us=20, host_us=5)) for work in works
+    ]
     order: tuple[Measure, Measure] = (plain, fair)
     times = [[way(works, finished, waiting, at_once) for way in order] for _ in range(ROUNDS)]
     before, after = zip(*times, strict=True)

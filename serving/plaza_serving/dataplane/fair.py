@@ -31,7 +31,6 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from math import inf
 from operator import attrgetter
-from typing import NamedTuple
 
 from plaza_core.budget import ShareEntry
 from plaza_core.principal import Principal
@@ -47,11 +46,8 @@ _SWEEP_ABOVE = 1024
 _TAG = attrgetter("tag")
 
 
-class Batch(NamedTuple):
-    lane: Lane
-    works: list[Work]
-    more: bool
-    """Whether anything waits that another worker might take."""
+Batch = tuple[Lane, list[Work], bool]
+"""Its lane, its requests, and whether anything waits that another worker might take."""
 
 
 class FairQueue:
@@ -138,11 +134,11 @@ class FairQueue:
             self.resume_ns = None
             while (head := self._head(now_ns)) is not None:
                 self._virtual = head.tag
-                lane = head.first()
+                lane = next(iter(head.lanes)) if len(head.lanes) == 1 else head.first()
                 works = self._fill(lane, head, now_ns)
                 if works:
                     self._scheduled = bool(self._active)
-                    return Batch(lane, works, self._scheduled)
+                    return lane, works, self._scheduled
             self._scheduled = False
             return None
 
@@ -154,9 +150,10 @@ class FairQueue:
         total, measured = 0, 0
         with self._lock:
             for done in finished:
-                cost = done.bill.compute_us + done.bill.host_us
-                if done.error is None and done.work.flow is not None:
-                    done.work.flow.correct(done.work, cost)
+                work = done.work
+                if done.error is None and work.flow is not None:
+                    cost = done.bill.compute_us + done.bill.host_us
+                    work.flow.correct(work, cost)
                     total += cost
                     measured += 1
             if measured:
@@ -192,7 +189,7 @@ class FairQueue:
     def _fill(self, lane: Lane, head: Organisation, now_ns: int) -> list[Work]:
         enough = lane.run.worth_joining()
         works: list[Work] = []
-        if len(self._active) == 1 and head.pace is None:
+        if enough == 1 or (len(self._active) == 1 and head.pace is None):
             while len(works) < enough and (work := self._pop(head, lane, now_ns)):
                 works.append(work)
             return works

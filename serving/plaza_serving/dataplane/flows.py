@@ -79,8 +79,6 @@ class Organisation:
 
     def first(self) -> Lane:
         """The lane of the request that is next in this organisation."""
-        if len(self.lanes) == 1:
-            return next(iter(self.lanes))
         key = self.pick([key for queues in self.lanes.values() for key in queues])
         heads = [(queues[key][0][:2], lane) for lane, queues in self.lanes.items() if key in queues]
         return min(heads, key=lambda head: head[0])[1]

@@ -92,10 +92,11 @@ class Workers:
         batch = self.queue.take(now)
         if batch is None:
             return
-        if batch.more:
+        lane, works, more = batch
+        if more:
             self._ready.put(self._turn)
-        finished = self._run(batch.lane, batch.works)
-        if self.queue.settle(batch.lane, finished):
+        finished = self._run(lane, works)
+        if self.queue.settle(lane, finished):
             self._ready.put(self._turn)
         self._settle(finished)
 

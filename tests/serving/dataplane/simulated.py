@@ -10,7 +10,7 @@ from plaza_core.principal import Principal, Role
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.fair import TOLERANCE_NS, FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.work import Bill, Finished, Work
 from tests.serving.dataplane.world import make_key
 
 FAR_NS = 1 << 60
@@ -123,7 +123,7 @@ class Pool:
 
     def _start(self):
         while self._idle and (batch := self.queue.take(self.now_ns)):
-            works = [self._known[w] for w in batch.works]
+            works = [self._known[w] for w in batch[1]]
             for costly in works:
                 assert not costly.work.claimed
                 assert self.now_ns < costly.work.deadline_ns
@@ -137,8 +137,8 @@ class Pool:
     def _finish(self, batch, works):
         self._idle += 1
         self.queue.settle(
-            batch.lane,
-            [Finished(w.work, None, None, rows=1, compute_us=w.cost_us) for w in works],
+            batch[0],
+            [Finished(w.work, None, None, Bill(rows=1, compute_us=w.cost_us)) for w in works],
         )
         for costly in works:
             name = costly.work.principal.organisation

@@ -23,7 +23,8 @@ async def rush(planes, *, seed):
     bank = books_for(clock, [entry], {entry.organisation: AFFORDABLE * PRICE, entry.id: 10**9})
     desk = desk_over(bank, clock, live=planes)
     kits = [
-        PlaneKit(slots=REQUESTS, threads=2, sink=bank, name=f"replica-{n}") for n in range(planes)
+        PlaneKit(slots=2 * REQUESTS, threads=2, sink=bank, name=f"replica-{n}")
+        for n in range(planes)
     ]
     brokers = [broker_of(k, desk, f"replica-{n}") for n, k in enumerate(kits)]
     tasks = [asyncio.create_task(broker.run()) for broker in brokers]

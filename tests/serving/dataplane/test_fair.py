@@ -16,7 +16,7 @@ def order(queue, count=1000, now_ns=0):
     """The keys (without their organisation) of everything, in the order in which it is taken."""
     taken = []
     while len(taken) < count and (batch := queue.take(now_ns)):
-        taken += [w.principal.key.partition("/")[2] for w in batch.works]
+        taken += [w.principal.key.partition("/")[2] for w in batch[1]]
     return taken
 
 
@@ -59,12 +59,12 @@ def always_backlogged(weights, lanes, picks, cost_of):
         before = dict(served.served)
         batch = served.queue.take(served.now_ns)
         guessed = dict.fromkeys(ORGANISATIONS, 0)
-        for one in batch.works:
+        for one in batch[1]:
             waiting[one.principal.organisation] -= 1
             guessed[one.principal.organisation] += one.estimate_us
         refill()
         served._idle -= 1
-        served._finish(batch, [served._known[w] for w in batch.works])
+        served._finish(batch, [served._known[w] for w in batch[1]])
         for o in ORGANISATIONS:
             got = served.served.get(o, 0) - before.get(o, 0)
             most[o] = max(most[o], got, guessed[o])
@@ -162,7 +162,7 @@ def test_a_borrowing_limit_holds_in_every_interval(plan, percent, threads):
     def watched(now_ns):
         batch = begun(now_ns)
         if batch:
-            spent.append((now_ns, sum(served._known[w].cost_us for w in batch.works)))
+            spent.append((now_ns, sum(served._known[w].cost_us for w in batch[1])))
         return batch
 
     served.queue.take = watched
@@ -201,7 +201,7 @@ def test_inside_a_key_the_earliest_deadline_goes_first():
     works = [work("a", deadline_ns=d).work for d in (300, 100, 200)]
     for one in works:
         queue.offer(where, one)
-    assert [queue.take(0).works[0].deadline_ns for _ in works] == [100, 200, 300]
+    assert [queue.take(0)[1][0].deadline_ns for _ in works] == [100, 200, 300]
 
 
 def test_a_higher_priority_goes_first_but_nobody_is_passed_over_for_ever():
@@ -224,7 +224,7 @@ def test_who_comes_back_from_idle_has_banked_nothing():
         queue.take(0)
     for _ in range(20):
         queue.offer(where, work("b").work)
-    first = [queue.take(0).works[0].principal.organisation for _ in range(20)]
+    first = [queue.take(0)[1][0].principal.organisation for _ in range(20)]
     assert 9 <= first.count("b") <= 11
 
 
@@ -243,7 +243,7 @@ def test_a_correction_after_a_rest_is_no_credit():
     queue.offer(cheap, work("a").work)
     tag = queue._organisations["a"].tag
     one = work("a", 1000)
-    one.work = early.works[0]
+    one.work = early[1][0]
     queue.settle(dear, [failed(one)])
     assert queue._organisations["a"].tag == tag
     one.work.flow.correct(one.work, 1000)
@@ -257,7 +257,7 @@ def test_failing_is_no_way_to_run_for_nothing():
     queue.offer(where, one.work)
     batch = queue.take(0)
     queue.settle(where, [failed(one)])
-    assert queue._organisations["a"].tag == batch.works[0].estimate_us > 0
+    assert queue._organisations["a"].tag == batch[1][0].estimate_us > 0
 
 
 def test_clients_that_leave_fill_no_memory():

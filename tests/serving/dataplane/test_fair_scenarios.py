@@ -30,7 +30,9 @@ class Hub:
         self.doors = []
         for one in self.pools:
             clock = FakeClock()
-            door = Admission(Rates(clock), Slots(clock), one.queue, places=places, threads=THREADS)
+            unmetered = (None, None)  # no budgets, and nothing to reserve for: nobody here has one
+            limits = (Rates(clock), Slots(clock), one.queue, *unmetered)
+            door = Admission(*limits, places=places, threads=THREADS)
             door.configure(table(weights))
             self.doors.append(door)
             one.on_done = lambda costly, d=door: self._done(d, costly)

@@ -6,7 +6,7 @@ from plaza_core.clock import SystemClock
 from plaza_core.errors import ModelFailed
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Finished
+from plaza_serving.dataplane.work import Bill, Finished
 from plaza_serving.dataplane.workers import Workers
 from tests.serving.dataplane.simulated import table, work
 
@@ -21,7 +21,7 @@ class Costs:
         return 2
 
     def __call__(self, works):
-        return [Finished(w, None, None, rows=1, compute_us=self.cost_us) for w in works]
+        return [Finished(w, None, None, Bill(rows=1, compute_us=self.cost_us)) for w in works]
 
 
 class Counted:
