@@ -15,7 +15,8 @@ from types import TracebackType
 
 from plaza_core.errors import DeadlineExceeded, Overloaded
 from plaza_serving.dataplane.access import Caller
-from plaza_serving.dataplane.budgets import Budgets, Reservation
+from plaza_serving.dataplane.budgets import Budgets
+from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.work import Work

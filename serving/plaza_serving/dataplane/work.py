@@ -19,8 +19,8 @@ from plaza_core.errors import PlazaError
 from plaza_core.ids import ModelId
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
-from plaza_serving.dataplane.budgets import Reservation
 from plaza_serving.dataplane.catalogue import Resolved
+from plaza_serving.dataplane.purses import Reservation
 
 _claims = threading.Lock()
 _PLAIN = Price()
