@@ -24,9 +24,10 @@ from types import TracebackType
 from plaza_core.errors import ConcurrencyExceeded, DeadlineExceeded, Overloaded
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.access import Caller
-from plaza_serving.dataplane.budgets import Budgets, Reservation
+from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots

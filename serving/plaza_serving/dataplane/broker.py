@@ -12,26 +12,23 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from plaza_core.budget import Grant, Grants, LeaseAsk, LeaseAsks, Recall
+from plaza_core.budget import Grant, Grants, LeaseAsks, Recall
 from plaza_core.clock import Clock
 from plaza_core.errors import PlazaError, QuotaExceeded, Unavailable
 from plaza_core.ids import KeyId
-from plaza_serving.dataplane.budgets import Budgets, Denial, Holding, Purse, Waiter
+from plaza_serving.dataplane.budgets import Budgets
+from plaza_serving.dataplane.purses import Asked, Denial, Purse
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-IDLE_US = 2_000_000
-"""A balance that nobody used for so long goes back whole."""
 DENIED_NS = 100_000_000
 """How long a no from control stands for requests that ask for as much."""
 _DRY_NS = 2_000_000_000
 """How long nothing is asked ahead of a budget that was short."""
-_SKEW_US = 50_000
 _RECALL_WAIT_S = 20.0
 _AGAIN_S = 0.5
 _CLOSE_ROUNDS = 3
@@ -47,17 +44,6 @@ class LeaseChannel(Protocol):
 
     async def recalls(self, replica: str, after: int, wait_s: float) -> Recall | None:
         """All recalls after number `after` as one, or None after `wait_s`."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """One ask with what the answer will be applied to. `past`: it only settles an old lease."""
-
-    purse: Purse
-    holding: Holding | None
-    past: bool
-    ask: LeaseAsk
-    waiters: Sequence[Waiter] = ()
 
 
 class Broker:
@@ -111,8 +97,7 @@ class Broker:
         for purse in self._budgets.purses.values():
             with self._budgets.lock:
                 purse.retire()
-                purse.past = [h for h in purse.past if not h.finished]
-            if purse.past or purse.unsure:
+            if purse.owes or purse.unsure:
                 self._pending[purse.branch.key] = purse
         return bool(self._pending)
 
@@ -122,6 +107,7 @@ class Broker:
             purse = self._budgets.purses[key]
             with self._budgets.lock:
                 purse.retire()
+                purse.forget(self._clock.unix_us())
             if purse.past or purse.unsure or purse.waiters:
                 self._pending[key] = purse
             else:
@@ -133,7 +119,7 @@ class Broker:
         asked = self._gather()
         return await self._send(asked) if asked else True
 
-    async def _send(self, asked: list[_Asked], recall: int | None = None) -> bool:
+    async def _send(self, asked: list[Asked], recall: int | None = None) -> bool:
         asks = LeaseAsks(replica=self._replica, asks=[one.ask for one in asked])
         try:
             answer = await self._channel.exchange(asks, recall=recall)
@@ -150,67 +136,20 @@ class Broker:
             self._apply(one, grant)
         return True
 
-    def _gather(self) -> list[_Asked]:
+    def _gather(self) -> list[Asked]:
         pending, self._pending = self._pending, {}
-        asked: list[_Asked] = []
+        asked: list[Asked] = []
         for purse in pending.values():
             self._budgets.hand_out(purse)
             with self._budgets.lock:
-                asked.extend(self._asks_of(purse))
+                asked.extend(purse.asks(self._clock.unix_us(), self._clock.monotonic_ns()))
         return asked
 
-    def _asks_of(self, purse: Purse) -> Iterable[_Asked]:
-        """At most one ask per lease of the purse; the lock is held."""
-        key, now_us = purse.branch.key, self._clock.unix_us()
-        if purse.current is not None and now_us >= purse.current.until_us:
-            purse.retire()
-        for old in purse.past:
-            old.give_back(old.free)
-            if old.told != old.returned:
-                ask = LeaseAsk(key=key, lease=old.lease, granted=old.granted, returned=old.returned)
-                yield _Asked(purse, old, past=True, ask=ask)
-        held = purse.current
-        free = held.free if held else 0
-        waiters = [w for w in purse.waiters if not w.future.done()]
-        need = max(0, waiters[0].amount - free) if waiters else 0
-        if not need and (self._low(purse) or (held is None and purse.unsure)):
-            need = 1  # to ask ahead, and to hear of a lease whose first answer was lost
-        if not need and not purse.unsure and (held is None or held.told == held.returned):
-            return
-        wanted = sum(w.amount for w in waiters) + self._ahead(purse) - free
-        ask = LeaseAsk(
-            key=key,
-            lease=held.lease if held else None,
-            granted=held.granted if held else 0,
-            returned=held.returned if held else 0,
-            need=need,
-            wish=max(need, wanted) if need else 0,
-        )
-        yield _Asked(purse, held, past=False, ask=ask, waiters=waiters)
-
-    @staticmethod
-    def _ahead(purse: Purse) -> int:
-        """What lasts for about a second at the present pace."""
-        return purse.rate + purse.largest
-
-    def _low(self, purse: Purse) -> bool:
-        """Whether to ask before anybody must wait; not while the budget is known to be short."""
-        if not purse.rate or self._clock.monotonic_ns() < purse.dry_until_ns:
-            return False
-        free = purse.current.free if purse.current else 0
-        return 2 * free < self._ahead(purse)
-
-    def _apply(self, one: _Asked, grant: Grant) -> None:
+    def _apply(self, one: Asked, grant: Grant) -> None:
         purse = one.purse
         with self._budgets.lock:
-            if one.holding is not None:
-                one.holding.told = max(one.holding.told, one.ask.returned)
-            if not one.past:
-                purse.unsure = False
-            if grant.lease is not None:
-                self._note(one, grant, grant.lease)
-            purse.past = [h for h in purse.past if not h.finished]
-            if any(h.free for h in purse.past):
+            purse.note(one, grant, self._clock.unix_us())
+            if purse.owes:
                 self._pending[purse.branch.key] = purse
         if grant.lease is None and grant.short_of is None and one.ask.need:
             self._budgets.free_all(purse)
@@ -221,26 +160,7 @@ class Broker:
         if purse.waiters:
             self._on_need(purse)
 
-    def _note(self, one: _Asked, grant: Grant, lease: str) -> None:
-        purse, now_us = one.purse, self._clock.unix_us()
-        holding = purse.find(lease)
-        if holding is None:
-            holding = Holding(lease, purse, grant.until_unix_us)
-            if one.past:
-                purse.past.append(holding)
-        more = holding.heard(grant.granted)
-        holding.remaining = grant.remaining
-        if one.past:
-            return
-        holding.until_us = grant.until_unix_us
-        if (more or one.ask.lease is None) and holding.until_us <= now_us:
-            holding.until_us = now_us + _SKEW_US  # control's clock is behind: no new period there
-        if holding is not purse.current:
-            purse.retire()
-            purse.past = [h for h in purse.past if h is not holding]
-            purse.current = holding
-
-    def _deny(self, one: _Asked, grant: Grant, short_of: str) -> None:
+    def _deny(self, one: Asked, grant: Grant, short_of: str) -> None:
         """Control had less than was needed: refuse whoever waited then for as much or more."""
         now_ns = self._clock.monotonic_ns()
         one.purse.dry_until_ns = now_ns + _DRY_NS
@@ -251,10 +171,10 @@ class Broker:
         one.purse.denial = Denial(least, error, now_ns + DENIED_NS)
         self._budgets.refuse(one.purse, [w for w in one.waiters if w.amount >= least], error)
 
-    def _lost(self, asked: Iterable[_Asked]) -> None:
+    def _lost(self, asked: Sequence[Asked]) -> None:
         """What was told may or may not have been heard: say it again with the next tick."""
         error = Unavailable("no budget can be asked for now", retry_after=1)
-        self._doubtful = True
+        self._doubtful |= bool(asked)
         for one in asked:
             if not one.past:
                 one.purse.unsure = True
@@ -275,31 +195,17 @@ class Broker:
         self._ticked_ns = now_ns
         for key, purse in list(self._budgets.purses.items()):
             with self._budgets.lock:
-                purse.rate = (purse.rate + purse.spent * 1_000_000 // passed_us) // 2
-                purse.spent = 0
-                if self._trim(purse, now_us) or purse.unsure or self._low(purse):
+                purse.measure(passed_us)
+                purse.forget(now_us)
+                if purse.trim(now_us) or purse.unsure or purse.low(now_ns):
                     self._pending[key] = purse
         if self._pending:
             self._wake.set()
 
-    def _trim(self, purse: Purse, now_us: int) -> bool:
-        """Give back what is not needed; whether there is something to tell. The lock is held."""
-        held = purse.current
-        if held is None:
-            return bool(purse.past)
-        idle = not purse.waiters and now_us - purse.used_us >= IDLE_US
-        if idle:
-            purse.rate = purse.largest = 0
-        keep = 2 * (purse.rate + purse.largest)
-        purse.largest -= purse.largest // 4
-        if held.free > keep:
-            held.give_back(held.free - keep)
-        return bool(purse.past) or held.told != held.returned or now_us >= held.until_us
-
     async def answer(self, recall: Recall) -> None:
         """Give back what lies idle below the nodes of a recall, and say that this is all."""
         nodes = set(recall.nodes)
-        asked: list[_Asked] = []
+        asked: list[Asked] = []
         for purse in self._budgets.purses.values():
             if purse.waiters or not nodes.intersection(purse.branch.nodes()):
                 continue
@@ -308,13 +214,7 @@ class Broker:
                 if held is None or not held.free:
                     continue
                 held.give_back(held.free)
-                ask = LeaseAsk(
-                    key=purse.branch.key,
-                    lease=held.lease,
-                    granted=held.granted,
-                    returned=held.returned,
-                )
-                asked.append(_Asked(purse, held, past=True, ask=ask))
+                asked.append(Asked(purse, held, past=True, ask=purse.telling(held)))
         await self._send(asked, recall.number)
 
     # ── tasks ────────────────────────────────────────────────────────────────────────────────────

@@ -14,114 +14,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 from plaza_core.budget import Branch
 from plaza_core.clock import Clock
-from plaza_core.errors import PlazaError, QuotaExceeded, Unavailable
+from plaza_core.errors import PlazaError, Unavailable
 from plaza_core.ids import KeyId
 from plaza_serving.dataplane.access import Caller
-
-
-@dataclass(slots=True, eq=False)
-class Holding:
-    """One lease as this replica knows it. Amounts are compute units; all but two only grow."""
-
-    lease: str
-    purse: Purse
-    until_us: int
-    granted: int = 0
-    returned: int = 0
-    spent: int = 0
-    reserved: int = 0
-    free: int = 0
-    told: int = 0
-    """How much of `returned` control has confirmed to know."""
-    remaining: int | None = None
-    """What the tightest account had left beside its leases, when control last said."""
-
-    def give_back(self, amount: int) -> None:
-        self.free -= amount
-        self.returned += amount
-
-    def heard(self, granted: int) -> bool:
-        """Control says how much it has granted in all; whether that is more than was known."""
-        more = granted - self.granted
-        if more > 0:
-            self.free += more
-            self.granted = granted
-        return more > 0
-
-    @property
-    def finished(self) -> bool:
-        return not self.reserved and not self.free and self.told == self.returned
-
-
-@dataclass(slots=True, eq=False)
-class Reservation:
-    """What one request holds. `holding` None: control said that no budget limits the key."""
-
-    holding: Holding | None
-    amount: int
-    settled: bool = False
-
-    @property
-    def lease(self) -> str | None:
-        return None if self.holding is None else self.holding.lease
-
-    def remaining_after(self, charge: int) -> int | None:
-        """What the key could still spend after this charge, as far as is known without asking."""
-        held = self.holding
-        if held is None or held.remaining is None:
-            return None
-        return held.remaining + held.free + self.amount - charge
-
-
-@dataclass(slots=True, eq=False)
-class Waiter:
-    amount: int
-    future: asyncio.Future[Reservation]
-
-
-@dataclass(frozen=True, slots=True)
-class Denial:
-    """Control's last no: who asks for as much before `until_ns` need not ask again."""
-
-    amount: int
-    error: QuotaExceeded
-    until_ns: int
-
-
-@dataclass(slots=True, eq=False)
-class Purse:
-    """All that this replica knows about the budget of one key."""
-
-    branch: Branch
-    current: Holding | None = None
-    past: list[Holding] = field(default_factory=list)
-    """Leases whose period is over, until their last request is settled and told."""
-    waiters: deque[Waiter] = field(default_factory=deque)
-    denial: Denial | None = None
-    dry_until_ns: int = 0
-    unsure: bool = False
-    """An answer was lost: control may have granted what nobody here knows of."""
-    used_us: int = 0
-    spent: int = 0
-    """Since the last tick, as `largest` is."""
-    largest: int = 0
-    rate: int = 0
-    """Units per second lately."""
-
-    def find(self, lease: str) -> Holding | None:
-        if self.current is not None and self.current.lease == lease:
-            return self.current
-        return next((h for h in self.past if h.lease == lease), None)
-
-    def retire(self) -> None:
-        """The current lease takes no more requests."""
-        if self.current is not None:
-            self.past.append(self.current)
-            self.current = None
+from plaza_serving.dataplane.purses import Purse, Reservation, Waiter
 
 
 class Budgets:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 import httpx
+from pydantic import ValidationError
 
 from plaza_core.budget import Grants, LeaseAsks, Recall
 from plaza_core.errors import LedgerUnavailable, NotFound, Unavailable
@@ -71,7 +72,10 @@ class ControlClient:
         except httpx.HTTPError as error:
             raise Unavailable("control cannot be reached") from error
         _expect_ok(answer)
-        return Grants.model_validate_json(answer.content)
+        try:
+            return Grants.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unavailable("control answered something else") from error
 
     async def recalls(self, replica: str, after: int, wait_s: float) -> Recall | None:
         """LeaseChannel: what control recalls after number `after`, else None after `wait_s`."""

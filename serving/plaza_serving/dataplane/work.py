@@ -20,8 +20,8 @@ from plaza_core.errors import PlazaError
 from plaza_core.ids import ModelId
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
-from plaza_serving.dataplane.budgets import Reservation
 from plaza_serving.dataplane.catalogue import Resolved
+from plaza_serving.dataplane.purses import Reservation
 
 if TYPE_CHECKING:
     from plaza_serving.dataplane.flows import Key

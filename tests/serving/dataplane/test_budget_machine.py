@@ -185,6 +185,16 @@ class BudgetMachine(RuleBasedStateMachine):
 
         self.act(number, answer)
 
+    @rule(number=replicas, who=callers)
+    def a_key_leaves_the_table_and_may_come_back(self, number, who):
+        stay = {c.principal.key for c in self.callers} - {self.callers[who].principal.key}
+
+        def leave(replica):
+            replica.broker.keep_only(stay)
+            replica.broker._wake.set()
+
+        self.act(number, leave)
+
     @rule(number=replicas)
     def a_lost_ask_arrives_late(self, number):
         line = self.replicas[number].line

@@ -263,8 +263,11 @@ async def test_a_request_spends_from_the_period_of_its_admission():
         side.broker.tick()
         await asyncio.sleep(0.02)
         purse = side.budgets.purses[caller.principal.key]
-        assert not purse.past, "the old lease was returned and forgotten"
+        assert not purse.owes, "the old lease was returned and forgotten"
         assert scene.bank.leases[old.lease].returned == 70
+        scene.clock.advance(3601)
+        side.broker.tick()
+        assert not purse.past
 
 
 async def test_closing_returns_everything_and_says_when_it_could_not():
