@@ -19,6 +19,8 @@ from plaza_core.errors import Unauthenticated
 from plaza_core.ids import KeyId, RandomBytes, base62
 
 _FORM = re.compile(r"plz_([0-9A-Za-z]{17})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})")
+_TRACE = re.compile(r"plz_[0-9A-Za-z]{17}_[0-9A-Za-z_]+")
+"""A key, or a piece of one that shows some of its secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,16 @@ def parse(text: str) -> tuple[KeyId, str]:
     if match is None or _checksum(text[:-7]) != match[3]:
         raise Unauthenticated("this is not a key of this hub", input="authorization")
     return KeyId(match[1]), match[2]
+
+
+def holds_key(text: str) -> bool:
+    """Whether a key, or a part of one with some of its secret, stands in `text`."""
+    return _TRACE.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """`text` with every key in it cut out, for what is written down or sent back."""
+    return _TRACE.sub("plz_…", text)
 
 
 def mac(pepper: bytes, secret: str) -> str:

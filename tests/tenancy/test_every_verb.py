@@ -27,7 +27,9 @@ from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
 from tests.tenancy.world import World, make_record, make_version
 
-SERVICES = ("organisations", "projects", "keys", "records", "ledger", "audit")
+SERVICES = (
+    "organisations", "projects", "keys", "members", "sessions", "records", "ledger", "audit",
+)  # fmt: skip
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 
@@ -40,6 +42,7 @@ class Victim:
     organisation: str
     project: str
     key: KeyId
+    member: KeyId
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -68,6 +71,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "keys.get": ("read", lambda t, s, v: t.keys.get(s, v.key)),
     "keys.set_rate": ("change", lambda t, s, v: t.keys.set_rate(s, v.key, RATE)),
     "keys.revoke": ("change", lambda t, s, v: t.keys.revoke(s, v.key)),
+    "keys.set_expiry": ("change", lambda t, s, v: t.keys.set_expiry(s, v.key, 2**62)),
+    "keys.rotate": ("change", lambda t, s, v: t.keys.rotate(s, v.key, overlap_us=1)),
+    "members.add": ("change", lambda t, s, v: t.members.add(s, "new@a.test", role=Role.CONSUMER)),
+    "members.list": ("read", lambda t, s, v: t.members.list(s)),
+    "members.get": ("read", lambda t, s, v: t.members.get(s, v.member)),
+    "members.set_role": ("change", lambda t, s, v: t.members.set_role(s, v.member, Role.AUDITOR)),
+    "members.remove": ("change", lambda t, s, v: t.members.remove(s, v.member)),
     "records.add_version": (
         "change",
         lambda t, s, v: t.records.add_version(s, make_version(7, name="new", project=v.project)),
@@ -90,8 +100,11 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "audit.list": ("read", lambda t, s, v: t.audit.list(s)),
 }
 # These make something of the asker's own rather than name something of the victim's.
-OWN = {"organisations.create", "projects.create", "keys.create"}
-SCOPELESS = {"records.pending", "records.done", "ledger.ingest"}
+OWN = {"organisations.create", "projects.create", "keys.create", "members.add"}
+SCOPELESS = {
+    "records.pending", "records.done", "ledger.ingest",
+    "members.bind", "sessions.open", "sessions.find", "sessions.close",
+}  # fmt: skip
 
 
 def public_verbs(tenancy: Tenancy) -> set[str]:
@@ -111,6 +124,8 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    email = f"somebody@{name}-{project}.test"
+    member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
     request = f"request-of-{name}-{project}"
     tenancy.ledger.ingest(
         [
@@ -120,7 +135,8 @@ def settle(world: World, name: str, project: str) -> Victim:
         ]
     )
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    return Victim(scope, name, project, new.id, frozenset({*secrets, scope.project}))
+    secrets |= {member, email, scope.project}
+    return Victim(scope, name, project, new.id, member, frozenset(secrets))
 
 
 @pytest.fixture
@@ -193,7 +209,7 @@ def rows_of(world: World, victim: Victim) -> list[str]:
 
 TENANT = re.compile(r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO")
 # The actor of a scope is found by its key: that is how its tenant is known.
-ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
+ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
 
 @pytest.mark.parametrize("verb", [verb for verb, (kind, _) in VERBS.items() if kind != "platform"])

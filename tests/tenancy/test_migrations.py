@@ -89,7 +89,7 @@ def test_a_database_from_the_future_is_left_alone(new_url):
 
 def test_the_tenant_is_in_a_key_of_every_table():
     for table in Base.metadata.sorted_tables:
-        if table.name in {"hub", "organisations"}:
+        if table.name in {"hub", "organisations", "sessions"}:  # a person may be of several
             continue
         keys = [table.primary_key.columns.keys()]
         keys += [
