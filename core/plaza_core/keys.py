@@ -74,7 +74,8 @@ def matches(pepper: bytes, secret: str, stored: str) -> bool:
 def node_secret(directory: Path, name: str, random: RandomBytes) -> str:
     """The secret `name` of this node (hexadecimal, 256 bits), made on first use with mode 0600.
 
-    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`.
+    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`, `login`
+    (cookies of logins under way).
     """
     path = directory / name
     if not path.exists():

@@ -52,6 +52,14 @@ class Sessions:
             )
         return NewSession(identity, f"pls_{identity}_{secret}", now + lifetime_us)
 
+    def known(self, person: Person) -> bool:
+        """Whether the person is a member of anything."""
+        query = standing_members(
+            MemberRow.issuer == person.issuer, MemberRow.subject == person.subject
+        )
+        with self._store.read() as session:
+            return session.execute(query).first() is not None
+
     def find(self, text: str) -> Login:
         """Who a cookie belongs to. Raises Unauthenticated: unknown, expired, logged out."""
         match = _FORM.fullmatch(text)

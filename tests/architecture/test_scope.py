@@ -73,6 +73,7 @@ def test_every_verb_about_tenants_demands_a_scope():
         "Ledger.ingest",  # from replicas, all tenants at once
         "Members.bind",  # at login: the invitations of one verified e-mail
         "Sessions.open",  # a person, of no tenant
+        "Sessions.known",
         "Sessions.find",
         "Sessions.close",
     }

@@ -103,7 +103,7 @@ VERBS: dict[str, tuple[str, Verb]] = {
 OWN = {"organisations.create", "projects.create", "keys.create", "members.add"}
 SCOPELESS = {
     "records.pending", "records.done", "ledger.ingest",
-    "members.bind", "sessions.open", "sessions.find", "sessions.close",
+    "members.bind", "sessions.open", "sessions.known", "sessions.find", "sessions.close",
 }  # fmt: skip
 
 

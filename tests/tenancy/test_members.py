@@ -101,7 +101,8 @@ def test_the_same_person_is_invited_once_per_node(world, acme):
 
 
 @pytest.mark.parametrize(
-    "email", ["", "ann", "ann@", "@acme.test", "a b@c.test", "a@b@c", "a\n@b.test", "x" * 300 + "@a"]
+    "email",
+    ["", "ann", "ann@", "@acme.test", "a b@c.test", "a@b@c", "a\n@b.test", "x" * 300 + "@a"],
 )
 def test_what_is_no_address_is_refused(world, acme, email):
     with pytest.raises(InvalidInput):
