@@ -5,7 +5,7 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `members`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._async import AsyncClient
@@ -26,6 +26,7 @@ from plaza.errors import PlazaError, Unreachable
 from plaza.records import (
     AuditEntry,
     Key,
+    Member,
     Model,
     NewKey,
     Organisation,
@@ -50,6 +51,7 @@ __all__ = [
     "Inference",
     "Key",
     "Label",
+    "Member",
     "Metadata",
     "Model",
     "NewKey",

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference
+from plaza import _admin, _inference, _people
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CONTROL_URL,
@@ -104,6 +104,17 @@ class Keys(_Part):
     create = _verb(_admin.create_key)
     list = _verb(_admin.list_keys)
     revoke = _verb(_admin.revoke_key)
+    rotate = _verb(_people.rotate_key)
+    set_expiry = _verb(_people.set_key_expiry)
+
+
+class Members(_Part):
+    """People with a role."""
+
+    add = _verb(_people.add_member)
+    list = _verb(_people.list_members)
+    set_role = _verb(_people.set_member_role)
+    remove = _verb(_people.remove_member)
 
 
 class AsyncClient:
@@ -129,6 +140,7 @@ class AsyncClient:
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
+        self.members = Members(self)
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)

@@ -112,6 +112,22 @@ class Key:
     revoked_unix_us: int | None
     last_used_unix_us: int | None = None
     rate: Mapping[str, Any] | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's role. `joined_unix_us` is None until they have logged in."""
+
+    id: str
+    email: str
+    role: str
+    organisation_name: str
+    project_name: str | None
+    created_unix_us: int
+    joined_unix_us: int | None
+    removed_unix_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
