@@ -131,7 +131,7 @@ class Uploads:
         try:
             handle, name = tempfile.mkstemp(dir=folder / _PARTS)
         except FileNotFoundError:  # claimed since it was found
-            raise NotFound("the upload has ended", input=upload) from None
+            raise NotFound("the upload has ended", input="upload") from None
         part = Path(name)
         staged: StagedFile | None = None
         try:
@@ -165,7 +165,7 @@ class Uploads:
         try:
             folder.rename(claimed)
         except OSError:
-            raise NotFound("no such upload", input=upload) from None
+            raise NotFound("no such upload", input="upload") from None
         try:
             yield claimed / _FILES
         except BadRequest:
