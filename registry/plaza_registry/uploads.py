@@ -194,7 +194,7 @@ class Uploads:
     def _find(self, scope: TenantScope, upload: str) -> Path:
         folder = self._open / upload
         if not _ID.fullmatch(upload) or _owner(folder) != _identity(scope):
-            raise NotFound("no such upload", input=upload[:64])
+            raise NotFound("no such upload", input="upload")
         return folder
 
     def _allowance(self, folder: Path) -> Allowance:
