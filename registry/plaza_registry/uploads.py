@@ -213,7 +213,7 @@ class Uploads:
                 part.replace(target)
                 self._touch(folder)
         except FileNotFoundError:
-            raise NotFound("the upload has ended", input=folder.name) from None
+            raise NotFound("the upload has ended", input="upload") from None
         return replaced
 
     def _touch(self, folder: Path) -> None:
