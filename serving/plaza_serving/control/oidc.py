@@ -3,8 +3,8 @@
     address() ──▶ browser ──▶ provider ──▶ callback with a code ──▶ redeem() ──▶ Claimed
 
 Only the configured issuer, and the endpoints that its own discovery document names, are contacted;
-nothing of a request is ever taken for an address. Signatures are checked by joserfc, against the
-provider's published keys, which are read anew when a token names one that is not among them.
+nothing of a request is ever taken for an address. The provider's signing keys are read anew when
+a token is signed by one that is not among them.
 Source: OpenID Connect Core 1.0 §3.1, Discovery 1.0 §4, RFC 7636, RFC 9700.
 """
 
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,16 +22,12 @@ import httpx
 
 from plaza_core.clock import Clock
 from plaza_core.errors import Unauthenticated, Unavailable
+from plaza_serving.control.identity import UnknownSigner, check_claims, claims_of, key_set
 
 if TYPE_CHECKING:
     from joserfc.jwk import KeySet
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
-              "ES256", "ES384", "ES512", "EdDSA", "Ed25519")  # fmt: skip
-"""Signatures of public keys only: a shared secret, or none, proves nothing about the issuer."""
-
 _SCOPE = "openid email"
-_LEEWAY_S = 60
 _KEEP_US = 3_600_000_000
 _ANSWER_BYTES = 1 << 20
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -108,13 +103,13 @@ class OpenIdClient:
         token = answer.get("id_token")
         if not isinstance(token, str):
             raise Unauthenticated("the provider sent no identity", input="code")
-        claims = await self._verified(provider, token)
-        self._check(claims, nonce)
+        claims = await self._verified(provider, token, nonce)
         if "email" not in claims and provider.userinfo and answer.get("access_token"):
             claims |= await self._userinfo(provider.userinfo, claims, str(answer["access_token"]))
         email = claims.get("email")
         # Some providers send the word for the value.
-        verified = claims.get("email_verified") in (True, "true")
+        said = claims.get("email_verified")
+        verified = said is True or said == "true"
         return Claimed(
             self.issuer, claims["sub"], email if verified and isinstance(email, str) else None
         )
@@ -149,59 +144,27 @@ class OpenIdClient:
             raise Unauthenticated("the provider does not know this code (any more)", input="code")
         return _json(answer)
 
-    async def _verified(self, provider: Provider, token: str) -> dict[str, Any]:
-        """Claims of a token with a good signature; the keys may have been changed meanwhile."""
-        from joserfc.errors import InvalidKeyIdError
-
+    async def _verified(self, provider: Provider, token: str, nonce: str) -> dict[str, Any]:
+        """Claims of a genuine token. The keys may have been changed since they were read."""
         fresh = self._keys is None
-        keys = self._keys or await self._read_keys(provider)
         try:
-            return _decode(token, keys)
-        except (InvalidKeyIdError, Unauthenticated):
+            claims = claims_of(token, self._keys or await self._read_keys(provider))
+        except UnknownSigner:
             if fresh:
-                raise Unauthenticated("the identity is not signed by the provider") from None
-        try:
-            return _decode(token, await self._read_keys(provider))
-        except InvalidKeyIdError:
-            raise Unauthenticated("the identity is not signed by the provider") from None
+                raise
+            claims = claims_of(token, await self._read_keys(provider))
+        check_claims(
+            claims,
+            issuer=self.issuer,
+            client_id=self._client_id,
+            nonce=nonce,
+            now_s=self._clock.unix_us() // 1_000_000,
+        )
+        return claims
 
     async def _read_keys(self, provider: Provider) -> KeySet:
-        from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
-
-        found = await self._get(provider.jwks)
-        try:
-            self._keys = KeySet.import_key_set(found)  # type: ignore[arg-type]  # checked there
-        except (JoseError, ValueError, KeyError, TypeError):
-            raise Unavailable("the provider's keys cannot be read") from None
+        self._keys = key_set(await self._get(provider.jwks))
         return self._keys
-
-    def _check(self, claims: Mapping[str, Any], nonce: str) -> None:
-        """Whose, for whom, when, and for which login: Core §3.1.3.7."""
-        from joserfc.errors import JoseError
-        from joserfc.jwt import JWTClaimsRegistry
-
-        registry = JWTClaimsRegistry(
-            now=self._clock.unix_us() // 1_000_000,
-            leeway=_LEEWAY_S,
-            iss={"essential": True, "value": self.issuer},
-            aud={"essential": True, "value": self._client_id},
-            exp={"essential": True},
-            iat={"essential": True},
-            sub={"essential": True},
-        )
-        try:
-            registry.validate(dict(claims))
-        except JoseError:
-            raise Unauthenticated("the identity is not for this hub, or not for now") from None
-        audience, party = claims["aud"], claims.get("azp")
-        several = isinstance(audience, list) and len(audience) > 1
-        if (party is not None or several) and party != self._client_id:
-            raise Unauthenticated("the identity is for somebody else")
-        if not isinstance(claims["sub"], str) or not 0 < len(claims["sub"]) <= 255:
-            raise Unauthenticated("the identity names nobody")
-        if not hmac.compare_digest(str(claims.get("nonce", "")).encode(), nonce.encode()):
-            raise Unauthenticated("the identity belongs to another login")
 
     async def _userinfo(
         self, address: str, claims: Mapping[str, Any], token: str
@@ -252,18 +215,6 @@ def _demand_safe(address: Any, issuer: str) -> str:
     if not (parts.scheme == "https" or local) or not parts.hostname or parts.fragment:
         raise Unavailable("a provider's address must be https")
     return address
-
-
-def _decode(token: str, keys: KeySet) -> dict[str, Any]:
-    from joserfc import jwt
-    from joserfc.errors import InvalidKeyIdError, JoseError
-
-    try:
-        return jwt.decode(token, keys, algorithms=ALGORITHMS).claims
-    except InvalidKeyIdError:
-        raise
-    except (JoseError, ValueError, TypeError):
-        raise Unauthenticated("the identity is not signed by the provider") from None
 
 
 def _json(answer: httpx.Response) -> dict[str, Any]:
