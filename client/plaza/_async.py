@@ -150,6 +150,7 @@ class AsyncClient:
     embed = _verb(_inference.embed)
 
     whoami = _verb(_admin.whoami)
+    finish_login = _verb(_people.finish_login)
     usage = _verb(_admin.usage)
     audit = _verb(_admin.audit)
     status = _verb(_admin.status)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from plaza._admin import Role, _call, _many, _one
-from plaza._http import Call, path_of
-from plaza.records import Key, Member, NewKey
+from plaza._http import JSON_TYPE, Call, json_body, path_of
+from plaza.records import Key, Member, NewKey, NewLogin
 
 
 def _path(organisation: str, *more: str) -> str:
@@ -45,3 +45,9 @@ def set_member_role(organisation: str, member: str, role: Role) -> Call[Member]:
 def remove_member(organisation: str, member: str) -> Call[Member]:
     """At once, in every browser. Removing twice changes nothing."""
     return _call("DELETE", _path(organisation, "members", member), _one(Member))
+
+
+def finish_login(code: str, verifier: str) -> Call[NewLogin]:
+    """A session for a command line, once a browser has vouched for it (`plaza login`)."""
+    body = json_body({"code": code, "verifier": verifier})
+    return Call("control", "POST", "/auth/cli/redeem", _one(NewLogin), {}, JSON_TYPE, body)

@@ -102,6 +102,14 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLogin:
+    """`token` is used like a key, for administration, until the login ends."""
+
+    token: str = field(repr=False)
+    expires_unix_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     id: str
     role: str

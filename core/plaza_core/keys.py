@@ -19,8 +19,8 @@ from plaza_core.errors import Unauthenticated
 from plaza_core.ids import KeyId, RandomBytes, base62
 
 _FORM = re.compile(r"plz_([0-9A-Za-z]{17})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})")
-_TRACE = re.compile(r"plz_[0-9A-Za-z]{17}_[0-9A-Za-z_]+")
-"""A key, or a piece of one that shows some of its secret."""
+_TRACE = re.compile(r"pl[sz]_[0-9A-Za-z]{17}_[0-9A-Za-z_]+")
+"""A key or a session, or a piece of one that shows some of its secret."""
 
 
 @dataclass(frozen=True, slots=True)

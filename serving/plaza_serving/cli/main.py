@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import infer, models, people, processes, reports, tenants
+from plaza_serving.cli import infer, login, models, people, processes, reports, tenants
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -29,6 +29,7 @@ app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(people.members, name="members")
 app.add_typer(infer.app, name="infer")
+login.mount(app)
 reports.mount(app)
 
 

@@ -24,6 +24,7 @@ from plaza_serving.control.routes import (
     health,
     internal,
     login,
+    login_cli,
     models,
     people,
     reports,
@@ -82,6 +83,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     app.include_router(login.router)
+    app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
     for router in (
         tenants.router,

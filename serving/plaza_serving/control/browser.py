@@ -25,15 +25,17 @@ def has_session(request: Request, hub: Parts) -> bool:
     return hub.logins is not None and hub.logins.session_cookie in request.cookies
 
 
-def logged_in(request: Request, hub: Parts) -> Login:
+def logged_in(request: Request, hub: Parts, *, form: bool = False) -> Login:
     """The session of this request. Raises Unauthenticated, and Forbidden when a change lacks the
-    session's token."""
+    session's token. With `form` the handler looks for the token in what was filled in."""
     if hub.logins is None or not has_session(request, hub):
         raise Unauthenticated("log in first", input="cookie")
     login = hub.tenancy.sessions.find(request.cookies[hub.logins.session_cookie])
     shown = request.headers.get(CSRF_HEADER, "")
-    if request.method not in _HARMLESS and not hmac.compare_digest(
-        shown.encode(), login.csrf.encode()
+    if (
+        request.method not in _HARMLESS
+        and not form
+        and not hmac.compare_digest(shown.encode(), login.csrf.encode())
     ):
         raise Forbidden("a change needs the token of GET /auth/session", input=CSRF_HEADER)
     return login

@@ -24,12 +24,23 @@ from plaza_serving.control.browser import chosen, has_session, logged_in
 from plaza_serving.control.parts import Hub, Parts
 from plaza_tenancy.views import Login
 
-PUBLIC = frozenset({"/healthz", "/readyz", "/openapi.json", "/auth/login", "/auth/callback"})
+PUBLIC = frozenset(
+    {
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/auth/login",
+        "/auth/callback",
+        "/auth/cli",
+        "/auth/cli/redeem",
+    }
+)
 """The only paths that answer without a key."""
 
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="key", description="A key of this hub: `plz_…`, shown once."
 )
+SESSION_PREFIX = "pls_"
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
@@ -54,8 +65,12 @@ class Needs:
 class SessionOnly:
     """Somebody who is logged in; a key is nobody here."""
 
+    def __init__(self, *, form: bool = False) -> None:
+        self.form = form
+        """The token comes in a form's field instead of a header, and the handler checks it."""
+
     def __call__(self, request: Request, hub: Hub) -> Login:
-        return logged_in(request, hub)
+        return logged_in(request, hub, form=self.form)
 
 
 class NodeOnly:
@@ -82,9 +97,13 @@ Anyone = Annotated[Principal, Depends(Needs(None, operator=False))]
 NODE_ONLY = Depends(NodeOnly())
 SESSION_ONLY = Depends(SessionOnly())
 LoggedIn = Annotated[Login, SESSION_ONLY]
+FilledIn = Annotated[Login, Depends(SessionOnly(form=True))]
 
 
 def _caller(request: Request, hub: Parts, sent: HTTPAuthorizationCredentials | None) -> Principal:
+    if sent is not None and sent.credentials.startswith(SESSION_PREFIX):
+        # No other site can make a browser send this header, so it needs no token beside it.
+        return chosen(request, hub.tenancy.sessions.find(sent.credentials).memberships)
     if sent is not None:
         return hub.tenancy.authenticate(sent.credentials)
     if "authorization" in request.headers or not has_session(request, hub):

@@ -13,20 +13,23 @@ import base64
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from urllib.parse import urlsplit
 
 from plaza_core.clock import Clock
 from plaza_core.errors import Forbidden, InvalidInput, Unauthenticated
 from plaza_core.ids import RandomBytes
 from plaza_core.settings import Settings
-from plaza_serving.control.oidc import OpenIdClient
+from plaza_serving.control.oidc import OpenIdClient, challenge_of
 from plaza_tenancy import Tenancy
 from plaza_tenancy.views import NewSession, Person
 
 CALLBACK = "/auth/callback"
 LOGIN_WITHIN_S = 600
 """How long somebody may take to log in at the provider."""
+GRANT_WITHIN_S = 60
+"""How long a command line may take to fetch its session."""
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -74,15 +77,14 @@ class Logins:
         seal = {
             "id": self._random(32).hex(),
             "then": own_path(then),
-            "ends": self._clock.unix_us() // 1_000_000 + LOGIN_WITHIN_S,
+            "ends": self._now() + LOGIN_WITHIN_S,
         }
-        body = base64.urlsafe_b64encode(json.dumps(seal).encode()).decode()
         address = await self._client.address(
             state=self._derived("state", seal["id"]),
             nonce=self._derived("nonce", seal["id"]),
             verifier=self._derived("verifier", seal["id"]),
         )
-        return Begun(address, f"{body}.{self._derived('seal', body)}")
+        return Begun(address, self._sealed("login", seal))
 
     async def redeem(self, sealed: str | None, state: str, code: str) -> tuple[Person, bool, str]:
         """(person, whether their e-mail is verified, where to go on) of a callback.
@@ -90,7 +92,7 @@ class Logins:
         Raises Unauthenticated unless this browser began this login within the last ten minutes
         and the provider vouches for somebody; Unavailable.
         """
-        seal = self._opened(sealed)
+        seal = self._opened("login", sealed or "")
         if not hmac.compare_digest(self._derived("state", seal["id"]).encode(), state.encode()):
             raise Unauthenticated("this login was begun elsewhere; try again", input="state")
         found = await self._client.redeem(
@@ -112,16 +114,37 @@ class Logins:
             raise Forbidden("nobody has invited you to an organisation of this hub")
         return Finished(self._tenancy.sessions.open(person, lifetime_us=self._lifetime_us), then)
 
+    def granted(self, person: Person, challenge: str) -> str:
+        """A code by which a command line gets a session, if it knows the verifier."""
+        ends = self._now() + GRANT_WITHIN_S
+        return self._sealed("grant", {**asdict(person), "challenge": challenge, "ends": ends})
+
+    def redeem_granted(self, code: str, verifier: str) -> NewSession:
+        """Raises Unauthenticated, and Forbidden for somebody removed meanwhile. Blocks."""
+        seal = self._opened("grant", code)
+        if not hmac.compare_digest(challenge_of(verifier).encode(), seal["challenge"].encode()):
+            raise Unauthenticated("this login was begun elsewhere; try again", input="verifier")
+        person = Person(seal["issuer"], seal["subject"], seal["email"])
+        return self.open_session(person, verified=False, then="/").session
+
     async def close(self) -> None:
         await self._client.close()
 
-    def _opened(self, sealed: str | None) -> dict[str, str]:
-        body, _, mac = (sealed or "").partition(".")
-        if not hmac.compare_digest(self._derived("seal", body).encode(), mac.encode()):
-            raise Unauthenticated("this browser has begun no login; try again", input="cookie")
+    def _now(self) -> int:
+        return self._clock.unix_us() // 1_000_000
+
+    def _sealed(self, use: str, seal: Mapping[str, object]) -> str:
+        body = base64.urlsafe_b64encode(json.dumps(seal).encode()).decode()
+        return f"{body}.{self._derived(f'seal of a {use}', body)}"
+
+    def _opened(self, use: str, sealed: str) -> dict[str, str]:
+        field = "cookie" if use == "login" else "code"
+        body, _, mac = sealed.partition(".")
+        if not hmac.compare_digest(self._derived(f"seal of a {use}", body).encode(), mac.encode()):
+            raise Unauthenticated("no such login was begun; try again", input=field)
         seal: dict[str, str] = json.loads(base64.urlsafe_b64decode(body))
-        if int(seal["ends"]) <= self._clock.unix_us() // 1_000_000:
-            raise Unauthenticated("this login took too long; try again", input="cookie")
+        if int(seal["ends"]) <= self._now():
+            raise Unauthenticated("this login took too long; try again", input=field)
         return seal
 
     def _derived(self, use: str, text: object) -> str:

@@ -81,7 +81,6 @@ class OpenIdClient:
     async def address(self, *, state: str, nonce: str, verifier: str) -> str:
         """Where to send the browser. Raises Unavailable when the provider does not answer."""
         provider = await self._discovered()
-        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest())
         query = {
             "response_type": "code",
             "client_id": self._client_id,
@@ -89,7 +88,7 @@ class OpenIdClient:
             "scope": _SCOPE,
             "state": state,
             "nonce": nonce,
-            "code_challenge": challenge.rstrip(b"=").decode(),
+            "code_challenge": challenge_of(verifier),
             "code_challenge_method": "S256",
         }
         joint = "&" if urlsplit(provider.authorization).query else "?"
@@ -189,6 +188,12 @@ class OpenIdClient:
                 return httpx.Response(answer.status_code, content=bytes(body))
         except httpx.HTTPError as error:
             raise Unavailable("the login provider cannot be reached", retry_after=5) from error
+
+
+def challenge_of(verifier: str) -> str:
+    """S256 of RFC 7636."""
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 
 def _provider(found: Mapping[str, Any], issuer: str, now: int) -> Provider:

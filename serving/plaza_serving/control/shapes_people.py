@@ -58,6 +58,20 @@ class MembershipView(Answer):
     operator: bool
 
 
+class CliRedeem(Taken):
+    model_config = _example(code="eyJp.Zm9v", verifier="v" * 43)
+
+    code: str = Field(max_length=4096)
+    verifier: str = Field(min_length=43, max_length=128)
+
+
+class CliSession(Answer):
+    """`token` is a session's text: shown here and never again."""
+
+    token: str
+    expires_unix_us: int
+
+
 class SessionView(Answer):
     email: str
     csrf: str = Field(description="For the header `X-CSRF-Token` of every change.")

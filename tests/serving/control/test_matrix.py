@@ -64,6 +64,7 @@ def never(path, **more):
     return Row(401, 401, 401, path, more)
 
 
+CLI = "port=5000&challenge=" + "c" * 43
 LAB = {"project": "orchid-lab"}
 MATRIX = {
     "GET /healthz": public("/healthz"),
@@ -72,6 +73,17 @@ MATRIX = {
     "HEAD /openapi.json": public("/openapi.json"),
     "GET /auth/login": public("/auth/login", 404),
     "GET /auth/callback": public("/auth/callback", 404),
+    "GET /auth/cli": public(f"/auth/cli?{CLI}", 404),
+    "GET /auth/cli/confirm": never(f"/auth/cli/confirm?{CLI}"),
+    "POST /auth/cli/confirm": never(f"/auth/cli/confirm?{CLI}"),
+    "POST /auth/cli/redeem": Row(
+        404,
+        404,
+        404,
+        "/auth/cli/redeem",
+        {"json": {"code": "x", "verifier": "v" * 43}},
+        public=True,
+    ),
     "GET /auth/session": never("/auth/session"),
     "POST /auth/logout": never("/auth/logout"),
     "GET /api/v1/whoami": everybodys("/api/v1/whoami"),

@@ -14,7 +14,7 @@ from fastapi.responses import RedirectResponse
 
 from plaza_core.errors import RouteNotFound, Unauthenticated
 from plaza_serving.control.guard import LoggedIn
-from plaza_serving.control.logins import LOGIN_WITHIN_S, Logins
+from plaza_serving.control.logins import LOGIN_WITHIN_S, Begun, Logins
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.shapes_people import SessionView
 
@@ -28,10 +28,10 @@ async def login(
     hub: Hub, then: Annotated[str, Query(alias="next", max_length=1024)] = "/"
 ) -> RedirectResponse:
     """On to the provider; afterwards to `next`, a path of this hub."""
-    logins = _configured(hub)
+    logins = configured(hub)
     begun = await logins.begin(then)
     answer = RedirectResponse(begun.address, 303)
-    _set(answer, logins, logins.login_cookie, begun.sealed, LOGIN_WITHIN_S)
+    set_login_cookie(answer, logins, begun)
     return answer
 
 
@@ -40,7 +40,7 @@ async def callback(
     request: Request, hub: Hub, state: Text = None, code: Text = None
 ) -> RedirectResponse:
     """Where the provider sends the browser back to."""
-    logins = _configured(hub)
+    logins = configured(hub)
     if code is None:
         raise Unauthenticated("the provider did not let you in", input="code")
     sealed = request.cookies.get(logins.login_cookie)
@@ -62,17 +62,21 @@ def session(who: LoggedIn) -> SessionView:
 @router.post("/logout", status_code=204)
 def logout(hub: Hub, who: LoggedIn) -> Response:
     """Here and now; the provider's own session is not touched."""
-    logins = _configured(hub)
+    logins = configured(hub)
     hub.tenancy.sessions.close(who.session)
     answer = Response(status_code=204)
     _drop(answer, logins, logins.session_cookie)
     return answer
 
 
-def _configured(hub: Parts) -> Logins:
+def configured(hub: Parts) -> Logins:
     if hub.logins is None:
         raise RouteNotFound("people cannot log in here; use a key")
     return hub.logins
+
+
+def set_login_cookie(answer: Response, logins: Logins, begun: Begun) -> None:
+    _set(answer, logins, logins.login_cookie, begun.sealed, LOGIN_WITHIN_S)
 
 
 def _set(answer: Response, logins: Logins, name: str, value: str, lives_s: int) -> None:
