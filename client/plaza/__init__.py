@@ -5,7 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `ledger`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `members`, `ledger`, `usage`, `audit` and `status` are control's admin
+API.
 """
 
 from plaza._async import AsyncClient
@@ -27,8 +28,10 @@ from plaza.errors import PlazaError, Unreachable
 from plaza.records import (
     AuditEntry,
     Key,
+    Member,
     Model,
     NewKey,
+    NewLogin,
     Organisation,
     Project,
     Promotion,
@@ -55,9 +58,11 @@ __all__ = [
     "Inference",
     "Key",
     "Label",
+    "Member",
     "Metadata",
     "Model",
     "NewKey",
+    "NewLogin",
     "Organisation",
     "PlazaError",
     "Project",

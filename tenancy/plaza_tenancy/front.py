@@ -21,10 +21,12 @@ from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.leases import Leases, settle
 from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
 from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.sessions import Sessions
 from plaza_tenancy.shares import Shares
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
@@ -56,6 +58,8 @@ class Tenancy:
         self.organisations = Organisations(store, default_rate)
         self.projects = Projects(store)
         self.keys = Keys(store, pepper)
+        self.members = Members(store)
+        self.sessions = Sessions(store, pepper)
         self.records = Records(store)
         self.ledger = Ledger(store, partial(settle, clock=clock))
         self.audit = Audit(store)

@@ -41,6 +41,8 @@ SERVICES = (
     "prices",
     "shares",
     "leases",
+    "members",
+    "sessions",
 )
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
@@ -55,6 +57,7 @@ class Victim:
     project: str
     key: KeyId
     lease: str
+    member: KeyId
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -83,6 +86,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "keys.get": ("read", lambda t, s, v: t.keys.get(s, v.key)),
     "keys.set_rate": ("change", lambda t, s, v: t.keys.set_rate(s, v.key, RATE)),
     "keys.revoke": ("change", lambda t, s, v: t.keys.revoke(s, v.key)),
+    "keys.set_expiry": ("change", lambda t, s, v: t.keys.set_expiry(s, v.key, 2**62)),
+    "keys.rotate": ("change", lambda t, s, v: t.keys.rotate(s, v.key, overlap_us=1)),
+    "members.add": ("change", lambda t, s, v: t.members.add(s, "new@a.test", role=Role.CONSUMER)),
+    "members.list": ("read", lambda t, s, v: t.members.list(s)),
+    "members.get": ("read", lambda t, s, v: t.members.get(s, v.member)),
+    "members.set_role": ("change", lambda t, s, v: t.members.set_role(s, v.member, Role.AUDITOR)),
+    "members.remove": ("change", lambda t, s, v: t.members.remove(s, v.member)),
     "records.add_version": (
         "change",
         lambda t, s, v: t.records.add_version(s, make_version(7, name="new", project=v.project)),
@@ -138,7 +148,7 @@ VERBS: dict[str, tuple[str, Verb]] = {
 # About the asker's organisation as a whole, whoever else there is.
 LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
-OWN = {"organisations.create", "projects.create", "keys.create"}
+OWN = {"organisations.create", "projects.create", "keys.create", "members.add"}
 SCOPELESS = {
     "records.pending",
     "records.done",
@@ -148,6 +158,11 @@ SCOPELESS = {
     "leases.held_by",
     "leases.drift",
     "prices.list",
+    "members.bind",
+    "sessions.open",
+    "sessions.known",
+    "sessions.find",
+    "sessions.close",
 }
 
 
@@ -172,6 +187,8 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    email = f"somebody@{name}-{project}.test"
+    member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
     request = f"request-of-{name}-{project}"
     tenancy.ledger.ingest(
         [
@@ -182,8 +199,9 @@ def settle(world: World, name: str, project: str) -> Victim:
     )
     tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
-    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}", grant.lease}
-    return Victim(scope, name, project, new.id, grant.lease, frozenset({*secrets, scope.project}))
+    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
+    secrets |= {member, email, scope.project, grant.lease}
+    return Victim(scope, name, project, new.id, grant.lease, member, frozenset(secrets))
 
 
 @pytest.fixture
@@ -259,7 +277,7 @@ TENANT = re.compile(
     r"|\(accounts\.organisation, [^)]*\) IN"
 )
 # The actor of a scope is found by its key: that is how its tenant is known.
-ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
+ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
 
 @pytest.mark.parametrize(

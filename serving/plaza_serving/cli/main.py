@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import backup, infer, ledger, models, processes, reports, tenants
+from plaza_serving.cli import (
+    backup,
+    infer,
+    ledger,
+    login,
+    models,
+    people,
+    processes,
+    reports,
+    tenants,
+)
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -27,7 +37,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
+app.add_typer(people.members, name="members")
 app.add_typer(infer.app, name="infer")
+login.mount(app)
 reports.mount(app)
 ledger.mount(app)
 backup.mount(app)

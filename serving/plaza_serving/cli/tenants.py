@@ -143,11 +143,23 @@ def list_keys(context: typer.Context, organisation: Of = None) -> None:
             k.label,
             moment(k.created_unix_us),
             moment(k.expires_unix_us),
+            moment(k.last_used_unix_us),
             "revoked" if k.revoked_unix_us else "active",
+            k.replaced_by,
         )
         for k in found
     ]
-    columns = ["id", "role", "project", "label", "created (UTC)", "expires (UTC)", "state"]
+    columns = [
+        "id",
+        "role",
+        "project",
+        "label",
+        "created (UTC)",
+        "expires (UTC)",
+        "last used (UTC)",
+        "state",
+        "replaced by",
+    ]
     here.answer(found, table_of(columns, rows))
 
 

@@ -25,7 +25,10 @@ from plaza_serving.control.routes import (
     internal,
     leases,
     ledger,
+    login,
+    login_cli,
     models,
+    people,
     reports,
     tenants,
     uploads,
@@ -81,9 +84,12 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     )
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(login.router)
+    app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
     for router in (
         tenants.router,
+        people.router,
         uploads.router,
         models.router,
         reports.router,

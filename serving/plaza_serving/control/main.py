@@ -36,6 +36,7 @@ from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.jobs import Drain, every, forever
 from plaza_serving.control.leases import LeaseDesk
+from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
@@ -130,6 +131,13 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
+        logins=logins_of(
+            settings,
+            tenancy,
+            key=node_secret(secrets, "login", os.urandom).encode(),
+            clock=clock,
+            random=os.urandom,
+        ),
     )
     return parts, jobs_of(parts, reconciler, state / "spool")
 

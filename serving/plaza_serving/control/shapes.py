@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
+from plaza_core.keys import holds_key
 from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
 from plaza_core.table import RateLimit, Visibility
@@ -28,9 +30,32 @@ def _example(**body: Any) -> ConfigDict:
 
 
 class Taken(BaseModel):
-    """A request body. It refuses unknown fields: a mistyped one must not pass silently."""
+    """A request body. It refuses unknown fields: a mistyped one must not pass silently.
+
+    It refuses keys too, anywhere in it: what is taken here is written down.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_key(cls, data: Any) -> Any:
+        if any(map(holds_key, _texts(data))):
+            raise ValueError("a key belongs in the Authorization header and nowhere else")
+        return data
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every text in a parsed body, names of fields included."""
+    waiting = [data]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, Mapping):
+            waiting += [*found.keys(), *found.values()]
+        elif isinstance(found, list):
+            waiting += found
 
 
 class Answer(BaseModel):

@@ -47,6 +47,7 @@ BODIES_IN_FLIGHT = 16
 _ONCE = (b"authorization", b"content-length", b"content-type", b"content-encoding",
          b"inference-header-content-length", b"transfer-encoding")  # fmt: skip
 _KEY_FIELDS = {"key", "api_key", "api-key", "apikey", "access_token", "token", "authorization"}
+_KEY_IN_URL = "a key belongs in the Authorization header, never in a URL"
 _SMALL_REST = 1 << 16
 _CLOSE = (b"connection", b"close")
 _HTML = b"text/html; charset=utf-8"
@@ -161,6 +162,8 @@ class HttpDoor:
         scope, headers = exchange.scope, exchange.headers
         if len(headers) != len(scope["headers"]):
             _refuse_doubles(scope)
+        if "plz_" in scope["path"]:  # no name of anything has a `_` in it
+            raise MalformedRequest(_KEY_IN_URL, input="authorization")
         if scope["query_string"]:
             _refuse_key_in(scope["query_string"])
         route = self.router.find(scope["path"], scope["method"], exchange)
@@ -211,9 +214,7 @@ def _refuse_doubles(scope: Scope) -> None:
 def _refuse_key_in(query: bytes) -> None:
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name.lower() in _KEY_FIELDS or value.startswith("plz_"):
-            raise MalformedRequest(
-                "a key belongs in the Authorization header, never in a URL", input="authorization"
-            )
+            raise MalformedRequest(_KEY_IN_URL, input="authorization")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -18,6 +18,7 @@ from plaza_serving.control.guard import (
     PUBLIC,
     Needs,
     NodeOnly,
+    SessionOnly,
     check_all_guarded,
     guards,
 )
@@ -59,6 +60,22 @@ TRIES = {
         "keys.write", f"{ORG}/keys", {"json": {"role": "consumer"}}
     ),
     "DELETE /api/v1/organisations/{org}/keys/{key}": Try("keys.write", f"{ORG}/keys/{{key}}"),
+    "POST /api/v1/organisations/{org}/keys/{key}/rotate": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/rotate", {"json": {}}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/expiry": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/expiry", {"json": {"never": True}}
+    ),
+    "GET /api/v1/organisations/{org}/members": Try("members.read", f"{ORG}/members"),
+    "POST /api/v1/organisations/{org}/members": Try(
+        "members.write", f"{ORG}/members", {"json": {"email": "{new}", "role": "consumer"}}
+    ),
+    "PATCH /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}", {"json": {"role": "auditor"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}"
+    ),
     "POST /api/v1/uploads": Try("models.write", whose=True),
     "PUT /api/v1/uploads/{upload}/files/{path}": Try(
         "models.write", f"{UPLOAD}/files/a.txt", {"content": b"x"}
@@ -108,6 +125,8 @@ def test_every_route_has_exactly_the_guard_written_here(world):
         (guard,) = guards(route)
         if isinstance(guard, NodeOnly):
             assert route.path.startswith("/internal/v1/")
+        elif isinstance(guard, SessionOnly):
+            assert route.path.startswith("/auth/")
         else:
             found[name] = guard.right
     assert found == {name: TRIES[name].right for name in TRIES}
@@ -115,7 +134,8 @@ def test_every_route_has_exactly_the_guard_written_here(world):
 
 def test_the_public_list_is_short(world):
     public = {r.path for r in iter_route_contexts(world.app.routes)} & PUBLIC
-    assert public == {"/healthz", "/readyz", "/openapi.json"}
+    login = {"/auth/login", "/auth/callback", "/auth/cli", "/auth/cli/redeem"}
+    assert public == {"/healthz", "/readyz", "/openapi.json"} | login
 
 
 def unguarded():
@@ -165,6 +185,7 @@ class Callers:
         self.acme = acme
         self.stranger = globex["admin"]
         self._upload = None
+        self._people = 0
         self.wrong = issue(b"another pepper", lambda n: bytes(range(n))).text
 
     async def call(self, name, key, *, acting=False):
@@ -180,8 +201,13 @@ class Callers:
                 path = path.replace("{upload}", await self.upload_for(key))
             if "{key}" in path:
                 path = path.replace("{key}", await self.victim())
+            if "{member}" in path:
+                path = path.replace("{member}", await self.friend())
             query = {"organisation": "acme"} if attempt.whose or acting else {}
-            answer = await client.request(method, path, params=query, **attempt.more)
+            more = attempt.more
+            if more.get("json", {}).get("email") == "{new}":
+                more = {"json": more["json"] | {"email": self.address()}}
+            answer = await client.request(method, path, params=query, **more)
         if answer.status_code >= 400:
             assert set(answer.json()) == {"error", "code", "input", "request_id"}, (
                 "a refusal carries nothing else"
@@ -198,6 +224,16 @@ class Callers:
             begun = await self.world.ask(self.acme["engineer"], "POST", "/api/v1/uploads")
             self._upload = begun.json()["upload"]
         return self._upload
+
+    def address(self):
+        self._people += 1
+        return f"friend{self._people}@acme.test"
+
+    async def friend(self):
+        url = "/api/v1/organisations/acme/members"
+        body = {"role": "consumer", "email": self.address()}
+        made = await self.world.ask(self.acme["admin"], "POST", url, json=body)
+        return made.json()["id"]
 
     async def victim(self):
         url = "/api/v1/organisations/acme/keys"
