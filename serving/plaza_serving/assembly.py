@@ -21,6 +21,7 @@ from plaza_core.ports import Family, Runner, UsageSink
 from plaza_core.settings import Settings
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.bundles import BundleCache
+from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
 from plaza_serving.dataplane.following import TableFollower, beat_forever
 from plaza_serving.dataplane.hosting import ModelHost
@@ -28,6 +29,7 @@ from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Replica:
 
     plane: DataPlane
     door: HttpDoor
+    _keeper: Keeper
     _control: ControlClient
     _spool: Spool | None
     _tasks: Sequence[asyncio.Task[None]]
@@ -47,6 +50,7 @@ class Replica:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
         await self.plane.close()
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close)
@@ -116,7 +120,9 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     ]
     for task in tasks:
         task.add_done_callback(_complain)
-    return Replica(plane, HttpDoor(plane, settings), control, spool, tasks)
+    keeper = Keeper(RemoteClaims(control.tell), os.urandom)
+    door = HttpDoor(plane, settings, keeper=keeper)
+    return Replica(plane, door, keeper, control, spool, tasks)
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

@@ -15,6 +15,7 @@ from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.audit import Audit
+from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
@@ -53,6 +54,7 @@ class Tenancy:
         self.records = Records(store)
         self.ledger = Ledger(store)
         self.audit = Audit(store)
+        self.idempotency = Idempotency(store)
 
     def close(self) -> None:
         self._store.close()

@@ -19,8 +19,17 @@ from plaza_core.settings import Settings
 from plaza_serving.control import problems
 from plaza_serving.control.context import BodyLimit, RequestContext
 from plaza_serving.control.guard import check_all_guarded
+from plaza_serving.control.idempotency import Once
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.routes import health, internal, models, reports, tenants, uploads
+from plaza_serving.control.routes import (
+    health,
+    idempotency,
+    internal,
+    models,
+    reports,
+    tenants,
+    uploads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +56,7 @@ def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
     """The application over `parts`. Raises RuntimeError when a route has no guard."""
     app = routed(jobs)
     app.state.parts = parts
+    app.add_middleware(Once, tenancy=parts.tenancy, random=parts.random)
     app.add_middleware(
         RequestContext,
         clock=parts.clock,
@@ -76,6 +86,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     for router in (tenants.router, uploads.router, models.router, reports.router):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(idempotency.router)
     return app
 
 

@@ -145,6 +145,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", every(1.0, lambda: adopt(spool, ledger.ingest))),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
     )
 
 
