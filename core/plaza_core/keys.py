@@ -62,7 +62,8 @@ def matches(pepper: bytes, secret: str, stored: str) -> bool:
 def node_secret(directory: Path, name: str, random: RandomBytes) -> str:
     """The secret `name` of this node (hexadecimal, 256 bits), made on first use with mode 0600.
 
-    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`.
+    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`, `vault`
+    (seals secrets that the hub must use again).
     """
     path = directory / name
     if not path.exists():

@@ -12,9 +12,13 @@ from plaza_core.ids import RandomBytes
 from plaza_core.keys import NewKey
 from plaza_core.names import OPERATING_ORGANISATION, SHARED_PROJECT
 from plaza_core.principal import Principal, Right, Role, TenantScope
+from plaza_core.sealing import Sealer
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
+from plaza_tenancy.alerts import Alerts
 from plaza_tenancy.audit import Audit
+from plaza_tenancy.deliveries import Deliveries
+from plaza_tenancy.hosts import Hosts
 from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.ledger import Ledger
@@ -23,6 +27,7 @@ from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
+from plaza_tenancy.webhooks import Webhooks
 
 
 class Tenancy:
@@ -40,7 +45,10 @@ class Tenancy:
         clock: Clock,
         random: RandomBytes,
         default_rate: RateLimit,
+        vault: bytes | None = None,
     ) -> None:
+        """`vault` is the 256-bit key of secrets that are stored sealed; without it there are no
+        webhooks."""
         store = Store(database_url, clock=clock, random=random)
         self._store = store
         self._pepper = pepper
@@ -55,6 +63,10 @@ class Tenancy:
         self.ledger = Ledger(store)
         self.audit = Audit(store)
         self.idempotency = Idempotency(store)
+        self.hosts = Hosts(store)
+        self.webhooks = Webhooks(store, None if vault is None else Sealer(vault, random))
+        self.deliveries = Deliveries(store, self.webhooks.secrets_of)
+        self.alerts = Alerts(store)
 
     def close(self) -> None:
         self._store.close()

@@ -22,12 +22,18 @@ from plaza_core.errors import Forbidden, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.webhooks import Attempt, HostPattern
 from plaza_tenancy import Tenancy
 from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
 from tests.tenancy.world import World, make_record, make_version
 
-SERVICES = ("organisations", "projects", "keys", "records", "ledger", "audit")
+SERVICES = (
+    "organisations", "projects", "keys", "records", "ledger", "audit", "idempotency", "hosts",
+    "webhooks", "alerts", "deliveries",
+)  # fmt: skip
+URL = "https://hooks.example.org/in"
+HOSTS = [HostPattern("hooks.example.org")]
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 
@@ -40,6 +46,7 @@ class Victim:
     organisation: str
     project: str
     key: KeyId
+    webhook: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -88,10 +95,26 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
     "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
     "audit.list": ("read", lambda t, s, v: t.audit.list(s)),
+    "hosts.allow": ("platform", lambda t, s, v: t.hosts.allow(s, "fresh.example.org")),
+    "hosts.disallow": ("platform", lambda t, s, v: t.hosts.disallow(s, "hooks.example.org")),
+    "hosts.list": ("platform", lambda t, s, v: t.hosts.list(s)),
+    "webhooks.add": ("whole", lambda t, s, v: t.webhooks.add(s, URL, HOSTS)),
+    "webhooks.list": ("read", lambda t, s, v: t.webhooks.list(s)),
+    "webhooks.remove": ("whole", lambda t, s, v: t.webhooks.remove(s, v.webhook)),
+    "webhooks.rotate": ("whole", lambda t, s, v: t.webhooks.rotate(s, v.webhook)),
+    "webhooks.enable": ("whole", lambda t, s, v: t.webhooks.enable(s, v.webhook)),
+    "webhooks.test": ("whole", lambda t, s, v: t.webhooks.test(s, v.webhook)),
+    "webhooks.deliveries": ("read", lambda t, s, v: t.webhooks.deliveries(s, v.webhook)),
 }
 # These make something of the asker's own rather than name something of the victim's.
-OWN = {"organisations.create", "projects.create", "keys.create"}
-SCOPELESS = {"records.pending", "records.done", "ledger.ingest"}
+OWN = {"organisations.create", "projects.create", "keys.create", "webhooks.add"}
+SCOPELESS = {
+    "records.pending", "records.done", "ledger.ingest", "hosts.patterns", "webhooks.secrets_of",
+    "idempotency.claim", "idempotency.renew", "idempotency.complete", "idempotency.release",
+    "idempotency.expire", "alerts.raise_due", "alerts.accounts", "deliveries.take",
+    "deliveries.note", "deliveries.expire",
+}  # fmt: skip
+OF_OPERATORS = {"organisations.create", "hosts.allow", "hosts.disallow"}
 
 
 def public_verbs(tenancy: Tenancy) -> set[str]:
@@ -111,6 +134,8 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
+    hook = tenancy.webhooks.add(whole, f"{URL}/of-{name}", HOSTS, label=f"hook-of-{name}")
     request = f"request-of-{name}-{project}"
     tenancy.ledger.ingest(
         [
@@ -120,7 +145,10 @@ def settle(world: World, name: str, project: str) -> Victim:
         ]
     )
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    return Victim(scope, name, project, new.id, frozenset({*secrets, scope.project}))
+    if project != "lab":  # of the asker's own organisation: its targets are the whole's
+        secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
+    found = frozenset({*secrets, scope.project})
+    return Victim(scope, name, project, new.id, hook.webhook.id, found)
 
 
 @pytest.fixture
@@ -245,11 +273,15 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
     kind, ask = VERBS[verb]
     if verb == "organisations.resume":
         world.tenancy.organisations.suspend(world.platform(), "acme")
+    if verb == "hosts.disallow":
+        world.tenancy.hosts.allow(world.platform(), "hooks.example.org")
+    if verb == "webhooks.enable":
+        disable(world, mine)
     asker = world.platform() if kind == "platform" else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
     changed = everything(world) != before
-    assert changed == (kind != "read")
+    assert changed == (kind != "read" and verb != "hosts.list")
     assert trail(world) == (rows + changed, revision + changed)
     if changed:
         (told,) = world.tenancy.audit.list(world.platform(), limit=1)
@@ -257,8 +289,17 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
             verb.split(".")[0], verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
-        assert (told.organisation_name == "acme") == (verb != "organisations.create")
+        assert (told.organisation_name == "acme") == (verb not in OF_OPERATORS)
         assert told.after is not None
+
+
+def disable(world: World, victim: Victim) -> None:
+    world.tenancy.webhooks.test(
+        world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="acme"),
+        victim.webhook,
+    )
+    (message,) = world.tenancy.deliveries.take(1)
+    world.tenancy.deliveries.note(message, Attempt(delivered=False, error="gone", gone=True))
 
 
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):

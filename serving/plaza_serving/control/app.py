@@ -22,6 +22,7 @@ from plaza_serving.control.guard import check_all_guarded
 from plaza_serving.control.idempotency import Once
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
+    alerts,
     health,
     idempotency,
     internal,
@@ -83,7 +84,8 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     told = [Depends(announce, scope="function")]
-    for router in (tenants.router, uploads.router, models.router, reports.router):
+    admin = (tenants.router, uploads.router, models.router, reports.router, alerts.router)
+    for router in admin:
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
     app.include_router(idempotency.router)
