@@ -137,7 +137,7 @@ def check_address(address: str, pattern: HostPattern, scheme: str) -> None:
 
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_UNICAST6 = ipaddress.ip_network("2000::/3")
 
 
 def _plain(ip: _Address) -> _Address:
@@ -150,7 +150,7 @@ def _plain(ip: _Address) -> _Address:
 def _outside(ip: _Address) -> bool:
     """Global unicast, and no tunnel by which an IPv6 address means an IPv4 one."""
     if isinstance(ip, ipaddress.IPv6Address) and (
-        ip.sixtofour is not None or ip.teredo is not None or ip in _NAT64
+        ip not in _UNICAST6 or ip.sixtofour is not None or ip.teredo is not None
     ):
         return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
