@@ -5,9 +5,10 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
+from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
 from plaza._sync import Client
 from plaza.answers import (
@@ -39,6 +40,9 @@ from plaza.records import (
 )
 
 __all__ = [
+    "AlertDelivery",
+    "AlertHost",
+    "AlertTarget",
     "AsyncClient",
     "AuditEntry",
     "Classification",
@@ -52,6 +56,7 @@ __all__ = [
     "Label",
     "Metadata",
     "Model",
+    "NewAlertTarget",
     "NewKey",
     "Organisation",
     "PlazaError",

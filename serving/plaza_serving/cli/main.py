@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import infer, models, processes, reports, tenants
+from plaza_serving.cli import alerts, infer, models, processes, reports, tenants
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(infer.app, name="infer")
+app.add_typer(alerts.app, name="alerts")
 reports.mount(app)
 
 

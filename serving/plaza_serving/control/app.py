@@ -73,7 +73,9 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app = FastAPI(
         title="Plaza admin API",
         version="1",
-        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`.",
+        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`. A write "
+        "with an `Idempotency-Key` (1 to 255 characters) is done once: repeated within 24 hours it "
+        "gets the first answer again, with `idempotency-replayed: true`.",
         docs_url=None,  # the page would load scripts from elsewhere
         redoc_url=None,
         lifespan=_running(jobs),

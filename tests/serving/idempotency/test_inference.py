@@ -4,10 +4,13 @@ import asyncio
 import itertools
 import zlib
 
+import httpx
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plaza
 from plaza_core.idempotency import CLAIM_S, KEPT_S, MOST_BYTES
 from plaza_core.settings import Settings
 from plaza_core.testing import EchoRunner, EchoRunnerFactory
@@ -375,3 +378,20 @@ async def story(world, key, replicas, plan):
             assert code == ("idempotency_in_progress" if body == won else "idempotency_mismatch")
         assert after.status_code == (200 if body == won else 422)
         assert body != won or after.content == content
+
+
+async def test_the_sdk_says_once(world, keys):
+    replica = await world.replica()
+    door = httpx.ASGITransport(replica.door)
+    x = np.ones((1, 2), np.float32)
+    async with plaza.AsyncClient(
+        "http://door.test", api_key=keys["consumer"], transport=door
+    ) as hub:
+        for _ in range(2):
+            found = await hub.once("order-1").infer("echo", {"x": x})
+            np.testing.assert_array_equal(found["y"], x)
+        with pytest.raises(plaza.PlazaError) as caught:
+            await hub.once("order-1").infer("echo", {"x": x + 1})
+        assert caught.value.code == "idempotency_mismatch"
+        await hub.infer("echo", {"x": x})
+    assert len(world.charged()) == 2
