@@ -5,10 +5,11 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `ledger`, `usage`, `audit` and `status` are control's admin
-API.
+`orgs`, `projects`, `keys`, `members`, `ledger`, `alerts`, `usage`, `audit` and `status` are
+control's admin API.
 """
 
+from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
@@ -43,6 +44,9 @@ from plaza.records import (
 )
 
 __all__ = [
+    "AlertDelivery",
+    "AlertHost",
+    "AlertTarget",
     "AsyncClient",
     "AuditEntry",
     "Chain",
@@ -61,6 +65,7 @@ __all__ = [
     "Member",
     "Metadata",
     "Model",
+    "NewAlertTarget",
     "NewKey",
     "NewLogin",
     "Organisation",

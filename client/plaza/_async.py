@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import copy
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import wraps
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference, _ledger, _people
+from plaza import _admin, _alerts, _inference, _ledger, _people
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -133,6 +135,21 @@ class Ledger(_Part):
     drop_before = _verb(_ledger.drop_before)
 
 
+class Alerts(_Part):
+    """Who is told of budgets, by signed webhook; hosts are the operators' list."""
+
+    list = _verb(_alerts.list_alerts)
+    add = _verb(_alerts.add_alert)
+    remove = _verb(_alerts.remove_alert)
+    rotate = _verb(_alerts.rotate_alert)
+    enable = _verb(_alerts.enable_alert)
+    test = _verb(_alerts.test_alert)
+    deliveries = _verb(_alerts.list_deliveries)
+    hosts = _verb(_alerts.list_hosts)
+    allow_host = _verb(_alerts.allow_host)
+    disallow_host = _verb(_alerts.disallow_host)
+
+
 class AsyncClient:
     """A hub, for asyncio. Close it, or use it in an `async with` block.
 
@@ -152,12 +169,27 @@ class AsyncClient:
         replaces the network, for tests."""
         self._hub = Hub(url, control_url, api_key)
         self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
+        self._mount()
+
+    def _mount(self) -> None:
         self.models = Models(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
         self.ledger = Ledger(self)
         self.members = Members(self)
+        self.alerts = Alerts(self)
+
+    def once(self, key: str) -> Self:
+        """This client, for one request that the hub does once however often it is sent:
+        `await hub.once(key).infer(…)`. A repetition within a day gets the first answer again.
+
+        Shares the connection; close the client, not what this returns.
+        """
+        twin = copy.copy(self)
+        twin._hub = dataclasses.replace(self._hub, once=key)  # noqa: SLF001 a copy of itself
+        twin._mount()  # noqa: SLF001 as above
+        return twin
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference, _ledger, _people
+from plaza import _admin, _alerts, _inference, _ledger, _people
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -130,6 +132,21 @@ class Ledger(_Part):
     drop_before = _verb(_ledger.drop_before)
 
 
+class Alerts(_Part):
+    """Who is told of budgets, by signed webhook; hosts are the operators' list."""
+
+    list = _verb(_alerts.list_alerts)
+    add = _verb(_alerts.add_alert)
+    remove = _verb(_alerts.remove_alert)
+    rotate = _verb(_alerts.rotate_alert)
+    enable = _verb(_alerts.enable_alert)
+    test = _verb(_alerts.test_alert)
+    deliveries = _verb(_alerts.list_deliveries)
+    hosts = _verb(_alerts.list_hosts)
+    allow_host = _verb(_alerts.allow_host)
+    disallow_host = _verb(_alerts.disallow_host)
+
+
 class Client:
     """A hub, over blocking calls. Thread-safe; close it, or use it in a `with` block.
 
@@ -149,12 +166,27 @@ class Client:
         replaces the network, for tests."""
         self._hub = Hub(url, control_url, api_key)
         self._http = httpx.Client(timeout=timeout, transport=transport)
+        self._mount()
+
+    def _mount(self) -> None:
         self.models = Models(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
         self.ledger = Ledger(self)
         self.members = Members(self)
+        self.alerts = Alerts(self)
+
+    def once(self, key: str) -> Self:
+        """This client, for one request that the hub does once however often it is sent:
+        `hub.once(key).infer(…)`. A repetition within a day gets the first answer again.
+
+        Shares the connection; close the client, not what this returns.
+        """
+        twin = copy.copy(self)
+        twin._hub = dataclasses.replace(self._hub, once=key)  # noqa: SLF001 a copy of itself
+        twin._mount()  # noqa: SLF001 as above
+        return twin
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)

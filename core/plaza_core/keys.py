@@ -75,7 +75,7 @@ def node_secret(directory: Path, name: str, random: RandomBytes) -> str:
     """The secret `name` of this node (hexadecimal, 256 bits), made on first use with mode 0600.
 
     Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`, `login`
-    (cookies of logins under way).
+    (cookies of logins under way), `vault` (seals secrets that the hub must use again).
     """
     path = directory / name
     if not path.exists():

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from plaza_serving.cli import (
+    alerts,
     backup,
     infer,
     ledger,
@@ -40,6 +41,7 @@ app.add_typer(tenants.keys, name="keys")
 app.add_typer(people.members, name="members")
 app.add_typer(infer.app, name="infer")
 login.mount(app)
+app.add_typer(alerts.app, name="alerts")
 reports.mount(app)
 ledger.mount(app)
 backup.mount(app)

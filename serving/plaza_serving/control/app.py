@@ -19,9 +19,12 @@ from plaza_core.settings import Settings
 from plaza_serving.control import problems
 from plaza_serving.control.context import BodyLimit, RequestContext
 from plaza_serving.control.guard import check_all_guarded
+from plaza_serving.control.idempotency import Once
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
+    alerts,
     health,
+    idempotency,
     internal,
     leases,
     ledger,
@@ -59,6 +62,7 @@ def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
     """The application over `parts`. Raises RuntimeError when a route has no guard."""
     app = routed(jobs)
     app.state.parts = parts
+    app.add_middleware(Once, tenancy=parts.tenancy, random=parts.random)
     app.add_middleware(
         RequestContext,
         clock=parts.clock,
@@ -74,7 +78,9 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app = FastAPI(
         title="Plaza admin API",
         version="1",
-        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`.",
+        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`. A write "
+        "with an `Idempotency-Key` (1 to 255 characters) is done once: repeated within 24 hours it "
+        "gets the first answer again, with `idempotency-replayed: true`.",
         docs_url=None,  # the page would load scripts from elsewhere
         redoc_url=None,
         lifespan=_running(jobs),
@@ -94,10 +100,12 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
         models.router,
         reports.router,
         ledger.router,
+        alerts.router,
     ):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
     app.include_router(leases.router)
+    app.include_router(idempotency.router)
     return app
 
 

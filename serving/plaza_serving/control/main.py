@@ -12,8 +12,10 @@ import fcntl
 import logging
 import os
 import threading
+from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -41,6 +43,8 @@ from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
 from plaza_serving.dataplane.spool import adopt
+from plaza_serving.webhooks.courier import Courier
+from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
@@ -102,6 +106,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+        vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
@@ -144,7 +149,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     """What runs beside the API. The table is watched too: keys expire, other writers exist."""
-    ledger = parts.tenancy.ledger
+    alerts = parts.tenancy.alerts
+    ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
+    courier = Courier(
+        deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
+    )
 
     def adopt_orphans() -> None:
         adopt(spool, ledger.ingest, parts.leases.gone)
@@ -159,6 +168,10 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", every(1.0, adopt_orphans)),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
+        lambda: forever("webhooks", courier.step),
+        lambda: forever("webhook history", every(3600.0, deliveries.expire)),
+        lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
     )
 
 

@@ -12,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from plaza_core.keys import issue
-from plaza_core.principal import RIGHTS, Role
+from plaza_core.principal import RIGHTS, Right, Role
 from plaza_serving.control.guard import (
     NODE_ONLY,
     PUBLIC,
@@ -42,6 +42,7 @@ class Try:
 ORG = "/api/v1/organisations/acme"
 MODEL = "/api/v1/models/acme.main.private"
 UPLOAD = "/api/v1/uploads/{upload}"
+ALERT = f"{ORG}/alerts/{{webhook}}"
 
 TRIES = {
     "GET /api/v1/whoami": Try(None),
@@ -109,6 +110,26 @@ TRIES = {
         "tenants.write", more={"json": {"before": "2020-01"}}, operators=True
     ),
     "GET /api/v1/status": Try("tenants.read", operators=True),
+    "GET /api/v1/organisations/{org}/alerts": Try("tenants.read", f"{ORG}/alerts"),
+    "POST /api/v1/organisations/{org}/alerts": Try(
+        "tenants.write", f"{ORG}/alerts", {"json": {"url": "https://hooks.example.org/"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/alerts/{webhook}": Try("tenants.write", ALERT),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/rotate": Try(
+        "tenants.write", f"{ALERT}/rotate"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/enable": Try(
+        "tenants.write", f"{ALERT}/enable"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/test": Try("tenants.write", f"{ALERT}/test"),
+    "GET /api/v1/organisations/{org}/alerts/{webhook}/deliveries": Try(
+        "tenants.read", f"{ALERT}/deliveries"
+    ),
+    "GET /api/v1/alert-hosts": Try("tenants.write", operators=True),
+    "POST /api/v1/alert-hosts": Try(
+        "tenants.write", more={"json": {"pattern": "other.example.org"}}, operators=True
+    ),
+    "DELETE /api/v1/alert-hosts/{pattern}": Try("tenants.write", operators=True),
 }
 
 
@@ -186,6 +207,12 @@ class Callers:
         self.stranger = globex["admin"]
         self._upload = None
         self._people = 0
+        self.tenancy = world.parts.tenancy
+        operator = self.tenancy.authenticate(world.operator)
+        self.scope = self.tenancy.scope(operator, Right.TENANTS_WRITE, organisation="acme")
+        platform = self.tenancy.platform(operator, Right.TENANTS_WRITE)
+        for host in ("hooks.example.org", "old.example.org"):
+            self.tenancy.hosts.allow(platform, host)
         self.wrong = issue(b"another pepper", lambda n: bytes(range(n))).text
 
     async def call(self, name, key, *, acting=False):
@@ -199,6 +226,9 @@ class Callers:
         async with self.world.client(key) as client:
             if "{upload}" in path:
                 path = path.replace("{upload}", await self.upload_for(key))
+            path = path.replace("{pattern}", "old.example.org")
+            if "{webhook}" in path:
+                path = path.replace("{webhook}", await self.target())
             if "{key}" in path:
                 path = path.replace("{key}", await self.victim())
             if "{member}" in path:
@@ -234,6 +264,14 @@ class Callers:
         body = {"role": "consumer", "email": self.address()}
         made = await self.world.ask(self.acme["admin"], "POST", url, json=body)
         return made.json()["id"]
+
+    async def target(self):
+        """A target of `acme`'s alerts, a new one each time."""
+        for webhook in self.tenancy.webhooks.list(self.scope):
+            self.tenancy.webhooks.remove(self.scope, webhook.id)
+        hosts = self.tenancy.hosts.patterns()
+        url = "https://hooks.example.org/in"
+        return self.tenancy.webhooks.add(self.scope, url, hosts).webhook.id
 
     async def victim(self):
         url = "/api/v1/organisations/acme/keys"
