@@ -1,24 +1,20 @@
 """Admission: may this request enter, and what does it hold while inside.
 
-    async with admission.admit(caller, work):   a slot, a rate for every node, then budget
+    async with admission.admit(caller, work):   rate of every node, a slot, then budget
         … queue, run, settle …
-    all of it is given back on every way out: answer, error, deadline, cancellation
+    slot and budget are given back on every way out: answer, error, deadline, cancellation
 
-What a worker has started is settled by that worker, also when its client is gone: the budget stays
-reserved until the run is measured. Nothing outside this file knows how capacity is counted.
+Nothing outside this file and `reservations` knows how capacity is counted.
 """
 
 from __future__ import annotations
 
-import asyncio
 from types import TracebackType
 
-from plaza_core.errors import DeadlineExceeded, Overloaded
+from plaza_core.errors import Overloaded
 from plaza_serving.dataplane.access import Caller
-from plaza_serving.dataplane.budgets import Budgets
-from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.rates import Rates
-from plaza_serving.dataplane.reserves import Reserves
+from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.work import Work
 
 
@@ -33,14 +29,12 @@ class Lease:
         self._work = work
 
     async def __aenter__(self) -> None:
-        admission = self._admission
-        admission.enter(self._caller)
-        if self._caller.metered:
-            try:
-                self._work.reservation = await admission.reserve(self._caller, self._work)
-            except BaseException:
-                admission.leave()
-                raise
+        self._admission.enter(self._caller)
+        try:
+            await self._admission.reservations.hold(self._caller, self._work)
+        except BaseException:
+            self._admission.leave()
+            raise
 
     async def __aexit__(
         self,
@@ -49,16 +43,13 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self._admission.leave()
-        work = self._work
-        if work.reservation is not None and not work.started:
-            self._admission.budgets.settle(work.reservation, 0)
+        self._admission.reservations.leave(self._work)
 
 
 class Admission:
-    def __init__(self, rates: Rates, budgets: Budgets, reserves: Reserves, *, slots: int) -> None:
-        self.budgets = budgets
+    def __init__(self, rates: Rates, reservations: Reservations, *, slots: int) -> None:
+        self.reservations = reservations
         self._rates = rates
-        self._reserves = reserves
         self._slots = slots
         self.inside = 0
         """Requests that hold a slot now."""
@@ -75,22 +66,3 @@ class Admission:
 
     def leave(self) -> None:
         self.inside -= 1
-
-    async def reserve(self, caller: Caller, work: Work) -> Reservation:
-        """Budget for what the request may cost: from memory, else by asking control.
-
-        Raises QuotaExceeded, Unavailable, DeadlineExceeded; then nothing is held.
-        """
-        left_ns = work.deadline_ns - work.admitted_ns
-        amount = self._reserves.estimate(work.version_key, work.price, work.rows, left_ns // 1000)
-        if not amount:
-            return Reservation(None, 0)
-        budgets = self.budgets
-        reservation = budgets.reserve(caller.principal.key, amount, work.admitted_unix_us)
-        if reservation is not None:
-            return reservation
-        try:
-            async with asyncio.timeout(left_ns / 1e9):
-                return await budgets.wait(caller, amount)
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed while waiting for budget") from None
