@@ -200,6 +200,7 @@ class AsyncClient:
 
     whoami = _verb(_admin.whoami)
     finish_login = _verb(_people.finish_login)
+    end_login = _verb(_people.end_login)
     usage = _verb(_admin.usage)
     audit = _verb(_admin.audit)
     status = _verb(_admin.status)

@@ -47,6 +47,11 @@ def remove_member(organisation: str, member: str) -> Call[Member]:
     return _call("DELETE", _path(organisation, "members", member), _one(Member))
 
 
+def end_login() -> Call[None]:
+    """Log out, where the key is the token of a login."""
+    return Call("control", "POST", "/auth/logout", lambda _: None)
+
+
 def finish_login(code: str, verifier: str) -> Call[NewLogin]:
     """A session for a command line, once a browser has vouched for it (`plaza login`)."""
     body = json_body({"code": code, "verifier": verifier})

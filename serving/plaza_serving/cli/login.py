@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Annotated
@@ -19,7 +20,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import typer
 
-from plaza_serving.cli.session import Session, kept_logins, login_file, session
+import plaza
+from plaza import PlazaError
+from plaza_serving.cli.session import Session, kept_login, kept_logins, login_file, session
 from plaza_serving.cli.show import moment, table_of
 
 _WAIT_S = 300.0
@@ -56,8 +59,12 @@ def login(
 
 
 def logout(context: typer.Context) -> None:
-    """Forget the login at this hub, here."""
+    """End the login at this hub."""
     here = session(context)
+    if token := kept_login(here.control):
+        # A login that the hub has ended, or cannot be told of now, ends by itself.
+        with plaza.Client(control_url=here.control, api_key=token) as hub, suppress(PlazaError):
+            hub.end_login()
     keep(here, None)
     here.answer({"logged_in": False}, table_of(["logged out of"], [(here.control,)]))
 
@@ -79,6 +86,7 @@ class _Catcher(BaseHTTPRequestHandler):
     """Takes the one request that carries a code; says nothing about others."""
 
     code: str | None = None
+    timeout = 5.0
 
     def do_GET(self) -> None:
         found = parse_qs(urlsplit(self.path).query).get("code", [])

@@ -50,7 +50,7 @@ class Session:
         settings = read_settings()
         url = self.url or f"http://127.0.0.1:{settings.http_port}"
         control = self.control
-        key = self.key or settings.api_key or _login(control) or _admin_key(settings.state_dir)
+        key = self.key or settings.api_key or kept_login(control) or _admin_key(settings.state_dir)
         try:
             with plaza.Client(url, control, key) as client:
                 yield client
@@ -97,7 +97,7 @@ def kept_logins() -> dict[str, dict[str, Any]]:
     return kept if isinstance(kept, dict) else {}
 
 
-def _login(control: str) -> str | None:
+def kept_login(control: str) -> str | None:
     """The session of a login at this hub that has not ended."""
     entry = kept_logins().get(control, {})
     token = entry.get("token")

@@ -18,25 +18,32 @@ from plaza_tenancy.views import Login
 
 CSRF_HEADER = "x-csrf-token"
 _HARMLESS = {"GET", "HEAD"}
+_BEARER = "bearer pls_"
 _ALL = "*"
 
 
 def has_session(request: Request, hub: Parts) -> bool:
+    """Whether the request comes by a session. A header, whatever is in it, goes before a cookie."""
+    header = request.headers.get("authorization")
+    if header is not None:
+        return header.lower().startswith(_BEARER)
     return hub.logins is not None and hub.logins.session_cookie in request.cookies
 
 
 def logged_in(request: Request, hub: Parts, *, form: bool = False) -> Login:
     """The session of this request. Raises Unauthenticated, and Forbidden when a change lacks the
     session's token. With `form` the handler looks for the token in what was filled in."""
-    if hub.logins is None or not has_session(request, hub):
+    if not has_session(request, hub):
         raise Unauthenticated("log in first", input="cookie")
+    header = request.headers.get("authorization")
+    if header is not None:
+        # No other site can make a browser send this, so it needs no token beside it.
+        return hub.tenancy.sessions.find(header[len("bearer ") :].strip())
+    assert hub.logins is not None, "there are no cookies without it"
     login = hub.tenancy.sessions.find(request.cookies[hub.logins.session_cookie])
     shown = request.headers.get(CSRF_HEADER, "")
-    if (
-        request.method not in _HARMLESS
-        and not form
-        and not hmac.compare_digest(shown.encode(), login.csrf.encode())
-    ):
+    harmless = request.method in _HARMLESS or form
+    if not harmless and not hmac.compare_digest(shown.encode(), login.csrf.encode()):
         raise Forbidden("a change needs the token of GET /auth/session", input=CSRF_HEADER)
     return login
 

@@ -40,7 +40,6 @@ PUBLIC = frozenset(
 _bearer = HTTPBearer(
     auto_error=False, scheme_name="key", description="A key of this hub: `plz_…`, shown once."
 )
-SESSION_PREFIX = "pls_"
 _Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
 
 
@@ -101,14 +100,11 @@ FilledIn = Annotated[Login, Depends(SessionOnly(form=True))]
 
 
 def _caller(request: Request, hub: Parts, sent: HTTPAuthorizationCredentials | None) -> Principal:
-    if sent is not None and sent.credentials.startswith(SESSION_PREFIX):
-        # No other site can make a browser send this header, so it needs no token beside it.
-        return chosen(request, hub.tenancy.sessions.find(sent.credentials).memberships)
-    if sent is not None:
-        return hub.tenancy.authenticate(sent.credentials)
-    if "authorization" in request.headers or not has_session(request, hub):
+    if has_session(request, hub):
+        return chosen(request, logged_in(request, hub).memberships)
+    if sent is None:
         raise Unauthenticated("send a key: Authorization: Bearer KEY", input="authorization")
-    return chosen(request, logged_in(request, hub).memberships)
+    return hub.tenancy.authenticate(sent.credentials)
 
 
 def guards(route: RouteContext) -> list[Guard]:

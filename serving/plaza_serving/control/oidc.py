@@ -73,7 +73,9 @@ class OpenIdClient:
         self._secret = client_secret
         self._redirect_uri = redirect_uri
         self._clock = clock
-        self._http = http or httpx.AsyncClient(timeout=10, trust_env=False)
+        # Logins are rare: no connection is kept open, so that nothing waits to be closed.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._http = http or httpx.AsyncClient(timeout=10, trust_env=False, limits=limits)
         self._provider: Provider | None = None
         self._keys: KeySet | None = None
         _demand_safe(issuer, issuer)
