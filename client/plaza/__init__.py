@@ -5,7 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `quotas`, `prices`, `shares`, `usage`, `audit` and `status` are
+control's admin API.
 """
 
 from plaza._async import AsyncClient
@@ -37,15 +38,18 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
+from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
     "AsyncClient",
     "AuditEntry",
+    "Budget",
     "Classification",
     "Client",
     "Detection",
     "Detections",
     "Embeddings",
+    "Estimate",
     "Forecast",
     "Inference",
     "Key",
@@ -55,9 +59,11 @@ __all__ = [
     "NewKey",
     "Organisation",
     "PlazaError",
+    "Price",
     "Project",
     "Promotion",
     "Registered",
+    "Share",
     "Status",
     "Tensor",
     "Timing",

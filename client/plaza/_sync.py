@@ -9,7 +9,7 @@ from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference
+from plaza import _admin, _inference, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CONTROL_URL,
@@ -103,6 +103,31 @@ class Keys(_Part):
     revoke = _verb(_admin.revoke_key)
 
 
+class Quotas(_Part):
+    """Budgets, concurrency and priorities of organisations, projects and keys."""
+
+    show = _verb(_quotas.show_budget)
+    list = _verb(_quotas.list_budgets)
+    set = _verb(_quotas.set_budget)
+    raise_limit = _verb(_quotas.raise_budget)
+    lower_limit = _verb(_quotas.lower_budget)
+    remove = _verb(_quotas.remove_budget)
+    estimate = _verb(_quotas.estimate)
+    limit_concurrency = _verb(_quotas.limit_concurrency)
+    set_priority = _verb(_quotas.set_priority)
+
+
+class Prices(_Part):
+    list = _verb(_quotas.list_prices)
+    set = _verb(_quotas.set_price)
+    remove = _verb(_quotas.remove_price)
+
+
+class Shares(_Part):
+    list = _verb(_quotas.list_shares)
+    set = _verb(_quotas.set_share)
+
+
 class Client:
     """A hub, over blocking calls. Thread-safe; close it, or use it in a `with` block.
 
@@ -126,6 +151,9 @@ class Client:
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
+        self.quotas = Quotas(self)
+        self.prices = Prices(self)
+        self.shares = Shares(self)
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)

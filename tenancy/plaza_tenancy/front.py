@@ -17,6 +17,7 @@ from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
 from plaza_tenancy.concurrency import Concurrency
+from plaza_tenancy.estimates import Estimates
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.leases import Leases
 from plaza_tenancy.ledger import Ledger
@@ -60,6 +61,7 @@ class Tenancy:
         self.audit = Audit(store)
         self.budgets = Budgets(store)
         self.concurrency = Concurrency(store)
+        self.estimates = Estimates(store)
         self.prices = Prices(store)
         self.shares = Shares(store)
         self.leases = Leases(store, self.ledger.ingest)

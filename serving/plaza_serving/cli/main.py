@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import infer, models, processes, reports, tenants
+from plaza_serving.cli import infer, models, processes, quotas, reports, tenants
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -27,6 +27,9 @@ app.add_typer(models.app, name="models")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
+app.add_typer(quotas.quota, name="quota")
+app.add_typer(quotas.prices, name="prices")
+app.add_typer(quotas.shares, name="shares")
 app.add_typer(infer.app, name="infer")
 reports.mount(app)
 
