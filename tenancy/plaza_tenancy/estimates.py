@@ -59,12 +59,13 @@ def _left(session: Session, found: Found, now: int) -> tuple[int | None, str | N
         BudgetRow.limit.is_not(None),
     )
     here = [ACCOUNTS.c.organisation == found.organisation, ACCOUNTS.c.period_end > now]
-    accounts = {account.id: account.remaining for account in read_accounts(session, here)}
+    accounts = {
+        (a.id.node, a.id.generation, a.id.start): a.remaining for a in read_accounts(session, here)
+    }
     lefts = []
     for row in session.scalars(query.order_by(BudgetRow.depth)):
-        period = Period(row.period)
-        current = (row.organisation, row.depth, row.node, period, bounds(period, now)[0])
-        left = next((left for id_, left in accounts.items() if id_ == current), row.limit)
+        start, _ = bounds(Period(row.period), now)
+        left = accounts.get((row.node, row.generation, start), row.limit)
         lefts.append((max(0, left or 0), row.node))
     return min(lefts, key=lambda pair: pair[0], default=(None, None))
 
