@@ -85,8 +85,8 @@ class Lease:
     replica: str
     opened: int
     until: int
-    """µs since 1970: no more is granted from here on. What it still holds stays held. 0: ended
-    before its time, because a budget on its branch was set or removed."""
+    """µs since 1970: no more is granted from here on. What it still holds stays held. 0: over for
+    good, because a budget on its branch was set or removed, or its replica was told so."""
     draws: tuple[AccountId, ...]
     """The accounts it was granted from, root first: what it spends is theirs."""
     holds: tuple[AccountId, ...] = ()
@@ -219,7 +219,8 @@ class Book:
                 return Grant(key=ask.key, lease=ask.lease, until_unix_us=0, granted=ask.granted)
             wanted = accounts_at(lease.branch, self.budgets, self.now)
             if lease.until <= self.now or lease.draws != tuple(wanted):
-                return _told(lease, until=0)
+                lease = self.move(replace(lease, until=0))  # for good: the replica is told so
+                return _told(lease)
             return self._top_up(lease, ask, live)
         branch = self.branches.get(ask.key)
         if branch is None:
@@ -285,8 +286,11 @@ class Book:
             self.move(replace(lease, spent=lease.spent + charge))
 
     # ── movements ────────────────────────────────────────────────────────────────────────────────
-    def move(self, lease: Lease) -> None:
-        """Put a lease in its new state. What it has outstanding more or less, its accounts have."""
+    def move(self, lease: Lease) -> Lease:
+        """Put a lease in its new state. What it has outstanding more or less, its accounts have.
+
+        One that is over and has nothing left is closed.
+        """
         before = self.leases.get(lease.id)
         if lease.until <= self.now and lease.outstanding == 0 and lease.closed is None:
             lease = replace(lease, closed=self.now)
@@ -294,6 +298,7 @@ class Book:
         for account in (*lease.draws, *lease.holds):
             self.accounts[account].leased += change
         self.leases[lease.id] = lease
+        return lease
 
     def close(self, leases: Iterable[Lease]) -> int:
         """End leases for good; returns what came back to their accounts."""
@@ -331,10 +336,10 @@ class Book:
         return [lease for lease in open_ if (depth, node) in levels(lease.branch)]
 
 
-def _told(lease: Lease, until: int | None = None) -> Grant:
+def _told(lease: Lease) -> Grant:
     return Grant(
         key=lease.branch.key,
         lease=lease.id,
-        until_unix_us=lease.until if until is None else until,
+        until_unix_us=lease.until,
         granted=lease.granted,
     )

@@ -46,6 +46,7 @@ class BudgetMachine(RuleBasedStateMachine):
         """What clients were charged, whatever became of it."""
         self.lost: set[str] = set()
         self.arrived: set[str] = set()
+        self.seen: set[AccountId] = set()
         self.excused: set[AccountId] = set()
         """Accounts over their limit for a reason: it was lowered, or usage came without a lease."""
 
@@ -318,6 +319,9 @@ class BudgetMachine(RuleBasedStateMachine):
         for id_, account in self.bank.accounts().items():
             assert account.settled >= 0
             assert account.leased >= 0
+            if id_ not in self.seen and account.leased == 0:
+                self.excused.add(id_)  # opened with usage from before its budget
+            self.seen.add(id_)
             if account.remaining >= 0:
                 self.excused.discard(id_)
             else:
