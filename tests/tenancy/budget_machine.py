@@ -121,8 +121,7 @@ class BudgetMachine(RuleBasedStateMachine):
         """Ask until there is an answer; True when it is a refusal."""
         for _ in range(4):
             held = mine.current(branch)
-            over = held is None or held.until <= self.bank.clock.unix_us()
-            need = amount if over else amount - held.free
+            need = amount if held is None else amount - held.free
             grants = self.exchange(mine, {branch.key: (branch, need, wish)}, lose=lose)
             grant = grants[branch.key]
             if grant.lease is None and grant.short_of is None:
