@@ -5,7 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `ledger`, `alerts`, `usage`, `audit` and `status` are
+`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
+`audit` and `status` are
 control's admin API.
 """
 
@@ -42,6 +43,7 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
+from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
     "AlertDelivery",
@@ -49,6 +51,7 @@ __all__ = [
     "AlertTarget",
     "AsyncClient",
     "AuditEntry",
+    "Budget",
     "Chain",
     "Classification",
     "Client",
@@ -58,6 +61,7 @@ __all__ = [
     "Drift",
     "Dropped",
     "Embeddings",
+    "Estimate",
     "Forecast",
     "Inference",
     "Key",
@@ -70,9 +74,11 @@ __all__ = [
     "NewLogin",
     "Organisation",
     "PlazaError",
+    "Price",
     "Project",
     "Promotion",
     "Registered",
+    "Share",
     "Status",
     "Tensor",
     "Timing",

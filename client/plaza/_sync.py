@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _people
+from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -147,6 +147,31 @@ class Alerts(_Part):
     disallow_host = _verb(_alerts.disallow_host)
 
 
+class Quotas(_Part):
+    """Budgets, concurrency and priorities of organisations, projects and keys."""
+
+    show = _verb(_quotas.show_budget)
+    list = _verb(_quotas.list_budgets)
+    set = _verb(_quotas.set_budget)
+    raise_limit = _verb(_quotas.raise_budget)
+    lower_limit = _verb(_quotas.lower_budget)
+    remove = _verb(_quotas.remove_budget)
+    estimate = _verb(_quotas.estimate)
+    limit_concurrency = _verb(_quotas.limit_concurrency)
+    set_priority = _verb(_quotas.set_priority)
+
+
+class Prices(_Part):
+    list = _verb(_quotas.list_prices)
+    set = _verb(_quotas.set_price)
+    remove = _verb(_quotas.remove_price)
+
+
+class Shares(_Part):
+    list = _verb(_quotas.list_shares)
+    set = _verb(_quotas.set_share)
+
+
 class Client:
     """A hub, over blocking calls. Thread-safe; close it, or use it in a `with` block.
 
@@ -176,6 +201,9 @@ class Client:
         self.ledger = Ledger(self)
         self.members = Members(self)
         self.alerts = Alerts(self)
+        self.quotas = Quotas(self)
+        self.prices = Prices(self)
+        self.shares = Shares(self)
 
     def once(self, key: str) -> Self:
         """This client, for one request that the hub does once however often it is sent:

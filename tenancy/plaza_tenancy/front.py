@@ -21,6 +21,7 @@ from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.deliveries import Deliveries
+from plaza_tenancy.estimates import Estimates
 from plaza_tenancy.hosts import Hosts
 from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
@@ -74,6 +75,7 @@ class Tenancy:
         self.audit = Audit(store)
         self.budgets = Budgets(store)
         self.concurrency = Concurrency(store)
+        self.estimates = Estimates(store)
         self.prices = Prices(store)
         self.shares = Shares(store)
         self.leases = Leases(store, self.ledger.ingest)

@@ -291,3 +291,29 @@ class ShareInfo:
     weight: int
     borrow_percent: int | None
     """Of its own share; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one request takes: µs of device and host time, rows, and where."""
+
+    device_us: int
+    host_us: int = 0
+    rows: int = 1
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many requests of one cost are left. Compute units."""
+
+    cost: int
+    """Of one request."""
+    seen: int
+    """From how many requests the cost is a mean; 0: priced from given figures."""
+    remaining: int | None
+    """The least that remains from the node up to its organisation; None: no limit."""
+    node: str | None
+    """Whose budget that is."""
+    requests: int | None
+    """None: no limit, or they cost nothing."""

@@ -20,6 +20,7 @@ from plaza_serving.cli import (
     models,
     people,
     processes,
+    quotas,
     reports,
     tenants,
 )
@@ -39,6 +40,9 @@ app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(people.members, name="members")
+app.add_typer(quotas.quota, name="quota")
+app.add_typer(quotas.prices, name="prices")
+app.add_typer(quotas.shares, name="shares")
 app.add_typer(infer.app, name="infer")
 login.mount(app)
 app.add_typer(alerts.app, name="alerts")

@@ -23,6 +23,7 @@ from plaza_serving.control.idempotency import Once
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
     alerts,
+    budgets,
     health,
     idempotency,
     internal,
@@ -32,6 +33,7 @@ from plaza_serving.control.routes import (
     login_cli,
     models,
     people,
+    prices,
     reports,
     tenants,
     uploads,
@@ -93,15 +95,8 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    for router in (
-        tenants.router,
-        people.router,
-        uploads.router,
-        models.router,
-        reports.router,
-        ledger.router,
-        alerts.router,
-    ):
+    routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
+    for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
     app.include_router(leases.router)

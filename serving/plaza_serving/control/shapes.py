@@ -25,7 +25,8 @@ NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _example(**body: Any) -> ConfigDict:
+def example(**body: Any) -> ConfigDict:
+    """For `model_config` of a body: what the description shows, and tests try."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
@@ -71,7 +72,7 @@ class Items(Answer, Generic[T]):
 class Rate(Taken):
     """Sustained requests per second and how many may arrive at once."""
 
-    model_config = _example(per_second=50, burst=100)
+    model_config = example(per_second=50, burst=100)
 
     per_second: float = Field(gt=0, le=1_000_000, allow_inf_nan=False)
     burst: int = Field(ge=1, le=10_000_000)
@@ -81,7 +82,7 @@ class Rate(Taken):
 
 
 class NewOrganisation(Taken):
-    model_config = _example(name="acme", title="Acme Traffic Services")
+    model_config = example(name="acme", title="Acme Traffic Services")
 
     name: str = Field(pattern=NAME)
     title: str = Field("", max_length=200)
@@ -90,20 +91,20 @@ class NewOrganisation(Taken):
 class OrganisationChange(Taken):
     """Fields that are left out stay as they are."""
 
-    model_config = _example(rate={"per_second": 50, "burst": 100})
+    model_config = example(rate={"per_second": 50, "burst": 100})
 
     suspended: bool | None = None
     rate: Rate | None = None
 
 
 class NewProject(Taken):
-    model_config = _example(name="cameras")
+    model_config = example(name="cameras")
 
     name: str = Field(pattern=NAME)
 
 
 class NewKeyRequest(Taken):
-    model_config = _example(
+    model_config = example(
         role="consumer", project="cameras", label="roadside gateway 7", expires_in_s=7_776_000
     )
 
@@ -157,7 +158,7 @@ class FileStored(Answer):
 
 
 class Commit(Taken):
-    model_config = _example(name="road-cars", project="cameras", visibility="organisation")
+    model_config = example(name="road-cars", project="cameras", visibility="organisation")
 
     name: str | None = Field(None, pattern=NAME, description="Default: the manifest's name.")
     project: str | None = Field(
@@ -195,7 +196,7 @@ class Registered(Answer):
 
 
 class AliasTarget(Taken):
-    model_config = _example(version=3)
+    model_config = example(version=3)
 
     version: int = Field(ge=1)
 

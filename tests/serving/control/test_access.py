@@ -37,12 +37,47 @@ class Try:
     more: dict = field(default_factory=dict)
     whose: bool = False
     operators: bool = False
+    query: dict = field(default_factory=dict)
 
 
 ORG = "/api/v1/organisations/acme"
 MODEL = "/api/v1/models/acme.main.private"
 UPLOAD = "/api/v1/uploads/{upload}"
 ALERT = f"{ORG}/alerts/{{webhook}}"
+
+TERMS = {"json": {"limit": 5}}
+STEP = {"json": {"by": 5}}
+
+
+def tries_of_budgets():
+    """The routes of a node's limits; only operators may change those of an organisation."""
+    for kind, at in (("", ""), ("/projects/{project}", "/projects/main"), ("/keys/{key}",) * 2):
+        route, path, own = f"/api/v1/organisations/{{org}}{kind}", f"{ORG}{at}", not kind
+        yield f"GET {route}/budget", Try("usage.read", f"{path}/budget")
+        for method, more in (("PUT", TERMS), ("PATCH", STEP), ("DELETE", {})):
+            attempt = Try("tenants.write", f"{path}/budget", more, operators=own)
+            yield f"{method} {route}/budget", attempt
+        attempt = Try("tenants.write", f"{path}/concurrency", TERMS, operators=own)
+        yield f"PUT {route}/concurrency", attempt
+
+
+TRIES_OF_BUDGETS = {
+    **dict(tries_of_budgets()),
+    "GET /api/v1/organisations/{org}/budgets": Try("usage.read", f"{ORG}/budgets"),
+    "GET /api/v1/organisations/{org}/estimate": Try(
+        "usage.read", f"{ORG}/estimate", query={"model": "acme.main.private", "device_us": 5}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/priority": Try(
+        "tenants.write", f"{ORG}/keys/{{key}}/priority", {"json": {"priority": 1}}
+    ),
+    "GET /api/v1/prices": Try("usage.read"),
+    "PUT /api/v1/prices": Try("tenants.write", more={"json": {"weight": 2}}, operators=True),
+    "DELETE /api/v1/prices": Try("tenants.write", operators=True),
+    "GET /api/v1/shares": Try("tenants.read"),
+    "PUT /api/v1/shares": Try(
+        "tenants.write", more={"json": {"organisation": "acme", "weight": 2}}, operators=True
+    ),
+}
 
 TRIES = {
     "GET /api/v1/whoami": Try(None),
@@ -77,6 +112,7 @@ TRIES = {
     "DELETE /api/v1/organisations/{org}/members/{member}": Try(
         "members.write", f"{ORG}/members/{{member}}"
     ),
+    **TRIES_OF_BUDGETS,
     "POST /api/v1/uploads": Try("models.write", whose=True),
     "PUT /api/v1/uploads/{upload}/files/{path}": Try(
         "models.write", f"{UPLOAD}/files/a.txt", {"content": b"x"}
@@ -237,6 +273,7 @@ class Callers:
             more = attempt.more
             if more.get("json", {}).get("email") == "{new}":
                 more = {"json": more["json"] | {"email": self.address()}}
+            query |= attempt.query
             answer = await client.request(method, path, params=query, **more)
         if answer.status_code >= 400:
             assert set(answer.json()) == {"error", "code", "input", "request_id"}, (
@@ -276,7 +313,9 @@ class Callers:
     async def victim(self):
         url = "/api/v1/organisations/acme/keys"
         made = await self.world.ask(self.acme["admin"], "POST", url, json={"role": "consumer"})
-        return made.json()["id"]
+        key = made.json()["id"]
+        await self.world.ask(self.acme["admin"], "PUT", f"{url}/{key}/budget", **TERMS)
+        return key
 
 
 @pytest.fixture
@@ -284,6 +323,9 @@ async def callers(world, make_bundle):
     acme = await world.organisation("acme", **{r.value: {"role": r.value} for r in Role})
     made = await world.register(acme["engineer"], make_bundle("private"))
     assert made.status_code == 200, made.text
+    for at in ("", "/projects/main"):
+        set_ = await world.ask(world.operator, "PUT", f"{ORG}{at}/budget", **TERMS)
+        assert set_.status_code == 200, set_.text
     return Callers(world, acme, await world.organisation("globex", admin={"role": "admin"}))
 
 
