@@ -1,4 +1,4 @@
-"""Backup and restore with real files: the restored hub has the same keys, models, books and trail."""
+"""Backup and restore with real files: a restored hub has the same keys, models, books and trail."""
 
 from __future__ import annotations
 
