@@ -72,7 +72,8 @@ def test_verifying_says_where_and_exits_with_1(command, world, acme):
 
 def test_a_correction(command, acme):
     made = command(
-        "--json", "usage", "correct", "acme", "--charge", "-4", "--reason", "t 17", "--request", "r1"
+        "--json", "usage", "correct", "acme", "--charge", "-4", "--reason", "t 17",
+        "--request", "r1",
     )  # fmt: skip
     assert (made.code, json.loads(made.out)["charge"]) == (0, -4)
     refused = command(
