@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -172,6 +173,22 @@ def test_whatever_is_changed_the_first_batch_that_does_not_fit_is_named(
     assert not chain.intact
     assert chain.broken == broken
     assert chain.why
+
+
+def test_many_writers_make_one_chain(world):
+    """Threads ship overlapping records of two organisations that nobody has seen before."""
+    shipments = [
+        [make_record(f"org_{n % 2}", str(n), charge=1) for n in range(first, first + 30)]
+        for first in range(0, 120, 10)
+    ]
+    with ThreadPoolExecutor(4) as pool:
+        new = list(pool.map(world.tenancy.ledger.ingest, shipments))
+    assert sum(new) == 140
+    chains = world.tenancy.ledger.verify(world.platform())
+    assert [chain.intact for chain in chains] == [True, True]
+    assert world.tenancy.ledger.drift(world.platform()) == []
+    found = world.tenancy.ledger.report(world.platform(), **EVER)
+    assert [part.charge for part in found] == [70, 70]
 
 
 def test_rows_that_swap_their_batches_are_found(world, books):

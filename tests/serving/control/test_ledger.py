@@ -19,7 +19,7 @@ CORRECTIONS = "/api/v1/organisations/acme/corrections"
 async def books(world):
     """`acme` with three requests of November 2023; returns (its keys, who its user is)."""
     keys = await world.organisation(
-        "acme", user={"role": "consumer"}, admin={"role": "admin"},
+        "acme", user={"role": "consumer"}, admin={"role": "admin"}, auditor={"role": "auditor"},
         bound={"role": "auditor", "project": "main"},
     )  # fmt: skip
     who = (await world.ask(keys["user"], "GET", "/api/v1/whoami")).json()
@@ -35,7 +35,7 @@ def tamper(world, statement):
 
 async def test_a_statement_as_json_can_be_recomputed_by_whoever_gets_it(world):
     keys, _ = await books(world)
-    answer = await world.ask(keys["user"], "GET", STATEMENT)
+    answer = await world.ask(keys["auditor"], "GET", STATEMENT)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["content-disposition"] == 'attachment; filename="acme-2023-11.json"'
     told = answer.json()
@@ -53,7 +53,7 @@ async def test_a_statement_as_json_can_be_recomputed_by_whoever_gets_it(world):
 
 async def test_a_statement_as_csv_is_a_table(world):
     keys, who = await books(world)
-    answer = await world.ask(keys["user"], "GET", STATEMENT + "?format=csv")
+    answer = await world.ask(keys["auditor"], "GET", STATEMENT + "?format=csv")
     assert answer.headers["content-type"] == "text/csv; charset=utf-8"
     rows = list(csv.DictReader(io.StringIO(answer.text)))
     assert [r["kind"] for r in rows] == ["use"] * 3 + ["batch", "sum", "total", "head"]
@@ -64,10 +64,12 @@ async def test_a_statement_as_csv_is_a_table(world):
 async def test_what_is_no_month_or_no_format_is_refused_before_anything_is_sent(world):
     keys, _ = await books(world)
     for path in (STATEMENT[:-1] + "x", STATEMENT + "?format=xlsx", STATEMENT[:-2] + "13"):
-        answer = await world.ask(keys["user"], "GET", path)
+        answer = await world.ask(keys["auditor"], "GET", path)
         assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
     bound = await world.ask(keys["bound"], "GET", STATEMENT)
     assert bound.status_code == 403, "the chain has the entries of all projects"
+    consumer = await world.ask(keys["user"], "GET", STATEMENT)
+    assert consumer.status_code == 403, "books tell of every key's requests"
 
 
 async def test_a_correction_counts_and_stands_in_statement_and_trail(world):
@@ -80,7 +82,7 @@ async def test_a_correction_counts_and_stands_in_statement_and_trail(world):
     world.clock.advance(1)  # until now is not including now
     (row,) = (await world.ask(keys["user"], "GET", "/api/v1/usage")).json()["items"]
     assert (row["requests"], row["charge"], row["overrun"]) == (4, 25, 0)
-    told = (await world.ask(keys["user"], "GET", STATEMENT)).json()
+    told = (await world.ask(keys["auditor"], "GET", STATEMENT)).json()
     assert (told["corrections"], told["totals"]["charge"]) == (25, 25)
     trail = (await world.ask(keys["admin"], "GET", "/api/v1/audit")).json()["items"]
     assert trail[0]["action"] == "ledger.correct"
@@ -94,10 +96,10 @@ async def test_a_correction_counts_and_stands_in_statement_and_trail(world):
 
 async def test_a_changed_row_is_named_and_only_to_its_owner_and_operators(world):
     keys, _ = await books(world)
-    fine = (await world.ask(keys["user"], "GET", "/api/v1/usage/verify")).json()
+    fine = (await world.ask(keys["auditor"], "GET", "/api/v1/usage/verify")).json()
     assert (fine["intact"], fine["items"][0]["links"]) == (True, 1)
     tamper(world, "UPDATE usage SET charge = 1 WHERE request_id LIKE '%-1'")
-    found = (await world.ask(keys["user"], "GET", "/api/v1/usage/verify")).json()
+    found = (await world.ask(keys["auditor"], "GET", "/api/v1/usage/verify")).json()
     assert (found["intact"], found["items"][0]["broken"]) == (False, 1)
     every = "/api/v1/usage/verify?organisation=*"
     assert (await world.ask(world.operator, "GET", every)).json()["intact"] is False
@@ -135,12 +137,12 @@ async def test_closed_months_are_dropped_and_their_sums_stay(world):
     world.clock.advance(60 * 86_400)
     done = await world.ask(world.operator, "POST", "/api/v1/usage/drop", **drop)
     assert [d["entries"] for d in done.json()["items"]] == [3]
-    refused = await world.ask(keys["user"], "GET", STATEMENT)
+    refused = await world.ask(keys["auditor"], "GET", STATEMENT)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_input")
     params = {"since": "2023-11-01T00:00:00Z", "until": "2023-12-01T00:00:00Z", "by": "day"}
     (row,) = (await world.ask(keys["user"], "GET", "/api/v1/usage", params=params)).json()["items"]
     assert (row["group"], row["requests"]) == ({"day": "2023-11-14"}, 3)
-    verified = (await world.ask(keys["user"], "GET", "/api/v1/usage/verify")).json()
+    verified = (await world.ask(keys["auditor"], "GET", "/api/v1/usage/verify")).json()
     assert (verified["intact"], verified["items"][0]["anchor"]) == (True, 1)
 
 
