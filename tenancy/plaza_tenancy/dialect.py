@@ -11,12 +11,14 @@ from __future__ import annotations
 import itertools
 import sqlite3
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    Executable,
     Integer,
     Table,
     create_engine,
@@ -119,8 +121,13 @@ def insert_tuples(
 
 def add_up(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert `rows`; where the primary key is there, add their other columns to it."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(_adding(connection.dialect.name, table), rows)
+
+
+@cache  # making the statement takes longer than a hundred rows of it
+def _adding(dialect: str, table: Table) -> Executable:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = insert(table)
     keys = list(table.primary_key.columns)
     sums = {c.name: c + statement.excluded[c.name] for c in table.columns if not c.primary_key}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)

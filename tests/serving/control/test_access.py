@@ -129,10 +129,10 @@ TRIES = {
     ),
     "GET /api/v1/usage": Try("usage.read", whose=True),
     "GET /api/v1/audit": Try("audit.read", whose=True),
-    "GET /api/v1/usage/verify": Try("usage.read", whose=True),
+    "GET /api/v1/usage/verify": Try("audit.read", whose=True),
     "GET /api/v1/audit/verify": Try("audit.read", whose=True),
     "GET /api/v1/organisations/{org}/statements/{period}": Try(
-        "usage.read", f"{ORG}/statements/2026-11"
+        "audit.read", f"{ORG}/statements/2026-11"
     ),
     "POST /api/v1/organisations/{org}/corrections": Try(
         "tenants.write",
