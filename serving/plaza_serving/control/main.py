@@ -34,6 +34,7 @@ from plaza_serving.control import logs
 from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.granted import GrantMark
 from plaza_serving.control.jobs import Drain, every, forever
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
@@ -124,7 +125,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         uploads=Uploads(state / "uploads", clock, limits=limits),
         blobs=blobs,
         feed=feed,
-        fleet=Fleet(feed, clock),
+        fleet=Fleet(feed, clock, GrantMark(state / "slots.granted", clock)),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
     )
