@@ -11,7 +11,7 @@ import plaza
 from plaza_core.principal import Role
 from plaza_serving.cli.session import Session, session
 from plaza_serving.cli.show import moment, table_of
-from plaza_serving.cli.tenants import Of, _own, keys
+from plaza_serving.cli.tenants import Of, keys, own
 
 members = typer.Typer(help="People with a role.", no_args_is_help=True)
 
@@ -39,7 +39,7 @@ def rotate(
     """Replace a key by a new one with the same rights and limits, printed here, once."""
     here = session(context)
     with here.hub() as hub:
-        made = hub.keys.rotate(_own(hub, organisation), key, overlap_s=overlap)
+        made = hub.keys.rotate(own(hub, organisation), key, overlap_s=overlap)
     here.answer(made, table_of(["id", "key (shown once)", "replaces"], [(made.id, made.key, key)]))
 
 
@@ -59,7 +59,7 @@ def expire(
         raise typer.BadParameter("say either --in or --never")
     here = session(context)
     with here.hub() as hub:
-        changed = hub.keys.set_expiry(_own(hub, organisation), key, expires_in_s=within)
+        changed = hub.keys.set_expiry(own(hub, organisation), key, expires_in_s=within)
     rows = [(changed.id, moment(changed.expires_unix_us) or "never")]
     here.answer(changed, table_of(["id", "expires (UTC)"], rows))
 
@@ -75,7 +75,7 @@ def add_member(
     """Invite somebody by e-mail; they become a member at their first login."""
     here = session(context)
     with here.hub() as hub:
-        added = hub.members.add(_own(hub, organisation), email, role=role.value, project=project)
+        added = hub.members.add(own(hub, organisation), email, role=role.value, project=project)
     _show(here, added)
 
 
@@ -84,7 +84,7 @@ def list_members(context: typer.Context, organisation: Of = None) -> None:
     """Members, newest first."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.members.list(_own(hub, organisation)))
+        _show(here, hub.members.list(own(hub, organisation)))
 
 
 @members.command("role")
@@ -92,7 +92,7 @@ def set_role(context: typer.Context, member: str, role: Role, organisation: Of =
     """Change what a member may do, from their next request on."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.members.set_role(_own(hub, organisation), member, role.value))
+        _show(here, hub.members.set_role(own(hub, organisation), member, role.value))
 
 
 @members.command("remove")
@@ -100,7 +100,7 @@ def remove_member(context: typer.Context, member: str, organisation: Of = None) 
     """End a membership at once, in every browser."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.members.remove(_own(hub, organisation), member))
+        _show(here, hub.members.remove(own(hub, organisation), member))
 
 
 def _show(here: Session, found: plaza.Member | list[plaza.Member]) -> None:

@@ -36,6 +36,7 @@ from plaza_serving.control import logs
 from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.granted import GrantMark
 from plaza_serving.control.jobs import Drain, every, forever
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
@@ -122,7 +123,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     feed.refresh()
     client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
     reconciler = Reconciler(client, serve_config(settings), clock)
-    fleet = Fleet(feed, clock)
+    fleet = Fleet(feed, clock, GrantMark(state / "slots.granted", clock))
     parts = Parts(
         settings=settings,
         clock=clock,

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from plaza_core.ids import KeyId
 from plaza_core.principal import Role
-from plaza_serving.control.shapes import NAME, Answer, Taken, _example
+from plaza_serving.control.shapes import NAME, Answer, Taken, example
 from plaza_tenancy.views import Login
 
 DAY_S = 86_400
@@ -14,7 +14,7 @@ _TEN_YEARS_S = 10 * 366 * DAY_S
 
 
 class KeyRotation(Taken):
-    model_config = _example(overlap_s=3600)
+    model_config = example(overlap_s=3600)
 
     overlap_s: int = Field(
         DAY_S, ge=0, le=366 * DAY_S, description="How long the old key goes on. Default: a day."
@@ -24,7 +24,7 @@ class KeyRotation(Taken):
 class KeyExpiry(Taken):
     """Either a time from now or never."""
 
-    model_config = _example(expires_in_s=7_776_000)
+    model_config = example(expires_in_s=7_776_000)
 
     expires_in_s: int | None = Field(None, ge=1, le=_TEN_YEARS_S)
     never: bool = False
@@ -37,7 +37,7 @@ class KeyExpiry(Taken):
 
 
 class NewMember(Taken):
-    model_config = _example(email="ann@acme.example", role="engineer", project="cameras")
+    model_config = example(email="ann@acme.example", role="engineer", project="cameras")
 
     email: str = Field(min_length=3, max_length=254)
     role: Role
@@ -45,7 +45,7 @@ class NewMember(Taken):
 
 
 class MemberChange(Taken):
-    model_config = _example(role="auditor")
+    model_config = example(role="auditor")
 
     role: Role
 
@@ -59,7 +59,7 @@ class MembershipView(Answer):
 
 
 class CliRedeem(Taken):
-    model_config = _example(code="eyJp.Zm9v", verifier="v" * 43)
+    model_config = example(code="eyJp.Zm9v", verifier="v" * 43)
 
     code: str = Field(max_length=4096)
     verifier: str = Field(min_length=43, max_length=128)
