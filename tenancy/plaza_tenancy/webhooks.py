@@ -156,7 +156,7 @@ class Webhooks:
     ) -> Iterator[tuple[Change, WebhookRow]]:
         _demand_whole(scope)
         with self._store.change(scope, action, webhook[:200]) as change:
-            yield change, _find(change.session, scope, webhook)
+            yield change, _find(change.session, scope, webhook, lock=True)
 
     def _new_secret(self) -> str:
         return "whsec_" + base64.b64encode(self._store.random(32)).decode()
@@ -175,8 +175,10 @@ class Webhooks:
             raise Unavailable("a stored secret does not open with this node's vault") from error
 
 
-def _find(session: Session, scope: TenantScope, webhook: str) -> WebhookRow:
-    query = select(WebhookRow).where(WebhookRow.id == webhook).with_for_update()
+def _find(session: Session, scope: TenantScope, webhook: str, *, lock: bool = False) -> WebhookRow:
+    query = select(WebhookRow).where(WebhookRow.id == webhook)
+    if lock:
+        query = query.with_for_update()
     if scope.organisation is not None:
         query = query.where(WebhookRow.organisation == scope.organisation)
     row = session.scalars(query).one_or_none()

@@ -1,6 +1,7 @@
 """Budgets at 50, 80 and 100 %: each is told once per node and period, to whom it concerns."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
@@ -141,6 +142,16 @@ def test_however_usage_grows_each_alert_is_told_once(shared_world, steps, number
             [account(settled, organisation=scope.organisation, node=f"n{number}")]
         )
     assert raised == sum(max(steps) * 100 >= 1000 * p for p in (50, 80, 100))
+
+
+def test_many_processes_at_once_tell_each_alert_once(world, acme, told):
+    accounts = [account(1000, organisation=acme.organisation, node=f"key_{n}") for n in range(4)]
+    orders = [accounts, accounts[::-1], accounts[2:] + accounts[:2]] * 2
+    with ThreadPoolExecutor(6) as threads:
+        counts = list(threads.map(world.tenancy.alerts.raise_due, orders))
+    assert sum(counts) == 12
+    heard = told()
+    assert len(heard) == len(set(heard)) == 12
 
 
 def _count():
