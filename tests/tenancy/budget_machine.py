@@ -22,6 +22,7 @@ from tests.tenancy.banks import Bank, InMemory, node_of
 from tests.tenancy.budget_model import Lost, Replica, Request
 
 PLACES = [("acme", "main"), ("acme", "lab"), ("acme", None), ("city", "main")]
+TWICE = "telling it twice changed something"
 index = st.integers(0, 7)
 amounts = st.integers(1, 20)
 limit = st.none() | st.integers(0, 90)
@@ -239,7 +240,7 @@ class BudgetMachine(RuleBasedStateMachine):
         known = [self.journal[request] for request in sorted(self.arrived & set(self.journal))]
         before = self.standing()
         self.bank.ingest(known[-count:])
-        assert self.standing() == before
+        assert self.standing() == before, TWICE
 
     def arrive(self, shipment: list[UsageRecord], act: Callable[[], object], *, really=True):
         before, leases = self.bank.accounts(), self.bank.leases()
@@ -274,7 +275,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.arrive(victim.spool, lambda: self.bank.ingest(victim.spool))
         before = self.standing()
         self.bank.ingest(victim.spool)  # somebody else adopted it too
-        assert self.standing() == before
+        assert self.standing() == before, TWICE
         self.bank.close(victim.name)
         assert self.bank.close(victim.name) == 0
 
@@ -294,7 +295,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.arrive([loss], lambda: self.bank.write_off(lease.id))
         before = self.standing()
         assert self.bank.write_off(lease.id) == 0
-        assert self.standing() == before
+        assert self.standing() == before, TWICE
 
     # ── time ─────────────────────────────────────────────────────────────────────────────────────
     @rule(hours=st.sampled_from([0.01, 1, 11, 25]))
@@ -352,7 +353,7 @@ class BudgetMachine(RuleBasedStateMachine):
 
     @invariant()
     def sums_are_the_sums_of_their_rows(self):
-        assert self.bank.drift() == []
+        assert self.bank.drift() == [], "sums have drifted from their rows"
 
     # ── rest ─────────────────────────────────────────────────────────────────────────────────────
     def teardown(self):
@@ -378,9 +379,9 @@ class BudgetMachine(RuleBasedStateMachine):
         ledger = {record.request_id: record for record in self.bank.usage()}
         losses = {id_ for id_, record in ledger.items() if record.outcome == "written_off"}
         kept = {id_: record for id_, record in self.journal.items() if id_ not in self.lost}
-        assert {id_: r for id_, r in ledger.items() if id_ not in losses} == kept
+        assert {id_: r for id_, r in ledger.items() if id_ not in losses} == kept, "not the ledger"
         self.periods_add_up(ledger)
-        assert self.bank.drift() == []
+        assert self.bank.drift() == [], "sums have drifted from their rows"
 
     def periods_add_up(self, ledger: dict[str, UsageRecord]) -> None:
         for _depth, node in self.budgets:
