@@ -187,21 +187,21 @@ class BudgetMachine(RuleBasedStateMachine):
         for branch, amount in asked.values():
             mine.reserve(branch, amount)
 
-    def pick(self, replica: int, request: int) -> tuple[Replica, Request] | None:
-        mine = self.one_live(replica)
-        return (mine, mine.inside[request % len(mine.inside)]) if mine.inside else None
+    def inside(self) -> list[tuple[Replica, Request]]:
+        return [(replica, request) for replica in self.live for request in replica.inside]
 
-    @rule(replica=index, request=index, parts=st.integers(0, 4))
-    def settle(self, replica, request, parts):
-        if picked := self.pick(replica, request):
-            mine, one = picked
-            record = mine.settle(one, one.reserve * parts // 4)
-            self.journal[record.request_id] = record
+    @precondition(lambda self: self.inside())
+    @rule(request=index, parts=st.integers(0, 4))
+    def settle(self, request, parts):
+        mine, one = self.inside()[request % len(self.inside())]
+        record = mine.settle(one, one.reserve * parts // 4)
+        self.journal[record.request_id] = record
 
-    @rule(replica=index, request=index)
-    def cancel(self, replica, request):
-        if picked := self.pick(replica, request):
-            picked[0].cancel(picked[1])
+    @precondition(lambda self: self.inside())
+    @rule(request=index)
+    def cancel(self, request):
+        mine, one = self.inside()[request % len(self.inside())]
+        mine.cancel(one)
 
     # ── between replicas and control ─────────────────────────────────────────────────────────────
     def exchange(self, replica: Replica, wants: dict, *, lose: bool = False) -> dict:
@@ -229,9 +229,11 @@ class BudgetMachine(RuleBasedStateMachine):
         mine = self.one_live(replica)
         self.bank.exchange(mine.name, mine.last, live=len(self.live))
 
+    @precondition(lambda self: any(replica.spool for replica in self.live))
     @rule(replica=index, count=st.integers(1, 5), how=st.sampled_from(["ok", "refused", "unheard"]))
     def ship(self, replica, count, how):
-        mine = self.one_live(replica)
+        able = [one for one in self.live if one.spool]
+        mine = able[replica % len(able)]
         shipment = mine.spool[:count]
         self.arrive(shipment, lambda: mine.ship(count, how), really=how != "refused")
 
@@ -365,9 +367,9 @@ class BudgetMachine(RuleBasedStateMachine):
     def come_to_rest(self) -> None:
         while self.dead:
             self.adopt(0)
+        while self.inside():
+            self.settle(0, 3)
         for replica in self.live:
-            while replica.inside:
-                self.settle(self.live.index(replica), 0, 3)
             self.arrive(list(replica.spool), lambda mine=replica: mine.ship(len(mine.spool)))
             replica.hear(self.bank.held_by(replica.name))
             replica.trim()
