@@ -20,7 +20,7 @@ from plaza_core.book import AccountId, levels, written_off
 from plaza_core.budget import Branch, Period, bounds
 from plaza_core.inference import UsageRecord
 from tests.tenancy.banks import Bank, InMemory, node_of
-from tests.tenancy.budget_model import Lost, Replica, Request
+from tests.tenancy.budget_model import Lost, Replica, Request, nodes_of, uncovered
 
 PLACES = [("acme", "main"), ("acme", "lab"), ("acme", None), ("city", "main")]
 TWICE = "telling it twice changed something"
@@ -392,15 +392,3 @@ class BudgetMachine(RuleBasedStateMachine):
                 whole = sum(r.charge for r in ledger.values() if node in nodes_of(r))
                 accounts = self.bank.accounts().items()
                 assert sum(a.settled for id_, a in accounts if id_.node == node) == whole
-
-
-def nodes_of(record: UsageRecord) -> set[str | None]:
-    return {record.organisation, record.project, record.key}
-
-
-def uncovered(record: UsageRecord, id_: AccountId, leases: dict) -> bool:
-    """Whether nothing of this record was reserved on the account."""
-    if id_.node not in nodes_of(record):
-        return False
-    lease = leases.get(record.lease or "")
-    return lease is None or id_ not in (*lease.draws, *lease.holds)
