@@ -32,6 +32,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None, description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`."
     )
+    database_owner_url: str | None = Field(
+        None,
+        description="PostgreSQL: the same database as its owner, who migrates it at start; "
+        "default: it was migrated before (`python -m plaza_tenancy`).",
+        repr=False,
+    )
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
     )

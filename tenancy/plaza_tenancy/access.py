@@ -101,7 +101,7 @@ class Access:
         """
         identity, secret = keys.parse(text)
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_actor(identity) as session:
             stored = _find(session, identity)
         # An unknown key costs the same comparison as a wrong secret.
         mac = self._nobody if stored is None else stored.key.mac
@@ -115,7 +115,8 @@ class Access:
     def _touch(self, key: KeyRow, now: int) -> None:
         if key.last_used is not None and now - key.last_used < _TOUCH_US:
             return
-        with self._store.append() as session:
+        own = TenantScope(organisation=key.organisation, project=None, actor=key.id)
+        with self._store.append(own) as session:
             session.execute(
                 update(KeyRow)
                 .where(KeyRow.organisation == key.organisation, KeyRow.id == key.id)
@@ -151,7 +152,7 @@ class Access:
         if name is None or name == principal.organisation_name:
             return principal.organisation
         if principal.operator:
-            with self._store.read() as session:
+            with self._store.read_everything() as session:
                 query = select(OrganisationRow.id).where(OrganisationRow.name == name)
                 found = session.scalars(query).one_or_none()
             if found is not None:
@@ -167,7 +168,8 @@ class Access:
         elif name is None:
             return None
         else:
-            with self._store.read() as session:
+            whole = TenantScope(organisation=organisation, project=None, actor=principal.key)
+            with self._store.read(whole) as session:
                 query = select(ProjectRow.id).where(
                     ProjectRow.organisation == organisation, ProjectRow.name == name
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 
 from sqlalchemy import or_, select
 
@@ -27,7 +28,7 @@ from plaza_tenancy.store import Change, Store
 class Tenancy:
     """Everything about tenants. Every method blocks on the database and is thread-safe.
 
-    Opening brings the schema up to date. Any method raises Unavailable when the database cannot be
+    Opening brings the schema up to date, see `migrate.prepare`. Any method raises Unavailable when the database cannot be
     reached; then nothing was changed.
     """
 
@@ -39,8 +40,9 @@ class Tenancy:
         clock: Clock,
         random: RandomBytes,
         default_rate: RateLimit,
+        owner_url: str | None = None,
     ) -> None:
-        store = Store(database_url, clock=clock, random=random)
+        store = Store(database_url, owner_url=owner_url, clock=clock, random=random)
         self._store = store
         self._pepper = pepper
         self._default_rate = default_rate
@@ -56,6 +58,10 @@ class Tenancy:
 
     def close(self) -> None:
         self._store.close()
+
+    def turn(self, name: str) -> AbstractContextManager[bool]:
+        """See `Store.turn`."""
+        return self._store.turn(name)
 
     def bootstrap(self) -> NewKey | None:
         """Make the operating organisation with its project, and an admin key for it.
@@ -113,7 +119,7 @@ class Tenancy:
     def table_version(self) -> str:
         """The `version` that `table()` would have now; one cheap query, for long polls."""
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return version_at(session, now)
 
     def table(self) -> HubTable:
@@ -122,7 +128,7 @@ class Tenancy:
         Built once per version, however many replicas ask.
         """
         now = self._store.clock.unix_us()
-        with self._building, self._store.read() as session:
+        with self._building, self._store.read_everything() as session:
             latest = self._latest
             if latest is None or latest.version != version_at(session, now):
                 latest = self._latest = snapshot(session, now)

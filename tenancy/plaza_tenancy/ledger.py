@@ -54,7 +54,7 @@ class Ledger:
             return 0
         # In key order: two writers of one database then never wait for one another in a circle.
         ordered = sorted(records, key=lambda record: (record.organisation, record.request_id))
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             rows = [dict(zip(_FIELDS, _values(record), strict=True)) for record in ordered]
             new = dialect.insert_new(session.connection(), _USAGE, rows)
             if new:
@@ -85,7 +85,7 @@ class Ledger:
             query = query.outerjoin(named, same)
             columns += [value, label]
         query = query.add_columns(*columns).group_by(*columns).order_by(*columns)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = session.execute(query).all()
         # A sum over nothing is one row of nothing when there is no group.
         return [_sum(dimensions, tuple(row)) for row in found if row[0]]
@@ -105,7 +105,7 @@ class Ledger:
         if after is not None:
             query = query.where(tuple_(*order) > tuple_(*_position(after)))
         query = query.order_by(*order).limit(limit + 1)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = [
                 UsageRecord(**{name: row[name] for name in _FIELDS})
                 for row in session.execute(query).mappings()

@@ -100,6 +100,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+        owner_url=settings.database_owner_url,
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)

@@ -1,0 +1,61 @@
+"""Two roles on PostgreSQL: one owns the schema and migrates it, the other runs the hub.
+
+The role of the running hub holds no right by which row-level security could be passed or changed:
+it owns nothing and inherits from nobody who does. `check_roles` refuses any other arrangement, and
+any table of tenants that stands open. Row-level security catches a query that forgot a condition;
+it does not stop somebody who can run any SQL as this role, for that role may say whose rows it
+wants.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from plaza_core.errors import Unavailable
+
+# A role is quoted by the database itself: a name may hold anything.
+_GRANT = """
+DO $grant$
+DECLARE role text := current_setting('plaza.grantee');
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
+    EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO %I',
+                   current_schema(), role);
+    EXECUTE format('GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA %I TO %I',
+                   current_schema(), role);
+    EXECUTE format('REVOKE UPDATE, DELETE ON audit FROM %I', role);
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM %I', role);
+END $grant$
+"""
+_MEMBER = "pg_has_role(session_user, {role}, 'MEMBER')"
+_TOO_STRONG = f"""
+SELECT EXISTS (SELECT FROM pg_roles r
+               WHERE (r.rolsuper OR r.rolbypassrls) AND {_MEMBER.format(role="r.oid")})
+"""
+_TABLES = "c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')"
+_OWNED = f"""
+SELECT EXISTS (SELECT FROM pg_class c WHERE {_TABLES} AND {_MEMBER.format(role="c.relowner")})
+"""
+_OPEN = f"""
+SELECT c.relname FROM pg_class c
+WHERE {_TABLES} AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+  AND (c.relname = 'organisations' OR EXISTS
+       (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organisation'))
+ORDER BY 1
+"""
+
+
+def grant(connection: Connection, role: str) -> None:
+    """Let `role` work with the rows of every table, and with nothing else; trails only grow."""
+    connection.execute(text("SELECT set_config('plaza.grantee', :role, true)"), {"role": role})
+    connection.execute(text(_GRANT))
+
+
+def check_roles(connection: Connection) -> None:
+    """Raise Unavailable unless this connection's role is held back by row-level security."""
+    if connection.scalar(text(_TOO_STRONG)):
+        raise Unavailable("the database role of the hub may pass row-level security; use another")
+    if connection.scalar(text(_OWNED)):
+        raise Unavailable("the database role of the hub owns its tables; use another")
+    if opened := connection.scalars(text(_OPEN)).all():
+        raise Unavailable(f"no row-level security on: {', '.join(opened)}")

