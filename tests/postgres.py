@@ -5,7 +5,8 @@ a directory of its own and nowhere else, writes nothing through to the disk, and
 tests. It refuses to run as root; then it runs as `nobody`.
 
 Every database has the arrangement of an installation: one role owns it and has migrated it, the
-other works with it. A new one is a copy of a template, which takes about 40 ms.
+other works with it. A new one is a copy of a template (about 40 ms), or one that a test is done
+with, emptied (about 3 ms).
 """
 
 from __future__ import annotations
@@ -41,6 +42,23 @@ _CONFIGURATION = {
     "autovacuum": "off",
     "max_connections": "100",
 }
+# Faster than TRUNCATE, which makes new files. Somebody who still holds a lock is told of, not
+# waited for.
+_EMPTY = """
+SET LOCAL session_replication_role = replica;
+SET LOCAL lock_timeout = '5s';
+DO $empty$
+DECLARE name text;
+BEGIN
+    FOR name IN SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+    LOOP
+        EXECUTE format('DELETE FROM %%I', name);
+    END LOOP;
+    PERFORM setval(oid, 1, false) FROM pg_class
+    WHERE relkind = 'S' AND relnamespace = 'public'::regnamespace;
+END $empty$
+"""
 _names = (f"plaza_{n}" for n in itertools.count())
 
 
@@ -58,6 +76,8 @@ class Server:
     def __init__(self, directory: Path, programs: Path) -> None:
         self.directory = directory
         self.programs = programs
+        self._migrated: set[Database] = set()
+        self._emptied: list[Database] = []
         self._admin = sqlalchemy.create_engine(
             self.url("postgres", "postgres"), isolation_level="AUTOCOMMIT"
         )
@@ -77,13 +97,25 @@ class Server:
         return Database(self.url(APP, name), self.url(OWNER, name))
 
     def migrated(self) -> Database:
+        """A database with the schema of this version and nothing in it."""
+        if self._emptied:
+            return self._emptied.pop()
         name = next(_names)
         self.sql(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
-        return Database(self.url(APP, name), self.url(OWNER, name))
+        made = Database(self.url(APP, name), self.url(OWNER, name))
+        self._migrated.add(made)
+        return made
 
     def drop(self, database: Database) -> None:
-        name = sqlalchemy.make_url(database.url).database
-        self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+        name = str(sqlalchemy.make_url(database.url).database)
+        if database not in self._migrated:
+            self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+            return
+        engine = sqlalchemy.create_engine(self.url("postgres", name))
+        with engine.begin() as connection:
+            connection.exec_driver_sql(_EMPTY)
+        engine.dispose()
+        self._emptied.append(database)
 
     def prepare(self) -> None:
         """Make the roles and the template; the last thing before the first test."""
@@ -129,7 +161,7 @@ def running_server() -> Iterator[Server]:
                 cwd=directory,
                 stdout=log,
                 stderr=log,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 it makes one system call
                 **as_user,
             )
         try:

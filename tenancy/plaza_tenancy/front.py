@@ -28,8 +28,8 @@ from plaza_tenancy.store import Change, Store
 class Tenancy:
     """Everything about tenants. Every method blocks on the database and is thread-safe.
 
-    Opening brings the schema up to date, see `migrate.prepare`. Any method raises Unavailable when the database cannot be
-    reached; then nothing was changed.
+    Opening brings the schema up to date, see `migrate.prepare`. Any method raises Unavailable when
+    the database cannot be reached; then nothing was changed.
     """
 
     def __init__(

@@ -27,18 +27,19 @@ BEGIN
     EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM %I', role);
 END $grant$
 """
-_MEMBER = "pg_has_role(session_user, {role}, 'MEMBER')"
-_TOO_STRONG = f"""
+_TOO_STRONG = """
 SELECT EXISTS (SELECT FROM pg_roles r
-               WHERE (r.rolsuper OR r.rolbypassrls) AND {_MEMBER.format(role="r.oid")})
+               WHERE (r.rolsuper OR r.rolbypassrls) AND pg_has_role(session_user, r.oid, 'MEMBER'))
 """
-_TABLES = "c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')"
-_OWNED = f"""
-SELECT EXISTS (SELECT FROM pg_class c WHERE {_TABLES} AND {_MEMBER.format(role="c.relowner")})
+_OWNED = """
+SELECT EXISTS (SELECT FROM pg_class c
+               WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+                 AND pg_has_role(session_user, c.relowner, 'MEMBER'))
 """
-_OPEN = f"""
+_OPEN = """
 SELECT c.relname FROM pg_class c
-WHERE {_TABLES} AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
+WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+  AND NOT (c.relrowsecurity AND c.relforcerowsecurity)
   AND (c.relname = 'organisations' OR EXISTS
        (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attname = 'organisation'))
 ORDER BY 1

@@ -14,7 +14,6 @@ from plaza_core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
 from plaza_core.ids import KeyId
 from plaza_core.principal import RIGHTS, Principal, Right, Role, TenantScope
 from plaza_core.table import RateLimit
-from plaza_tenancy import dialect
 from plaza_tenancy.keys import check_maker
 from plaza_tenancy.schema import Base
 
