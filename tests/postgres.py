@@ -73,6 +73,9 @@ class Database:
 class Server:
     """A running server. `programs` is the directory of `psql`, `pg_dump` and the rest."""
 
+    walled = True
+    """Whether the database keeps tenants apart by itself."""
+
     def __init__(self, directory: Path, programs: Path) -> None:
         self.directory = directory
         self.programs = programs

@@ -8,10 +8,11 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import ProgrammingError
 
 from plaza_core.errors import Unavailable
 from plaza_tenancy import dialect
-from plaza_tenancy.roles import check_roles, grant
+from plaza_tenancy.roles import check_roles, check_walls, grant
 
 
 def configuration() -> Config:
@@ -37,8 +38,12 @@ def prepare(engine: Engine, owner_url: str | None) -> None:
     if owner_url is not None:
         migrate(owner_url, app_role=role)
     with engine.connect() as connection:
-        _check_version(connection)
         check_roles(connection)
+        try:
+            _check_version(connection)
+        except ProgrammingError as error:
+            raise Unavailable("the database role of the hub was not let in by its owner") from error
+        check_walls(connection)
 
 
 def migrate(url: str, *, app_role: str | None = None) -> None:

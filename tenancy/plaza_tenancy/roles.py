@@ -1,8 +1,8 @@
 """Two roles on PostgreSQL: one owns the schema and migrates it, the other runs the hub.
 
 The role of the running hub holds no right by which row-level security could be passed or changed:
-it owns nothing and inherits from nobody who does. `check_roles` refuses any other arrangement, and
-any table of tenants that stands open. Row-level security catches a query that forgot a condition;
+it owns nothing and inherits from nobody who does. A hub refuses to start with any other
+arrangement. Row-level security catches a query that forgot a condition;
 it does not stop somebody who can run any SQL as this role, for that role may say whose rows it
 wants.
 """
@@ -53,10 +53,14 @@ def grant(connection: Connection, role: str) -> None:
 
 
 def check_roles(connection: Connection) -> None:
-    """Raise Unavailable unless this connection's role is held back by row-level security."""
+    """Raise Unavailable when row-level security would not hold this connection's role back."""
     if connection.scalar(text(_TOO_STRONG)):
         raise Unavailable("the database role of the hub may pass row-level security; use another")
     if connection.scalar(text(_OWNED)):
         raise Unavailable("the database role of the hub owns its tables; use another")
+
+
+def check_walls(connection: Connection) -> None:
+    """Raise Unavailable when a table of tenants stands open."""
     if opened := connection.scalars(text(_OPEN)).all():
         raise Unavailable(f"no row-level security on: {', '.join(opened)}")

@@ -65,12 +65,19 @@ class Store:
         self._reader, self._writer = dialect.reading(engine), dialect.writing(engine)
         self.clock = clock
         self.random = random
-        with _translated():
-            prepare(engine, owner_url)
-            with self._writer.begin() as connection:
-                epoch = base62(int.from_bytes(random(12), "big"), 17)
-                first = {"id": _HUB, "epoch": epoch, "revision": 0}
-                dialect.insert_new(connection, HubRow.metadata.tables["hub"], [first])
+        try:
+            with _translated():
+                prepare(engine, owner_url)
+                self._begin_counting()
+        except BaseException:
+            engine.dispose()
+            raise
+
+    def _begin_counting(self) -> None:
+        epoch = base62(int.from_bytes(self.random(12), "big"), 17)
+        first = {"id": _HUB, "epoch": epoch, "revision": 0}
+        with self._writer.begin() as connection:
+            dialect.insert_new(connection, HubRow.metadata.tables["hub"], [first])
 
     def close(self) -> None:
         self._engine.dispose()

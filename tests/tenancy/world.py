@@ -77,6 +77,8 @@ def new_world(url: str) -> World:
 class SqliteFiles:
     """SQLite's part of what `tests.postgres.Server` does: a new database is a copied file."""
 
+    walled = False
+
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._template = directory / "template.db"
