@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import sqlalchemy
@@ -11,7 +10,6 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from sqlalchemy.sql import Select, Update
 
-import plaza_tenancy
 from plaza_core.errors import PlazaError
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role
@@ -210,15 +208,3 @@ def test_a_public_model_shows_itself_and_the_names_above_it(world, acme, city):
     assert other.id not in [row["id"] for row in seen["projects"]]
     (version,), (alias,) = seen["model_versions"], seen["aliases"]
     assert version["model"] == alias["model"] == seen["models"][0]["id"]
-
-
-def test_few_parts_of_the_room_look_over_the_wall():
-    """What serves everybody says so, and is known: replicas' snapshot, shipped usage, the outbox,
-    an operator's look-up of an organisation by its name."""
-    room = Path(plaza_tenancy.__file__).parent
-    callers = {
-        path.name
-        for path in room.glob("*.py")
-        if "_everything()" in path.read_text() and path.name != "store.py"
-    }
-    assert callers == {"access.py", "front.py", "ledger.py", "records.py"}

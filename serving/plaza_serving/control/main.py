@@ -111,6 +111,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
         MlflowTracker(settings.mlflow),
         limits=limits,
+        turn=tenancy.turn,
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
@@ -133,7 +134,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
-    """What runs beside the API. The table is watched too: keys expire, other writers exist."""
+    """What runs beside the API. The table is watched too: keys expire, other writers exist.
+
+    Each control process follows the table, adopts the spools of its own node, and tells its own Ray
+    what to run. What only one of several on a database may do takes turns (`in_turn`): the outbox.
+    """
     ledger = parts.tenancy.ledger
 
     async def reconcile() -> None:
@@ -162,7 +167,8 @@ def keep_admin_key(state: Path, made: NewKey | None) -> None:
 
 @contextmanager
 def only_one(state: Path) -> Iterator[None]:
-    """Hold the state directory: its database and staging area have one process at a time."""
+    """Hold the state directory: its secrets, staging area and spools (and its database, where that
+    is SQLite) have one process at a time. Others may share a PostgreSQL with it."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state / "control.lock").open("w") as lock:
         try:
