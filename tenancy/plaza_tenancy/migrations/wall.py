@@ -10,13 +10,13 @@ from __future__ import annotations
 from alembic import op
 
 # In a subquery, so that it is asked once for a statement and not once for a row.
-_WHOSE = "(SELECT current_setting('plaza.organisation', true))"
+WHOSE = "(SELECT current_setting('plaza.organisation', true))"
 ACTOR = "(SELECT current_setting('plaza.actor', true))"
 
 
 def tenant(column: str) -> str:
     """True for the rows of the tenant that the transaction is about; `*` is all of them."""
-    return f"{_WHOSE} IN ('*', {column})"
+    return f"{WHOSE} IN ('*', {column})"
 
 
 def wall_up() -> None:

@@ -4,14 +4,14 @@ Revision ID: 0006
 
 A transaction says whose rows it is about (`plaza.organisation`) and who asks (`plaza.actor`); a
 transaction that says nothing sees nothing. What one tenant may see of another is what a public
-model needs: its rows, and the names of its project and organisation.
+model needs: its rows, and those of its project and organisation.
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-from plaza_tenancy.migrations.wall import ACTOR, tenant, wall_off, wall_up
+from plaza_tenancy.migrations.wall import ACTOR, WHOSE, tenant, wall_off, wall_up
 
 revision = "0006"
 down_revision = "0001"
@@ -44,9 +44,12 @@ def upgrade() -> None:
     op.execute("ALTER TABLE organisations ENABLE ROW LEVEL SECURITY")
     op.execute("ALTER TABLE organisations FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY tenant ON organisations USING ({tenant('id')})")
-    for name, allowed in (("actor", _ACTORS), ("public", _PUBLIC)):
-        for table, condition in allowed.items():
-            op.execute(f"CREATE POLICY {name} ON {table} FOR SELECT USING ({condition})")
+    for table, condition in _ACTORS.items():
+        op.execute(f"CREATE POLICY actor ON {table} FOR SELECT USING ({condition})")
+    for table, condition in _PUBLIC.items():
+        # For tenants only, and so that looking a key up need not look for public models.
+        public = f"{WHOSE} <> '' AND {condition}"
+        op.execute(f"CREATE POLICY public ON {table} FOR SELECT USING ({public})")
 
 
 def downgrade() -> None:
