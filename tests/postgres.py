@@ -4,9 +4,8 @@ Only the package's programs are used: the server is started here, so that it lis
 a directory of its own and nowhere else, writes nothing through to the disk, and ends with the
 tests. It refuses to run as root; then it runs as `nobody`.
 
-Every database has the arrangement of an installation: one role owns it and has migrated it, the
-other works with it. A new one is a copy of a template (about 40 ms), or one that a test is done
-with, emptied (about 3 ms).
+Roles and database are those of `deploy/postgres.sql`, run as it stands. A new database is a copy of
+a template (about 40 ms), or one that a test is done with, emptied (about 3 ms).
 """
 
 from __future__ import annotations
@@ -30,8 +29,9 @@ import sqlalchemy
 
 from plaza_tenancy.migrate import migrate
 
-OWNER, APP = "plaza_owner", "plaza_app"
-_TEMPLATE = "migrated"
+OWNER, APP, BACKUP = "plaza_owner", "plaza_app", "plaza_backup"
+_TEMPLATE = "plaza"
+_SCRIPT = Path(__file__).parents[1] / "deploy" / "postgres.sql"
 _NOBODY = 65534
 _PR_SET_PDEATHSIG = 1
 _CONFIGURATION = {
@@ -93,10 +93,24 @@ class Server:
         with self._admin.connect() as connection:
             connection.exec_driver_sql(statement)
 
+    def run(self, program: str, *arguments: str, role: str = "postgres") -> str:
+        """Run one of PostgreSQL's programs; returns what it printed."""
+        place = {"PGHOST": str(self.directory), "PGUSER": role}
+        done = subprocess.run(
+            [self.programs / program, *arguments],
+            env={**os.environ, **place},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
     def empty(self) -> Database:
         """A database without a schema."""
         name = next(_names)
-        self.sql(f"CREATE DATABASE {name} OWNER {OWNER} STRATEGY file_copy")
+        self.sql(
+            f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE template0 LOCALE 'C' STRATEGY file_copy"
+        )
         return Database(self.url(APP, name), self.url(OWNER, name))
 
     def migrated(self) -> Database:
@@ -125,14 +139,13 @@ class Server:
         deadline = time.monotonic() + 20
         while True:
             try:
-                self.sql(f"CREATE ROLE {OWNER} LOGIN")
+                self.sql("SELECT 1")
                 break
             except sqlalchemy.exc.OperationalError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)  # a server that starts has nothing to wait on but its socket
-        self.sql(f"CREATE ROLE {APP} LOGIN")
-        self.sql(f"CREATE DATABASE {_TEMPLATE} OWNER {OWNER}")
+        self.run("psql", "--quiet", "--set=ON_ERROR_STOP=1", f"--file={_SCRIPT}")
         migrate(self.url(OWNER, _TEMPLATE), app_role=APP)
 
     def close(self) -> None:
