@@ -30,7 +30,9 @@ class Settings(BaseSettings):
         Path(".plaza"), description="Database, bundles, secrets, spool and logs of this node."
     )
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`."
+        None,
+        description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`.",
+        repr=False,
     )
     database_owner_url: str | None = Field(
         None,

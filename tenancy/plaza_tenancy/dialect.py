@@ -96,7 +96,7 @@ def confine(session: Session, organisation: str, actor: str) -> None:
     settings = {
         "plaza.organisation": organisation,
         "plaza.actor": actor,
-        "lock_timeout": f"{_WAIT_S:.0f}s",
+        "lock_timeout": f"{_WAIT_S * 1000:.0f}ms",
         "idle_in_transaction_session_timeout": "2min",
     }
     session.execute(select(*(func.set_config(name, s, True) for name, s in settings.items())))

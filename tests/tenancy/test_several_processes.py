@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy
 
-from plaza_core.errors import Conflict
+from plaza_core.errors import Conflict, Unavailable
 from plaza_core.ids import KeyId
 from plaza_core.principal import Role
 from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
-from plaza_tenancy import Tenancy
-from plaza_tenancy.schema import AuditRow, HubRow, ModelRow, UsageRow
+from plaza_tenancy import Tenancy, dialect
+from plaza_tenancy.schema import AuditRow, HubRow, ModelRow, ProjectRow, UsageRow
 from tests.tenancy.world import PEPPER, RATE, make_record, make_version
 
 pytestmark = [
@@ -187,6 +187,41 @@ def test_a_turn_is_one_processs_until_it_ends_or_dies(world, two):
         assert mine / 0
     with second.turn("outbox") as theirs:
         assert theirs
+
+
+def test_a_change_that_waits_too_long_for_another_is_unavailable(world, acme, two, monkeypatch):
+    monkeypatch.setattr(dialect, "_WAIT_S", 0.1)
+    with two[0]._store.change(acme, "test.slow", "x") as change:
+        with pytest.raises(Unavailable, match="does not answer"):
+            two[1].projects.create(acme, "lab")
+        change.nothing_to_do()
+    two[1].projects.create(acme, "lab")
+
+
+def test_after_the_server_ended_every_connection_the_next_question_is_answered(
+    world, acme, two, postgres
+):
+    """As at a restart of the server: what was open fails whole, what comes next works."""
+    end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'plaza_app'"
+    with (
+        pytest.raises(Unavailable),
+        two[0]._store.change(acme, "project.create", "half") as change,
+    ):
+        change.session.add(ProjectRow(organisation=acme.organisation, id="p", name="h", created=0))
+        change.session.flush()
+        postgres.sql(end)
+    assert [project.name for project in two[0].projects.list(acme)] == ["main"]
+    for tenancy in two:
+        assert tenancy.authenticate(world.operator_text) == world.operator
+
+
+def test_a_turn_ends_with_the_connection_of_who_had_it(two, postgres):
+    end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
+    with pytest.raises(Unavailable), two[0].turn("outbox") as mine:
+        assert mine
+        postgres.sql(end)
+        with two[1].turn("outbox") as theirs:
+            assert theirs
 
 
 def test_two_first_starts_at_once_make_one_admin_key(databases):

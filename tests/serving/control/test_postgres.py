@@ -26,7 +26,7 @@ async def test_it_migrates_as_the_owner_and_serves_as_somebody_else(database, tm
     settings = Settings(
         state_dir=tmp_path, database_url=database.url, database_owner_url=database.owner_url
     )
-    assert database.owner_url not in repr(settings)
+    assert "postgresql" not in repr(settings), "it may hold a password"
     parts, _ = compose(settings)
     key = (tmp_path / ADMIN_KEY_FILE).read_text().strip()
     async with httpx.AsyncClient(
