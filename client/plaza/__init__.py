@@ -5,10 +5,11 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `ledger`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._async import AsyncClient
+from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza.answers import (
     Classification,
@@ -41,10 +42,14 @@ from plaza.records import (
 __all__ = [
     "AsyncClient",
     "AuditEntry",
+    "Chain",
     "Classification",
     "Client",
+    "Correction",
     "Detection",
     "Detections",
+    "Drift",
+    "Dropped",
     "Embeddings",
     "Forecast",
     "Inference",

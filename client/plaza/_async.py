@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from functools import wraps
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference
+from plaza import _admin, _inference, _ledger
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
+    CHUNK,
     CONTROL_URL,
     URL,
     Hub,
+    arriving,
     as_method,
     file_headers,
     finish,
@@ -106,6 +109,19 @@ class Keys(_Part):
     revoke = _verb(_admin.revoke_key)
 
 
+class Ledger(_Part):
+    """The books: what every bill is made from."""
+
+    statement = _verb(_ledger.statement)
+    save_statement = _verb(_ledger.save_statement)
+    verify = _verb(_ledger.verify)
+    verify_audit = _verb(_ledger.verify_audit)
+    correct = _verb(_ledger.correct)
+    drift = _verb(_ledger.drift)
+    rebuild = _verb(_ledger.rebuild)
+    drop_before = _verb(_ledger.drop_before)
+
+
 class AsyncClient:
     """A hub, for asyncio. Close it, or use it in an `async with` block.
 
@@ -129,6 +145,7 @@ class AsyncClient:
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
+        self.ledger = Ledger(self)
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
@@ -164,10 +181,22 @@ class AsyncClient:
         else:
             arguments["content"] = body
         try:
-            response = await self._http.request(**arguments)
+            response = await self._exchange(arguments, call.save)
         except httpx.TransportError as error:
             raise unreachable(error) from error
         return finish(call, response)
+
+    async def _exchange(self, arguments: dict[str, Any], save: Path | None) -> httpx.Response:
+        if save is None:
+            return await self._http.request(**arguments)
+        async with self._http.stream(**arguments) as response:
+            if response.is_success:
+                with arriving(save) as file:
+                    async for chunk in response.aiter_bytes(CHUNK):
+                        await asyncio.to_thread(file.write, chunk)
+            else:
+                await response.aread()
+        return response
 
 
 async def _read_off_loop(body: FileBody) -> AsyncIterator[bytes]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference
+from plaza import _admin, _inference, _ledger
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
+    CHUNK,
     CONTROL_URL,
     URL,
     Hub,
+    arriving,
     as_method,
     file_headers,
     finish,
@@ -103,6 +106,19 @@ class Keys(_Part):
     revoke = _verb(_admin.revoke_key)
 
 
+class Ledger(_Part):
+    """The books: what every bill is made from."""
+
+    statement = _verb(_ledger.statement)
+    save_statement = _verb(_ledger.save_statement)
+    verify = _verb(_ledger.verify)
+    verify_audit = _verb(_ledger.verify_audit)
+    correct = _verb(_ledger.correct)
+    drift = _verb(_ledger.drift)
+    rebuild = _verb(_ledger.rebuild)
+    drop_before = _verb(_ledger.drop_before)
+
+
 class Client:
     """A hub, over blocking calls. Thread-safe; close it, or use it in a `with` block.
 
@@ -126,6 +142,7 @@ class Client:
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
+        self.ledger = Ledger(self)
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
@@ -161,7 +178,19 @@ class Client:
         else:
             arguments["content"] = body
         try:
-            response = self._http.request(**arguments)
+            response = self._exchange(arguments, call.save)
         except httpx.TransportError as error:
             raise unreachable(error) from error
         return finish(call, response)
+
+    def _exchange(self, arguments: dict[str, Any], save: Path | None) -> httpx.Response:
+        if save is None:
+            return self._http.request(**arguments)
+        with self._http.stream(**arguments) as response:
+            if response.is_success:
+                with arriving(save) as file:
+                    for chunk in response.iter_bytes(CHUNK):
+                        file.write(chunk)
+            else:
+                response.read()
+        return response

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
 
@@ -49,8 +51,9 @@ def finish(call: Call[T], response: httpx.Response) -> T:
     """The result of a call, or the PlazaError that the answer holds."""
     if not response.is_success:
         raise error_from(response.status_code, response.headers, response.content)
+    content = response.content if call.save is None else b""
     try:
-        return call.read(Answer(response.status_code, response.headers, response.content))
+        return call.read(Answer(response.status_code, response.headers, content))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PlazaError(
             "unexpected_answer",
@@ -58,6 +61,18 @@ def finish(call: Call[T], response: httpx.Response) -> T:
             status=response.status_code,
             request_id=response.headers.get("x-request-id"),
         ) from error
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the name `path` once the block has ended without an error."""
+    fresh = path.with_name(f".{path.name}.part")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def unreachable(error: httpx.TransportError) -> Unreachable:

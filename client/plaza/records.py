@@ -116,7 +116,8 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums over one group. `compute_us` is device time × the provider's weight."""
+    """Sums over one group. `compute_us` is device time × the provider's weight; `charge` what was
+    billed of it, corrections included, and `overrun` what nobody is billed for."""
 
     group: Mapping[str, str | None]
     labels: Mapping[str, str]
@@ -125,6 +126,8 @@ class Usage:
     rows: int
     compute_us: int
     host_us: int
+    charge: int = 0
+    overrun: int = 0
 
 
 @dataclass(frozen=True, slots=True)

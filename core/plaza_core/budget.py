@@ -129,12 +129,24 @@ class Grant(BaseModel):
     """Node id of the first account (from the root) that had less than `need`; None: satisfied."""
     resets_unix_us: int | None = None
     """When that account's period ends; None with `short_of` set: never."""
+    remaining: int | None = None
+    """What the tightest account has left, beside what is leased; None: not said."""
 
 
 class Grants(BaseModel):
     model_config = _Frozen
 
     grants: list[Grant]
+
+
+class Recall(BaseModel):
+    """Control asks all replicas to give back what lies idle below some nodes."""
+
+    model_config = _Frozen
+
+    number: int
+    """Grows; also over a restart of control."""
+    nodes: list[str]
 
 
 class Branch(BaseModel):

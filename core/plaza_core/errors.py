@@ -6,7 +6,8 @@
        InvalidInput
     ──admit──▶ lease ──queue──▶ batch ──run──▶ outputs ──settle──▶ answer
        RateLimited     Overloaded   DeadlineExceeded    Unavailable
-       QuotaExceeded                ModelFailed
+       ConcurrencyExceeded          ModelFailed
+       QuotaExceeded
 
 Doors translate a class to a status; clients rely on `code` alone. Messages never carry a path, a
 traceback or text of a native library. An exception outside this tree becomes `internal` at the door
@@ -123,6 +124,12 @@ class RateLimited(PlazaError):
     code = "rate_limited"
 
 
+class ConcurrencyExceeded(RateLimited):
+    """As many requests of a key, project or organisation are inside at once as it may have."""
+
+    code = "concurrency_exceeded"
+
+
 class QuotaExceeded(PlazaError):
     """A budget, count or size limit is used up."""
 
@@ -130,7 +137,7 @@ class QuotaExceeded(PlazaError):
 
 
 class Overloaded(PlazaError):
-    """The bounded queue of this replica is full."""
+    """The queue of this replica or the caller's part of it is full, or the deadline is too near."""
 
     code = "overloaded"
 

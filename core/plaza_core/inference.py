@@ -50,6 +50,9 @@ class Outcome:
     batch_rows: int
     charge: int = 0
     """Compute units billed for this request."""
+    host_us: int = 0
+    budget_remaining: int | None = None
+    """Compute units the key may still spend; None: no budget, or not known without asking."""
     tensors: Mapping[str, Array] = field(default_factory=dict)
     answer: Any = None
 
@@ -58,7 +61,8 @@ class Outcome:
 class UsageRecord:
     """One admitted request, as the ledger keeps it. Integers only.
 
-    Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is (organisation, request_id): shipping the same record twice changes nothing.
+    Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is
+    (organisation, request_id): shipping the same record twice changes nothing.
     """
 
     organisation: str

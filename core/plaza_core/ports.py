@@ -76,6 +76,8 @@ class Prepared:
     tensors: dict[str, Array]
     rows: int
     context: Any = None
+    size: int | None = None
+    """Work in the family's own measure (tokens, pixels), padding included; None: the rows."""
 
 
 class Family(Protocol):

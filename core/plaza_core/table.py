@@ -120,7 +120,12 @@ class Heartbeat(BaseModel):
     arrivals: dict[str, int] = {}
     """Node id -> requests that asked since the last heartbeat, for nodes with a limit."""
     inside: dict[str, int] = {}
-    """Node id -> most requests inside at once since the last heartbeat, for nodes that limit it."""
+    """Node id -> most requests inside at once since the last heartbeat, for nodes that limit it.
+    Requests that found no slot count as if they had been inside."""
+    held: dict[str, int] = {}
+    """Node id -> the most that can be inside until the answer: slots still good, or in use."""
+    sequence: int = 0
+    """Grows with each heartbeat of this replica; an older one that comes late tells nothing."""
 
 
 class HeartbeatReply(BaseModel):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import AbstractContextManager
+from functools import partial
 
 from sqlalchemy import or_, select
 
@@ -16,11 +17,16 @@ from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.audit import Audit
+from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.keys import Keys, insert_key
+from plaza_tenancy.leases import Leases, settle
 from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
+from plaza_tenancy.prices import Prices
 from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.shares import Shares
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
 
@@ -53,8 +59,13 @@ class Tenancy:
         self.projects = Projects(store)
         self.keys = Keys(store, pepper)
         self.records = Records(store)
-        self.ledger = Ledger(store)
+        self.ledger = Ledger(store, partial(settle, clock=clock))
         self.audit = Audit(store)
+        self.budgets = Budgets(store)
+        self.concurrency = Concurrency(store)
+        self.prices = Prices(store)
+        self.shares = Shares(store)
+        self.leases = Leases(store, self.ledger.ingest)
 
     def close(self) -> None:
         self._store.close()

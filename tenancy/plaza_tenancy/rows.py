@@ -16,11 +16,20 @@ from plaza_tenancy.schema import (
     ModelRow,
     OrganisationRow,
     ProjectRow,
+    UsageHourRow,
     UsageRow,
 )
+from plaza_tenancy.schema_budgets import BudgetRow
 from plaza_tenancy.views import KeyInfo, Organisation, Project
 
-Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[AuditRow]
+Owned = (
+    type[KeyRow]
+    | type[ModelRow]
+    | type[UsageRow]
+    | type[UsageHourRow]
+    | type[AuditRow]
+    | type[BudgetRow]
+)
 
 
 def owned(scope: TenantScope, rows: Owned) -> list[ColumnElement[bool]]:

@@ -28,7 +28,7 @@ from plaza_core.clock import Clock
 from plaza_core.errors import Conflict, Unavailable
 from plaza_core.ids import KeyId, OrganisationId, ProjectId, RandomBytes, base62
 from plaza_core.principal import TenantScope
-from plaza_tenancy import dialect
+from plaza_tenancy import audit_links, dialect
 from plaza_tenancy.migrate import prepare
 from plaza_tenancy.schema import AuditRow, HubRow
 
@@ -117,8 +117,10 @@ class Store:
     @contextmanager
     def change(self, scope: TenantScope, action: str, target: str) -> Iterator[Change]:
         with _transaction(self._writer, *_bounds(scope)) as (session, transaction):
-            # This row lock orders changes where the database would let them run side by side.
-            hub = session.execute(select(HubRow).with_for_update()).scalar_one()
+            # This row lock orders changes where the database would let them run side by side. It
+            # lets pass who only needs budgets to stand still (`books.open_book`).
+            locked = select(HubRow).with_for_update(key_share=True)
+            hub = session.execute(locked).scalar_one()
             change = Change(
                 session,
                 scope,
@@ -136,18 +138,18 @@ class Store:
                 raise RuntimeError(f"{action}: a change belongs to an organisation")
             hub.revision += 1
             session.flush()
-            session.add(
-                AuditRow(
-                    at=change.now,
-                    actor=scope.actor,
-                    organisation=change.organisation,
-                    project=change.project,
-                    action=action,
-                    target=change.target,
-                    before=_plain(change.before),
-                    after=_plain(change.after),
-                )
+            row = AuditRow(
+                at=change.now,
+                actor=scope.actor,
+                organisation=change.organisation,
+                project=change.project,
+                action=action,
+                target=change.target,
+                before=_plain(change.before),
+                after=_plain(change.after),
             )
+            audit_links.link(session, row)
+            session.add(row)
 
 
 def _plain(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:

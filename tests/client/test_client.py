@@ -311,7 +311,14 @@ def test_the_key_may_come_from_the_environment(connect, arguments, monkeypatch):
 def test_both_clients_have_the_same_verbs():
     def verbs(client):
         found = {}
-        for part in (client, client.models, client.orgs, client.projects, client.keys):
+        for part in (
+            client,
+            client.models,
+            client.orgs,
+            client.projects,
+            client.keys,
+            client.ledger,
+        ):
             for name, verb in inspect.getmembers(part, callable):
                 if not name.startswith("_"):
                     found[type(part).__name__.removeprefix("Async"), name] = inspect.signature(verb)

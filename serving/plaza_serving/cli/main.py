@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import infer, models, processes, reports, tenants
+from plaza_serving.cli import backup, infer, ledger, models, processes, reports, tenants
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -29,6 +29,8 @@ app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(infer.app, name="infer")
 reports.mount(app)
+ledger.mount(app)
+backup.mount(app)
 
 
 @app.callback()

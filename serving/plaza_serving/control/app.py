@@ -20,7 +20,16 @@ from plaza_serving.control import problems
 from plaza_serving.control.context import BodyLimit, RequestContext
 from plaza_serving.control.guard import check_all_guarded
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.routes import health, internal, models, reports, tenants, uploads
+from plaza_serving.control.routes import (
+    health,
+    internal,
+    leases,
+    ledger,
+    models,
+    reports,
+    tenants,
+    uploads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +82,16 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     problems.install(app)
     app.include_router(health.router)
     told = [Depends(announce, scope="function")]
-    for router in (tenants.router, uploads.router, models.router, reports.router):
+    for router in (
+        tenants.router,
+        uploads.router,
+        models.router,
+        reports.router,
+        ledger.router,
+    ):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(leases.router)
     return app
 
 

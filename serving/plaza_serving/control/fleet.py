@@ -1,5 +1,7 @@
-"""Which replicas live and what they have published, from their heartbeats. In memory only: a
-restarted control knows the whole fleet again one second later."""
+"""Which replicas live and what they have published, from their heartbeats; what each is told.
+
+In memory only: a restarted control knows the whole fleet again one second later.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from dataclasses import dataclass, field
 
 from plaza_core.clock import Clock
 from plaza_core.ids import ModelId
-from plaza_core.table import Heartbeat
+from plaza_core.table import Heartbeat, HeartbeatReply
+from plaza_serving.control.apportion import RateDivision, SlotDivision
 from plaza_serving.control.broadcast import Broadcast
 from plaza_serving.control.feed import TableFeed
 
@@ -47,6 +50,8 @@ class Fleet:
         self._feed = feed
         self._clock = clock
         self._last: dict[str, tuple[int, Heartbeat]] = {}
+        self._slots = SlotDivision(clock.monotonic_ns() / 1e9)
+        self._rates = RateDivision()
         self.heard = Broadcast()
 
     def hear(self, heartbeat: Heartbeat) -> int:
@@ -59,10 +64,33 @@ class Fleet:
         self.heard.fire()
         return sum(r.live and r.heartbeat.pool == heartbeat.pool for r in self.replicas())
 
+    def answer(self, heartbeat: Heartbeat) -> HeartbeatReply:
+        """Remember a heartbeat; tell its replica its parts of rates and slots."""
+        limits, now = self._feed.current.limits, self._clock.monotonic_ns() / 1e9
+        return HeartbeatReply(
+            live_replicas=self.hear(heartbeat),
+            rate_shares=self._rates.hear(heartbeat, limits.rates, now),
+            slots=self._slots.hear(heartbeat, limits.slots, limits.longest_s, now),
+        )
+
+    def gone(self, replica: str) -> None:
+        """This replica's process has ended for certain: its slots and rates are free at once.
+
+        On the loop, as everything here.
+        """
+        self._last.pop(replica, None)
+        self._slots.forget(replica)
+        self._rates.forget(replica)
+        self.heard.fire()
+
     def replicas(self) -> list[Replica]:
         now = self._clock.monotonic_ns()
         heard = [Replica(beat, (now - at) / 1e9) for at, beat in self._last.values()]
         return sorted(heard, key=lambda r: r.heartbeat.replica)
+
+    def live(self) -> int:
+        """How many replicas of all pools live now."""
+        return sum(replica.live for replica in self.replicas())
 
     def publication(self, model: ModelId, version: int, sequence: int) -> Publication:
         """Where `version` answers, among live replicas that must have seen change `sequence`.

@@ -35,6 +35,7 @@ from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
@@ -117,6 +118,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     feed.refresh()
     client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
     reconciler = Reconciler(client, serve_config(settings), clock)
+    fleet = Fleet(feed, clock)
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -126,7 +128,8 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         uploads=Uploads(state / "uploads", clock, limits=limits),
         blobs=blobs,
         feed=feed,
-        fleet=Fleet(feed, clock),
+        fleet=fleet,
+        leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
     )
@@ -141,6 +144,9 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     """
     ledger = parts.tenancy.ledger
 
+    def adopt_orphans() -> None:
+        adopt(spool, ledger.ingest, parts.leases.gone)
+
     async def reconcile() -> None:
         async with reconciler:
             await forever("reconcile", reconciler.step)
@@ -148,7 +154,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     return (
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
-        lambda: forever("adopt", every(1.0, lambda: adopt(spool, ledger.ingest))),
+        lambda: forever("adopt", every(1.0, adopt_orphans)),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
     )

@@ -18,6 +18,7 @@ from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
 
@@ -33,6 +34,7 @@ class Parts:
     blobs: BlobStore
     feed: TableFeed
     fleet: Fleet
+    leases: LeaseDesk
     ray_state: Callable[[], RayState]
     node_token: str
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
@@ -42,6 +44,7 @@ class Parts:
         """End all long polls: called first when the process stops."""
         self.feed.close()
         self.fleet.close()
+        self.leases.close()
 
 
 def parts_of(request: Request) -> Parts:

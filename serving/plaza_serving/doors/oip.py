@@ -291,9 +291,13 @@ def write_answer(request: InferRequest, outcome: Outcome) -> Reply:
     return Reply(200, BINARY, b"".join((head, *tail)), (length, *costs))
 
 
-def cost_headers(outcome: Outcome) -> tuple[Header, Header]:
-    """What the request was charged and how many rows shared its batch."""
-    return (
-        (b"plaza-compute-us", b"%d" % outcome.compute_us),
-        (b"plaza-batch-rows", b"%d" % outcome.batch_rows),
+def cost_headers(outcome: Outcome) -> tuple[Header, ...]:
+    """What the request used and was charged, and what is left of its budget where that is known."""
+    costs = (
+        (b"x-plaza-charge", b"%d" % outcome.charge),
+        (b"x-plaza-compute-us", b"%d" % outcome.compute_us),
+        (b"x-plaza-host-us", b"%d" % outcome.host_us),
+        (b"x-plaza-batch-rows", b"%d" % outcome.batch_rows),
     )
+    left = outcome.budget_remaining
+    return costs if left is None else (*costs, (b"x-plaza-budget-remaining", b"%d" % left))

@@ -27,6 +27,12 @@ _ERRORS = {
     503: "Overloaded, or the model is still loading; see Retry-After",
     504: "The deadline passed",
 }
+_COSTS = {
+    "x-plaza-charge": "Compute units charged for this request",
+    "x-plaza-compute-us": "Its share of the device's time, µs × the provider's weight",
+    "x-plaza-host-us": "Host time it took, µs: decoding, tokenising, reading the outputs",
+    "x-plaza-batch-rows": "Rows of the run it shared",
+}
 _READ_ERRORS = (401, 403, 404, 500)
 _INFER_ERRORS = tuple(_ERRORS)
 _MODEL = {
@@ -92,6 +98,7 @@ def _ok(description: str, schema: str) -> dict[str, Any]:
         "headers": {
             "x-request-id": {
                 "description": "Made by the hub for this request",
+                "required": True,
                 "schema": {"type": "string"},
             }
         },
@@ -118,12 +125,23 @@ def _get(name: str, summary: str, schema: str, *, tag: str, public: bool = False
 
 
 def _post(name: str, summary: str, body: dict[str, Any], schema: str, tag: str) -> dict[str, Any]:
+    answer = _ok(summary, schema)
+    amount = {"type": "integer", "minimum": 0}
+    answer["headers"] |= {
+        header: {"description": text, "required": True, "schema": amount}
+        for header, text in _COSTS.items()
+    }
+    answer["headers"]["x-plaza-budget-remaining"] = {
+        "description": "Compute units this key may still spend, where a budget limits it and the "
+        "replica knows; requests under way elsewhere may lower it",
+        "schema": amount,
+    }
     return {
         "operationId": name,
         "summary": summary,
         "tags": [tag],
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": _ok(summary, schema), **_errors(*_INFER_ERRORS)},
+        "responses": {"200": answer, **_errors(*_INFER_ERRORS)},
     }
 
 

@@ -75,6 +75,22 @@ TRIES = {
     ),
     "GET /api/v1/usage": Try("usage.read", whose=True),
     "GET /api/v1/audit": Try("audit.read", whose=True),
+    "GET /api/v1/usage/verify": Try("usage.read", whose=True),
+    "GET /api/v1/audit/verify": Try("audit.read", whose=True),
+    "GET /api/v1/organisations/{org}/statements/{period}": Try(
+        "usage.read", f"{ORG}/statements/2026-11"
+    ),
+    "POST /api/v1/organisations/{org}/corrections": Try(
+        "tenants.write",
+        f"{ORG}/corrections",
+        {"json": {"charge": -1, "reason": "a test"}},
+        operators=True,
+    ),
+    "GET /api/v1/usage/drift": Try("tenants.read", operators=True),
+    "POST /api/v1/usage/rebuild": Try("tenants.write", operators=True),
+    "POST /api/v1/usage/drop": Try(
+        "tenants.write", more={"json": {"before": "2020-01"}}, operators=True
+    ),
     "GET /api/v1/status": Try("tenants.read", operators=True),
 }
 

@@ -25,6 +25,7 @@ EXPECTED = {
     "method_not_allowed": 405,
     "conflict": 409,
     "rate_limited": 429,
+    "concurrency_exceeded": 429,
     "quota_exceeded": 429,
     "overloaded": 503,
     "unavailable": 503,

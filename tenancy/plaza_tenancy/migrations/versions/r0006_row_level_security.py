@@ -14,7 +14,7 @@ from alembic import op
 from plaza_tenancy.migrations.wall import ACTOR, WHOSE, tenant, wall_off, wall_up
 
 revision = "0006"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

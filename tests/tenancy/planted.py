@@ -1,0 +1,89 @@
+"""Six bugs that other people's quota systems really had, planted on purpose: the machine must find
+each of them, or it proves nothing."""
+
+from __future__ import annotations
+
+from plaza_core.bank import MemoryBank
+from plaza_core.book import Book
+from tests.tenancy.banks import InMemory
+from tests.tenancy.budget_machine import BudgetMachine
+from tests.tenancy.budget_model import Replica
+
+
+class StaleBook(Book):
+    """Decides every ask of a batch on what was left before the batch: check, then act."""
+
+    def exchange(self, replica, asks, live):
+        self.seen = {id_: account.remaining for id_, account in self.accounts.items()}
+        return super().exchange(replica, asks, live)
+
+    def short(self, accounts, need):
+        left = ((self.seen.get(a.id, a.remaining), a) for a in accounts)
+        return next((account for remaining, account in left if remaining < need), None)
+
+
+class LeafBook(Book):
+    """Looks at the key's own account only."""
+
+    def short(self, accounts, need):
+        return super().short(accounts[-1:], need)
+
+
+class StaleBank(MemoryBank):
+    book_type = StaleBook
+
+
+class LeafBank(MemoryBank):
+    book_type = LeafBook
+
+
+class ForgetfulBank(MemoryBank):
+    """Settles what it has seen before: no deduplication."""
+
+    def ingest(self, records):
+        self.settle([r for r in records if (r.organisation, r.request_id) in self._usage])
+        return super().ingest(records)
+
+
+class PoppingReplica(Replica):
+    """Takes records out of the spool before control has confirmed them."""
+
+    def ship(self, count, outcome="ok"):
+        shipment = self.spool[:count]
+        del self.spool[:count]
+        if outcome != "refused":
+            self.bank.ingest(shipment)
+
+
+class LeakingReplica(Replica):
+    """Never gives back the reserve of a cancelled request."""
+
+    def release_cancelled(self, request):
+        pass
+
+
+class RefundingReplica(Replica):
+    """Gives back what a request did not use, and then once more."""
+
+    def settle(self, request, actual):
+        if request.held is not None:
+            request.held.reserved -= request.reserve - actual
+        return super().settle(request, actual)
+
+
+def machine(bank: type[MemoryBank] = MemoryBank, replica: type[Replica] = Replica):
+    class Planted(BudgetMachine):
+        open_bank = staticmethod(lambda: InMemory(bank))
+        replica_type = replica
+
+    return Planted
+
+
+PLANTED = {
+    "check then act": machine(bank=StaleBank),
+    "no deduplication": machine(bank=ForgetfulBank),
+    "pop before commit": machine(replica=PoppingReplica),
+    "leak on cancel": machine(replica=LeakingReplica),
+    "double refund": machine(replica=RefundingReplica),
+    "leaf only": machine(bank=LeafBank),
+}
