@@ -11,12 +11,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy
 
+from plaza_core.budget import LeaseAsk
 from plaza_core.errors import Conflict, Unavailable
 from plaza_core.ids import KeyId
 from plaza_core.principal import Role
 from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
 from plaza_tenancy import Tenancy, dialect
+from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, HubRow, ModelRow, ProjectRow, UsageRow
 from tests.tenancy.world import PEPPER, RATE, make_record, make_version
 
@@ -148,6 +150,51 @@ def test_usage_shipped_by_all_at_once_in_any_order_counts_once(world, acme, two)
     assert count(two[0], UsageRow.request_id) == len(records)
     latest = {key.id: key.last_used_unix_us for key in two[1].keys.list(acme)}
     assert latest == {key: max(range(n, 600, 5)) for n, key in enumerate(keys)}
+
+
+def test_budgets_leases_books_and_corrections_never_wait_in_a_circle(world, acme, two):
+    """Everything that moves amounts, from everywhere at once; then the books agree."""
+    keys = [two[0].keys.create(acme, role=Role.CONSUMER).id for _ in range(3)]
+    root = Node(Kind.ORGANISATION, "acme")
+    two[0].budgets.set(world.platform(), root, limit=10**9)
+    admitted = world.clock.unix_us()
+
+    def work(number: int) -> int:
+        mine, draw, charged = two[number % 2], random.Random(number), 0
+        for step in range(VERBS_EACH):
+            match draw.choice(["spend", "spend", "correct", "adjust", "close", "key"]):
+                case "spend":
+                    key = draw.choice(keys)
+                    (grant,) = mine.leases.exchange(
+                        f"r{number}", [LeaseAsk(key=key, need=10, wish=50)]
+                    )
+                    used = make_record(
+                        acme.organisation,
+                        f"{number}-{step}",
+                        key=key,
+                        charge=7,
+                        lease=grant.lease,
+                        at_unix_us=admitted,
+                    )
+                    charged += 7 * mine.ledger.ingest([used])
+                case "correct":
+                    mine.ledger.correct(world.platform(), "acme", charge=1, reason="test")
+                    charged += 1
+                case "adjust":
+                    mine.budgets.adjust(world.platform(), root, by=draw.choice([-5, 5]))
+                case "close":
+                    mine.leases.close(f"r{number}")
+                case "key":
+                    mine.keys.set_rate(acme, draw.choice(keys), RATE)
+        mine.leases.close(f"r{number}")
+        return charged
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        charged = sum(pool.map(work, range(THREADS)))
+    assert two[0].leases.drift() == []
+    budget = two[1].budgets.show(world.platform(), root)
+    assert (budget.settled, budget.leased) == (charged, 0)
+    assert all(report.broken is None for report in two[0].ledger.verify(world.platform()))
 
 
 def test_shipping_usage_waits_for_no_administrative_change(world, acme, two):
