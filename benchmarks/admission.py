@@ -28,6 +28,7 @@ from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
+from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.dataplane.work import Work
@@ -54,8 +55,8 @@ class OnePath:
         bank = books_for(clock, [entry], {entry.organisation: _BUDGET, entry.id: _BUDGET})
         channel = DeskChannel(desk_over(bank, clock))
         self.broker = Broker(self.budgets, channel, replica="bench", clock=clock)
-        self.reserves = Reserves()
-        self.admission = Admission(Rates(clock), self.budgets, self.reserves, slots=512)
+        self.reservations = Reservations(self.budgets, Reserves())
+        self.admission = Admission(Rates(clock), self.reservations, slots=512)
         self.prices = PriceList()
         self.spool = Spool(directory, "bench", lambda _: None)
         self.spool.start()
@@ -86,8 +87,8 @@ class OnePath:
             assert held is not None
             self.spool.append([self.record(work, held.lease)])
             written = time.perf_counter_ns()
-            self.budgets.settle(held, min(_COST, held.amount))
-            self.reserves.observe(work.version_key, work.price, work.rows, _COST)
+            self.reservations.settle(work, min(_COST, held.amount))
+            self.reservations.learn(work, _COST)
         return began, admitted, written, time.perf_counter_ns()
 
     def record(self, work: Work, lease: str | None) -> UsageRecord:

@@ -26,11 +26,15 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`."""
+    """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`.
+
+    `once` is the Idempotency-Key of what is written.
+    """
 
     url: str
     control_url: str
     api_key: str | None
+    once: str | None = None
 
     def arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Of httpx's `build_request`, all but the content."""
@@ -39,6 +43,9 @@ class Hub:
         key = self.api_key or os.environ.get(KEY_VARIABLE)
         if key:
             headers["authorization"] = f"Bearer {key}"
+        # Uploads are several requests, and idempotent by their content.
+        if self.once and call.method != "GET" and not call.path.startswith("/api/v1/uploads"):
+            headers["idempotency-key"] = self.once
         return {
             "method": call.method,
             "url": base.rstrip("/") + call.path,

@@ -102,6 +102,14 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLogin:
+    """`token` is used like a key, for administration, until the login ends."""
+
+    token: str = field(repr=False)
+    expires_unix_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     id: str
     role: str
@@ -112,6 +120,22 @@ class Key:
     revoked_unix_us: int | None
     last_used_unix_us: int | None = None
     rate: Mapping[str, Any] | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's role. `joined_unix_us` is None until they have logged in."""
+
+    id: str
+    email: str
+    role: str
+    organisation_name: str
+    project_name: str | None
+    created_unix_us: int
+    joined_unix_us: int | None
+    removed_unix_us: int | None
 
 
 @dataclass(frozen=True, slots=True)

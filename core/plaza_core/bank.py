@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.clock import Clock
-from plaza_core.drift import Charged, Drift, drift
+from plaza_core.drift import Charged, Drift, drift, paid
 from plaza_core.errors import NotFound
 from plaza_core.ids import KeyId, RequestId
 from plaza_core.inference import UsageRecord
@@ -27,11 +28,16 @@ class MemoryBank:
     def __init__(self, clock: Clock) -> None:
         numbers = itertools.count(1)
         self._clock = clock
+        self._generations = itertools.count(1)
         self._budgets: dict[str, Budget] = {}
         self._branches: dict[KeyId, Branch] = {}
         self._usage: dict[tuple[str, RequestId], UsageRecord] = {}
         self._book = self.book_type(
-            clock.unix_us(), lambda: f"lse_{next(numbers)}", self._budgets, self._branches
+            now=clock.unix_us(),
+            new_lease=lambda: f"lse_{next(numbers)}",
+            budgets=self._budgets,
+            branches=self._branches,
+            opening=self._opening,
         )
 
     # ── tenants and budgets ──────────────────────────────────────────────────────────────────────
@@ -43,27 +49,21 @@ class MemoryBank:
         """Set or change the budget of an organisation, a project or a key that was added."""
         book, before = self._now(), self._budgets.get(node)
         if before is not None and before.period is period:
-            self._budgets[node] = Budget(limit, period)
+            self._budgets[node] = replace(before, limit=limit)
             for account in book.accounts.values():
-                if account.id.node == node and account.end > book.now:
+                if (account.id.node, account.id.generation) == (node, before.generation):
                     account.limit = limit
             return
         organisation, depth = self._place(node)
-        if before is not None:
-            book.drop_accounts(organisation, node)
-        self._budgets[node] = Budget(limit, period)
+        last = max((r.at_unix_us for r in self._used(depth, node)), default=0)
+        generation = next(self._generations)
+        self._budgets[node] = Budget(limit, period, generation, max(book.now, last))
         start, end = bounds(period, book.now)
-        settled = sum(
-            record.charge
-            for record in self._usage.values()
-            if (depth, node) in levels(branch_of(record)) and start <= record.at_unix_us < end
-        )
-        made = AccountId(organisation, depth, node, period, start)
-        book.add_account(made, settled=settled, limit=limit)
+        book.begin(AccountId(organisation, depth, node, period, start, generation), end, limit)
 
     def remove_budget(self, node: str) -> None:
         if self._budgets.pop(node, None) is not None:
-            self._now().drop_accounts(self._place(node)[0], node)
+            self._now().end_below(self._place(node)[1], node)
 
     @property
     def book(self) -> Book:
@@ -102,14 +102,13 @@ class MemoryBank:
     # ── UsageLedger ──────────────────────────────────────────────────────────────────────────────
     def ingest(self, records: Sequence[UsageRecord]) -> int:
         """Take note of what is new by (organisation, request id), and settle it."""
-        new = []
+        before = len(self._usage)
         for record in records:
             identity = record.organisation, record.request_id
             if identity not in self._usage:
+                self.settle([record])
                 self._usage[identity] = record
-                new.append(record)
-        self.settle(new)
-        return len(new)
+        return len(self._usage) - before
 
     def settle(self, records: Sequence[UsageRecord]) -> None:
         """Move what new records charge from leased to settled."""
@@ -131,6 +130,18 @@ class MemoryBank:
         for record in self._usage.values():
             if start <= record.at_unix_us < end:
                 yield branch_of(record), record.lease, record.charge
+
+    def _used(self, depth: int, node: str) -> Iterator[UsageRecord]:
+        return (r for r in self._usage.values() if (depth, node) in levels(branch_of(r)))
+
+    def _opening(self, id_: AccountId, end: int) -> tuple[int, int | None]:
+        counts = [
+            (record.charge, record.at_unix_us)
+            for record in self._used(id_.depth, id_.node)
+            if id_.start <= record.at_unix_us < end
+            and not paid(self._book, branch_of(record), record.lease, id_)
+        ]
+        return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
 
     def _now(self) -> Book:
         self._book.now = self._clock.unix_us()

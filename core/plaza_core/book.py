@@ -32,6 +32,10 @@ class Budget:
 
     limit: int | None
     period: Period
+    generation: int = 0
+    """Another number each time a budget begins anew on a node; its accounts carry it."""
+    since: int = 0
+    """Usage of the node admitted up to here may be older than the budget."""
 
 
 class AccountId(NamedTuple):
@@ -43,7 +47,12 @@ class AccountId(NamedTuple):
     node: str
     period: Period
     start: int
+    generation: int = 0
+    """That of its budget. Accounts of a budget that was removed stay as history."""
 
+
+Opening = Callable[[AccountId, int], tuple[int, int | None]]
+"""(account, end of its period) -> (what the ledger has for it, when the first of that was)."""
 
 Wanted = dict[AccountId, tuple[int, int | None]]
 """Accounts -> (the end of their period, their limit)."""
@@ -76,8 +85,8 @@ class Lease:
     replica: str
     opened: int
     until: int
-    """µs since 1970: no more is granted from here on. What it still holds stays held. 0: ended
-    before its time, because a budget on its branch was set or removed."""
+    """µs since 1970: no more is granted from here on. What it still holds stays held. 0: over for
+    good, because a budget on its branch was set or removed, or its replica was told so."""
     draws: tuple[AccountId, ...]
     """The accounts it was granted from, root first: what it spends is theirs."""
     holds: tuple[AccountId, ...] = ()
@@ -126,7 +135,7 @@ def written_off(lease: Lease, now: int) -> UsageRecord:
         host_us=0,
         latency_us=0,
         outcome="written_off",
-        at_unix_us=max(lease.opened, min(now, lease.until - 1)),
+        at_unix_us=max(lease.opened, min(now, (lease.until or FOREVER) - 1)),
         replica=lease.replica,
         charge=lease.outstanding,
         lease=lease.id,
@@ -139,9 +148,24 @@ def accounts_at(branch: Branch, budgets: Mapping[str, Budget], at: int) -> Wante
     for depth, node in levels(branch):
         if (budget := budgets.get(node)) is not None:
             start, end = bounds(budget.period, at)
-            account = AccountId(branch.organisation, depth, node, budget.period, start)
+            account = AccountId(
+                branch.organisation, depth, node, budget.period, start, budget.generation
+            )
             found[account] = (end, budget.limit)
     return found
+
+
+def has_past(account: AccountId, budgets: Mapping[str, Budget]) -> bool:
+    """Whether usage may count towards an account that nobody needed before. Else all usage of its
+    period came after its budget, and the first of it opened the account."""
+    return account.start <= budgets[account.node].since
+
+
+def opened(
+    account: AccountId, end: int, limit: int | None, used: tuple[int, int | None], now: int
+) -> Account:
+    settled, first = used
+    return Account(account, end, limit, settled, opened=now if first is None else first)
 
 
 @dataclass(slots=True)
@@ -152,6 +176,7 @@ class Book:
     new_lease: Callable[[], str]
     budgets: Mapping[str, Budget] = field(default_factory=dict)
     branches: Mapping[KeyId, Branch] = field(default_factory=dict)
+    opening: Opening = lambda *_: (0, None)
     accounts: dict[AccountId, Account] = field(default_factory=dict)
     leases: dict[str, Lease] = field(default_factory=dict)
 
@@ -177,12 +202,7 @@ class Book:
     def held_by(self, replica: str) -> list[Grant]:
         """What a replica has, as the accounts see it: for one that missed an answer."""
         return [
-            Grant(
-                key=lease.branch.key,
-                lease=lease.id,
-                until_unix_us=lease.until,
-                granted=lease.granted,
-            )
+            _told(lease)
             for lease in self.leases.values()
             if lease.replica == replica and lease.closed is None
         ]
@@ -196,9 +216,11 @@ class Book:
         if ask.lease is not None:
             lease = self._told(replica, ask)
             if lease is None:  # closed, or never heard of: over, and nothing more comes of it
-                return Grant(
-                    key=ask.key, lease=ask.lease, until_unix_us=self.now, granted=ask.granted
-                )
+                return Grant(key=ask.key, lease=ask.lease, until_unix_us=0, granted=ask.granted)
+            wanted = accounts_at(lease.branch, self.budgets, self.now)
+            if lease.until <= self.now or lease.draws != tuple(wanted):
+                lease = self.move(replace(lease, until=0))  # for good: the replica is told so
+                return _told(lease)
             return self._top_up(lease, ask, live)
         branch = self.branches.get(ask.key)
         if branch is None:
@@ -225,21 +247,24 @@ class Book:
     def _top_up(self, lease: Lease, ask: LeaseAsk, live: int) -> Grant:
         short: Account | None = None
         # Told less than was granted: the answer before was lost. Telling it again is the help.
-        if ask.need > 0 and ask.granted >= lease.granted and lease.until > self.now:
+        if ask.need > 0 and ask.granted >= lease.granted:
             accounts = [self.accounts[account] for account in lease.draws]
             short = self.short(accounts, ask.need)
             if short is None:
                 part = min(a.remaining for a in accounts) // (_PARTS * live)
                 lease = replace(lease, granted=lease.granted + max(ask.need, min(ask.wish, part)))
                 self.move(lease)
+        left = self._left(lease)
+        if short is None:
+            return _told(lease).model_copy(update={"remaining": left})
         return Grant(
             key=ask.key,
             lease=lease.id if lease.id in self.leases else None,
             until_unix_us=lease.until,
             granted=lease.granted,
-            short_of=None if short is None else short.id.node,
-            resets_unix_us=None if short is None or short.end == FOREVER else short.end,
-            remaining=self._left(lease),
+            short_of=short.id.node,
+            resets_unix_us=None if short.end == FOREVER else short.end,
+            remaining=left,
         )
 
     def _left(self, lease: Lease) -> int | None:
@@ -257,36 +282,34 @@ class Book:
 
     # ── what is spent ────────────────────────────────────────────────────────────────────────────
     def spend(self, branch: Branch, lease: Lease | None, at: int, charge: int) -> None:
-        """One new usage record. Its account of each node: the one its lease draws from, else, as
-        for usage without a lease, the one of the period of its admission."""
+        """One new usage record. It counts where its lease draws from; on nodes whose budget is
+        younger than the lease, or without a lease, in the period of its admission."""
         if lease is not None and lease.branch != branch:
             lease = None  # somebody else's lease pays for nobody
-        for account in self._charged(branch, lease, at):
+        wanted = accounts_at(branch, self.budgets, at)
+        self.ensure(wanted)
+        draws = () if lease is None else lease.draws
+        paid = {(account.node, account.generation) for account in draws}
+        by_moment = (a for a in wanted if (a.node, a.generation) not in paid)
+        for account in (*draws, *by_moment):
             self.accounts[account].settled += charge
         if lease is not None:
             self.move(replace(lease, spent=lease.spent + charge))
 
-    def _charged(self, branch: Branch, lease: Lease | None, at: int) -> list[AccountId]:
-        """The accounts that a record counts towards, root first."""
-        wanted = accounts_at(branch, self.budgets, at)
-        self.ensure(wanted)
-        drawn = {} if lease is None else {a.node: a for a in lease.draws if a in self.accounts}
-        by_period = {account.node: account for account in wanted}
-        return [
-            (by_period | drawn)[node] for _, node in levels(branch) if node in by_period | drawn
-        ]
-
     # ── movements ────────────────────────────────────────────────────────────────────────────────
-    def move(self, lease: Lease) -> None:
-        """Put a lease in its new state. What it has outstanding more or less, its accounts have."""
+    def move(self, lease: Lease) -> Lease:
+        """Put a lease in its new state. What it has outstanding more or less, its accounts have.
+
+        One that is over and has nothing left is closed.
+        """
         before = self.leases.get(lease.id)
         if lease.until <= self.now and lease.outstanding == 0 and lease.closed is None:
             lease = replace(lease, closed=self.now)
         change = lease.outstanding - (0 if before is None else before.outstanding)
         for account in (*lease.draws, *lease.holds):
-            if account in self.accounts:  # a removed budget takes its accounts with it
-                self.accounts[account].leased += change
+            self.accounts[account].leased += change
         self.leases[lease.id] = lease
+        return lease
 
     def close(self, leases: Iterable[Lease]) -> int:
         """End leases for good; returns what came back to their accounts."""
@@ -298,45 +321,36 @@ class Book:
         return back
 
     def ensure(self, wanted: Wanted) -> None:
+        """Open the accounts that are missing, with what the ledger already has for them."""
         for account, (end, limit) in wanted.items():
-            self.accounts.setdefault(account, Account(account, end, limit, opened=self.now))
+            if account not in self.accounts:
+                used = self.opening(account, end) if has_past(account, self.budgets) else (0, None)
+                self.accounts[account] = opened(account, end, limit, used, self.now)
 
     # ── budgets that come and go while leases are out ────────────────────────────────────────────
-    def add_account(self, account: AccountId, *, settled: int, limit: int | None) -> None:
-        """The account of a budget set now. Leases below it end; their rest stays reserved here."""
-        _, end = bounds(account.period, self.now)
-        self.accounts[account] = Account(account, end, limit, settled, opened=self.now)
-        for lease in self._below(account):
-            holds = (*(held for held in lease.holds if held != account), account)
+    def begin(self, account: AccountId, end: int, limit: int | None) -> None:
+        """The account of a budget that is set now. Leases below it end, because they do not draw
+        from it; what they still have stays reserved here."""
+        used = self.opening(account, end)
+        self.accounts[account] = opened(account, end, limit, used, self.now)
+        for lease in self.end_below(account.depth, account.node):
             self.accounts[account].leased += lease.outstanding
-            self._end(replace(lease, holds=holds))
+            self.leases[lease.id] = replace(lease, holds=(*lease.holds, account))
 
-    def drop_accounts(self, organisation: str, node: str) -> list[AccountId]:
-        """Forget the current accounts of a node whose budget is removed; returns which. Leases
-        that drew from them end."""
-        gone = [
-            a.id
-            for a in self.accounts.values()
-            if (a.id.organisation, a.id.node) == (organisation, node) and a.end > self.now
-        ]
+    def end_below(self, depth: int, node: str) -> list[Lease]:
+        """No more grants on the open leases below a node, whatever the clock will say: a replica
+        that asks again opens another, on the accounts of then. Returns those still open."""
         for lease in tuple(self.leases.values()):
-            if lease.closed is None and {*lease.draws, *lease.holds} & {*gone}:
-                draws = tuple(account for account in lease.draws if account not in gone)
-                holds = tuple(account for account in lease.holds if account not in gone)
-                self._end(replace(lease, draws=draws, holds=holds))
-        for account in gone:
-            del self.accounts[account]
-        return gone
+            if lease.closed is None and (depth, node) in levels(lease.branch):
+                self.move(replace(lease, until=0))
+        open_ = (lease for lease in self.leases.values() if lease.closed is None)
+        return [lease for lease in open_ if (depth, node) in levels(lease.branch)]
 
-    def _below(self, account: AccountId) -> list[Lease]:
-        return [
-            lease
-            for lease in self.leases.values()
-            if lease.closed is None and (account.depth, account.node) in levels(lease.branch)
-        ]
 
-    def _end(self, lease: Lease) -> None:
-        """No more grants on it, whatever the clock will say; a replica that asks again opens
-        another on the accounts of now."""
-        self.leases[lease.id] = lease
-        self.move(replace(lease, until=0))
+def _told(lease: Lease) -> Grant:
+    return Grant(
+        key=lease.branch.key,
+        lease=lease.id,
+        until_unix_us=lease.until,
+        granted=lease.granted,
+    )

@@ -31,7 +31,7 @@ class Drift:
 
 
 def drift(book: Book, of_leases: Iterable[Charged], window: Window) -> list[Drift]:
-    """Compare every account in the book, and every lease, with the rows they stand for.
+    """Compare every lease in the book, and the accounts of its budgets, with the rows they are for.
 
     `of_leases` is all usage that names a lease, summed up.
     """
@@ -48,32 +48,46 @@ def drift(book: Book, of_leases: Iterable[Charged], window: Window) -> list[Drif
         for id_ in lease.draws:
             settled[id_] += spent[lease.id]
         found.append(Drift(lease.id, "spent", lease.spent, spent[lease.id]))
-    for span in {(account.id.start, account.end) for account in book.accounts.values()}:
-        for id_, charge in _by_period(book, span, window(*span)):
+    current = {id_: a for id_, a in book.accounts.items() if _is_current(book, id_)}
+    for span in {(account.id.start, account.end) for account in current.values()}:
+        for id_, charge in _by_moment(book, span, window(*span)):
             settled[id_] += charge
-    for id_, account in book.accounts.items():
+    for id_, account in current.items():
         name = f"{id_.node} {id_.period} {id_.start}"
         found.append(Drift(name, "leased", account.leased, leased[id_]))
         found.append(Drift(name, "settled", account.settled, settled[id_]))
     return [one for one in found if one.kept != one.recomputed]
 
 
-def _by_period(
+def _is_current(book: Book, id_: AccountId) -> bool:
+    """Whether usage can still come to it by its moment."""
+    budget = book.budgets.get(id_.node)
+    return budget is not None and budget.generation == id_.generation
+
+
+def _by_moment(
     book: Book, span: tuple[int, int], usage: Iterable[Charged]
 ) -> Iterable[tuple[AccountId, int]]:
-    """Usage that counts by its moment: no lease, or one that draws from no account of the node."""
+    """Usage that counts by its moment: no lease, or one older than the node's budget."""
     here = {
         (id_.organisation, id_.depth, id_.node): id_
         for id_, account in book.accounts.items()
-        if (id_.start, account.end) == span
+        if (id_.start, account.end) == span and _is_current(book, id_)
     }
     for branch, name, charge in usage:
-        lease = _lease(book, branch, name)
-        drawn = set() if lease is None else {a.node for a in lease.draws if a in book.accounts}
         for depth, node in levels(branch):
             account = here.get((branch.organisation, depth, node))
-            if account is not None and node not in drawn:
+            if account is not None and not paid(book, branch, name, account):
                 yield account, charge
+
+
+def paid(book: Book, branch: Branch, name: str | None, account: AccountId) -> bool:
+    """Whether usage of a lease was paid from an account of this budget, this one or another: then
+    it does not count by its moment."""
+    lease = _lease(book, branch, name)
+    if lease is None:
+        return False
+    return (account.node, account.generation) in {(a.node, a.generation) for a in lease.draws}
 
 
 def _lease(book: Book, branch: Branch, name: str | None) -> Lease | None:

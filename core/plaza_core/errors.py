@@ -118,6 +118,30 @@ class Conflict(PlazaError):
     code = "conflict"
 
 
+class IdempotencyMismatch(InvalidInput):
+    """This Idempotency-Key came with another request before."""
+
+    code = "idempotency_mismatch"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_in_progress"
+
+
+class IdempotencyNotKept(Conflict):
+    """The request was done, but its answer was too large to be kept and cannot be replayed."""
+
+    code = "idempotency_not_kept"
+
+
+class TargetRefused(InvalidInput):
+    """An address outside that no operator allowed, or that leads into the hub's own network."""
+
+    code = "target_refused"
+
+
 class RateLimited(PlazaError):
     """Too many requests for a key, project or organisation; try again after `retry_after`."""
 

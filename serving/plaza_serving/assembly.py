@@ -23,6 +23,7 @@ from plaza_core.table import HubTable
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
+from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
 from plaza_serving.dataplane.following import Beats, TableFollower
 from plaza_serving.dataplane.hosting import ModelHost
@@ -30,6 +31,7 @@ from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +43,7 @@ class Replica:
     plane: DataPlane
     door: HttpDoor
     _broker: Broker
+    _keeper: Keeper
     _control: ControlClient
     _spool: Spool | None
     _tasks: Sequence[asyncio.Task[None]]
@@ -53,6 +56,7 @@ class Replica:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
         await self.plane.close()
         returned = await self._broker.close()
         if self._spool is not None:
@@ -131,7 +135,9 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     ]
     for task in tasks:
         task.add_done_callback(_complain)
-    return Replica(plane, HttpDoor(plane, settings), broker, control, spool, tasks)
+    keeper = Keeper(RemoteClaims(control.tell), os.urandom)
+    door = HttpDoor(plane, settings, keeper=keeper)
+    return Replica(plane, door, broker, keeper, control, spool, tasks)
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

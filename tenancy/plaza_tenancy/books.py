@@ -19,7 +19,7 @@ from sqlalchemy import (
     Row,
     Table,
     bindparam,
-    delete,
+    func,
     insert,
     select,
     tuple_,
@@ -27,11 +27,21 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from plaza_core.book import Account, AccountId, Book, Budget, Lease, Wanted
+from plaza_core.book import (
+    Account,
+    AccountId,
+    Book,
+    Budget,
+    Lease,
+    Wanted,
+    has_past,
+    opened,
+)
 from plaza_core.budget import Branch, Period
+from plaza_core.drift import paid
 from plaza_core.ids import KeyId
 from plaza_tenancy import dialect
-from plaza_tenancy.schema import HubRow, KeyRow
+from plaza_tenancy.schema import HubRow, KeyRow, UsageRow
 from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
 
 ACCOUNTS: Table = AccountRow.metadata.tables["accounts"]
@@ -49,6 +59,8 @@ class Plan:
     """Accounts that must be there; they are made where they are not."""
     leases: Conditions = ()
     """Conditions on LeaseRow: the leases it moves."""
+    fresh: frozenset[str] = frozenset()
+    """Ids of requests whose usage this transaction has inserted and has yet to settle."""
 
 
 def hold_budgets_still(session: Session) -> None:
@@ -69,7 +81,7 @@ def open_book(
         asked = plan()
         around = {a for lease in read_leases(session, asked.leases) for a in accounts_of(lease)}
         around |= set(asked.wanted)
-        accounts = _locked(session, asked.wanted, around, now)
+        accounts = _locked(session, asked, around, now)
         leases = read_leases(session, asked.leases, lock=True)
         if all(around.issuperset(accounts_of(lease)) for lease in leases):
             return Book(
@@ -94,7 +106,6 @@ class Writer:
     def save(self) -> None:
         before, after = self._accounts, self._book.accounts
         changed = [a for id_, a in after.items() if id_ in before and before[id_] != a]
-        self._run(_DELETE_ACCOUNT, [_its(id_) for id_ in before if id_ not in after])
         self._run(insert(ACCOUNTS), [_values(a) for id_, a in after.items() if id_ not in before])
         self._run(
             _UPDATE_ACCOUNT,
@@ -148,10 +159,17 @@ def budgets(session: Session, found: Iterable[Branch]) -> dict[str, Budget]:
     for branch in found:
         nodes.update(branch.nodes())
         organisations.add(branch.organisation)
-    query = select(BudgetRow.node, BudgetRow.limit, BudgetRow.period).where(
-        BudgetRow.organisation.in_(organisations), BudgetRow.node.in_(nodes)
+    return read_budgets(
+        session, [BudgetRow.organisation.in_(organisations), BudgetRow.node.in_(nodes)]
     )
-    return {node: Budget(limit, Period(period)) for node, limit, period in session.execute(query)}
+
+
+def read_budgets(session: Session, conditions: Conditions) -> dict[str, Budget]:
+    query = select(BudgetRow).where(*conditions)
+    return {
+        row.node: Budget(row.limit, Period(row.period), row.generation, row.since)
+        for row in session.scalars(query)
+    }
 
 
 def read_accounts(session: Session, conditions: Conditions) -> list[Account]:
@@ -166,26 +184,67 @@ def read_leases(session: Session, conditions: Conditions, *, lock: bool = False)
     return [_lease(row) for row in session.execute(query)]
 
 
-def _locked(session: Session, wanted: Wanted, ids: set[AccountId], now: int) -> list[Account]:
-    """Those of the accounts `ids` that exist, all of `wanted` among them, locked root first."""
+def opening(
+    session: Session, id_: AccountId, end: int, fresh: frozenset[str] = frozenset()
+) -> tuple[int, int | None]:
+    """(what the ledger has for an account that is not there yet, when the first of it was).
+
+    Without what leases have paid from other accounts of the same budget, and without `fresh`.
+    """
+    whose = (UsageRow.organisation, UsageRow.project, UsageRow.key)
+    sums = (func.sum(UsageRow.charge), func.min(UsageRow.at_unix_us))
+    query = select(*whose, UsageRow.lease, *sums).where(
+        UsageRow.organisation == id_.organisation,
+        whose[id_.depth] == id_.node,
+        UsageRow.at_unix_us >= id_.start,
+        UsageRow.at_unix_us < end,
+        UsageRow.request_id.not_in(fresh),
+    )
+    found = session.execute(query.group_by(*whose, UsageRow.lease)).all()
+    names = {lease for *_, lease, _charge, _first in found if lease is not None}
+    book = Book(0, str)
+    if names:
+        named = [LEASES.c.organisation == id_.organisation, LEASES.c.id.in_(names)]
+        book.leases = {lease.id: lease for lease in read_leases(session, named)}
+    counts = [
+        (int(charge), first)
+        for organisation, project, key, lease, charge, first in found
+        if not paid(book, Branch(organisation=organisation, project=project, key=key), lease, id_)
+    ]
+    return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
+
+
+def _locked(session: Session, plan: Plan, ids: set[AccountId], now: int) -> list[Account]:
+    """Those of the accounts `ids` that exist, all that are wanted among them, locked root first."""
     if not ids:
         return []
     columns = ACCOUNTS.c
-    here = tuple_(columns.organisation, columns.node, columns.period, columns.period_start).in_(
-        [(a.organisation, a.node, a.period.value, a.start) for a in ids]
+    here = tuple_(columns.organisation, columns.node, columns.generation, columns.period_start).in_(
+        [(a.organisation, a.node, a.generation, a.start) for a in ids]
     )
-    there = {account.id for account in read_accounts(session, [here])} if wanted else set()
-    missing = sorted(set(wanted) - there)
+    there = {a.id for a in read_accounts(session, [here])} if plan.wanted else set()
+    missing = []
+    for id_ in sorted(set(plan.wanted) - there):
+        end, limit = plan.wanted[id_]
+        past = has_past(id_, plan.budgets)
+        used = opening(session, id_, end, plan.fresh) if past else (0, None)
+        missing.append(_values(opened(id_, end, limit, used, now)))
     if missing:
-        rows = [_values(Account(id_, *wanted[id_], opened=now)) for id_ in missing]
-        dialect.insert_new(session.connection(), ACCOUNTS, rows)
-    order = (columns.organisation, columns.depth, columns.node, columns.period)
-    locked = select(ACCOUNTS).where(here).order_by(*order, columns.period_start).with_for_update()
+        dialect.insert_new(session.connection(), ACCOUNTS, missing)
+    order = (columns.organisation, columns.depth, columns.node, columns.period_start)
+    locked = select(ACCOUNTS).where(here).order_by(*order, columns.generation).with_for_update()
     return [_account(row) for row in session.execute(locked)]
 
 
 def _account(row: Row[Any]) -> Account:
-    id_ = AccountId(row.organisation, row.depth, row.node, Period(row.period), row.period_start)
+    id_ = AccountId(
+        row.organisation,
+        row.depth,
+        row.node,
+        Period(row.period),
+        row.period_start,
+        row.generation,
+    )
     return Account(id_, row.period_end, row.limit, row.settled, row.leased, row.opened)
 
 
@@ -193,6 +252,7 @@ def _values(account: Account) -> dict[str, Any]:
     return {
         **_identity(account.id),
         "period_end": account.end,
+        "period": account.id.period.value,
         "depth": account.id.depth,
         "limit": account.limit,
         "settled": account.settled,
@@ -204,8 +264,8 @@ def _values(account: Account) -> dict[str, Any]:
 def _lease(row: Row[Any]) -> Lease:
     def ids(accounts: list[list[Any]]) -> tuple[AccountId, ...]:
         return tuple(
-            AccountId(row.organisation, depth, node, Period(period), start)
-            for depth, node, period, start in accounts
+            AccountId(row.organisation, depth, node, Period(period), start, generation)
+            for depth, node, period, start, generation in accounts
         )
 
     return Lease(
@@ -232,8 +292,8 @@ def _lease_values(lease: Lease) -> dict[str, Any]:
         "replica": lease.replica,
         "opened": lease.opened,
         "until": lease.until,
-        "draws": [[a.depth, a.node, a.period.value, a.start] for a in lease.draws],
-        "holds": [[a.depth, a.node, a.period.value, a.start] for a in lease.holds],
+        "draws": [_plain(account) for account in lease.draws],
+        "holds": [_plain(account) for account in lease.holds],
         "granted": lease.granted,
         "returned": lease.returned,
         "spent": lease.spent,
@@ -241,11 +301,15 @@ def _lease_values(lease: Lease) -> dict[str, Any]:
     }
 
 
+def _plain(id_: AccountId) -> list[Any]:
+    return [id_.depth, id_.node, id_.period.value, id_.start, id_.generation]
+
+
 def _identity(id_: AccountId) -> dict[str, Any]:
     return {
         "organisation": id_.organisation,
         "node": id_.node,
-        "period": id_.period.value,
+        "generation": id_.generation,
         "period_start": id_.start,
     }
 
@@ -255,7 +319,6 @@ def _its(id_: AccountId) -> dict[str, Any]:
 
 
 _ITS_ROW = [column == bindparam(f"its_{column.name}") for column in ACCOUNTS.primary_key.columns]
-_DELETE_ACCOUNT = delete(ACCOUNTS).where(*_ITS_ROW)
 _UPDATE_ACCOUNT = (
     update(ACCOUNTS)
     .where(*_ITS_ROW)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
+from functools import partial
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
@@ -26,12 +27,13 @@ from plaza_tenancy.books import (
     Writer,
     hold_budgets_still,
     open_book,
+    opening,
     read_accounts,
 )
 from plaza_tenancy.forecast import runs_out
 from plaza_tenancy.nodes import Found, Kind, Node, find, find_to_limit
 from plaza_tenancy.rows import owned
-from plaza_tenancy.schema import KeyRow, OrganisationRow, ProjectRow, UsageRow
+from plaza_tenancy.schema import HubRow, KeyRow, OrganisationRow, ProjectRow, UsageRow
 from plaza_tenancy.schema_budgets import BudgetRow
 from plaza_tenancy.store import Change, Store
 from plaza_tenancy.views import Budget
@@ -85,8 +87,8 @@ class Budgets:
                 raise NotFound(f"the {node.kind} has no budget", input=node.kind)
             _tell(change, found, row)
             change.after = {}
-            book, writer = self._book(change, found)
-            book.drop_accounts(found.organisation, found.id)
+            book, writer = _open(change, found)
+            book.end_below(found.kind.depth, found.id)
             writer.save()
             change.session.delete(row)
 
@@ -127,53 +129,44 @@ class Budgets:
             _tell(change, found, row)
             change.after = {"limit": limit, "period": period}
             if row is not None and row.period == period:
-                _limit_accounts(change, found, limit)
+                _limit_accounts(session, row, limit)
             else:
-                self._begin(change, found, limit, period)
-            if row is None:
-                row = BudgetRow(
-                    organisation=found.organisation,
-                    node=found.id,
-                    depth=found.kind.depth,
-                    project=found.project,
-                )
-                session.add(row)
+                row = row or BudgetRow(organisation=found.organisation, node=found.id)
+                row.depth, row.project = found.kind.depth, found.project
+                row.generation = session.scalars(select(HubRow.revision)).one()
+                row.since = max(change.now, _last_use(session, found))
+                _begin(change, found, limit, period, row.generation)
             row.limit, row.period = limit, period
+            session.add(row)
             session.flush()
             return _view(session, row, change.now)
 
-    def _begin(self, change: Change, found: Found, limit: int | None, period: Period) -> None:
-        """The account of a new budget, or of one that counts by another period from now on."""
-        start, end = bounds(period, change.now)
-        book, writer = self._book(change, found)
-        book.drop_accounts(found.organisation, found.id)
-        # Usage is read while every account that it could come in by is locked.
-        settled, since = _used(change.session, found, start, end)
-        account = AccountId(found.organisation, found.kind.depth, found.id, period, start)
-        book.add_account(account, settled=settled, limit=limit)
-        book.accounts[account].opened = change.now if since is None else since
-        writer.save()
 
-    def _book(self, change: Change, found: Found) -> tuple[Book, Writer]:
-        """Its current accounts and all open leases below it."""
-        column = (LEASES.c.organisation, LEASES.c.project, LEASES.c.key)[found.kind.depth]
-        conditions = [
+def _begin(
+    change: Change, found: Found, limit: int | None, period: Period, generation: int
+) -> None:
+    """The account of a new budget, or of one that counts by another period from now on."""
+    start, end = bounds(period, change.now)
+    book, writer = _open(change, found)
+    depth = found.kind.depth
+    account = AccountId(found.organisation, depth, found.id, period, start, generation)
+    book.begin(account, end, limit)
+    writer.save()
+
+
+def _open(change: Change, found: Found) -> tuple[Book, Writer]:
+    """All open leases below a node, with their accounts."""
+    column = (LEASES.c.organisation, LEASES.c.project, LEASES.c.key)[found.kind.depth]
+    plan = Plan(
+        leases=[
             LEASES.c.organisation == found.organisation,
             column == found.id,
             LEASES.c.closed.is_(None),
         ]
-        current = [
-            ACCOUNTS.c.organisation == found.organisation,
-            ACCOUNTS.c.node == found.id,
-            ACCOUNTS.c.period_end > change.now,
-        ]
-
-        def plan() -> Plan:
-            there = read_accounts(change.session, current)
-            return Plan(wanted={a.id: (a.end, a.limit) for a in there}, leases=conditions)
-
-        book = open_book(change.session, change.now, _no_lease, plan)
-        return book, Writer(change.session, book)
+    )
+    book = open_book(change.session, change.now, _no_lease, lambda: plan)
+    book.opening = partial(opening, change.session)
+    return book, Writer(change.session, book)
 
 
 def _valid_limit(limit: int | None) -> None:
@@ -192,37 +185,34 @@ def _tell(change: Change, found: Found, row: BudgetRow | None) -> None:
     change.before = {} if row is None else {"limit": row.limit, "period": row.period}
 
 
-def _limit_accounts(change: Change, found: Found, limit: int | None) -> None:
-    change.session.execute(
+def _limit_accounts(session: Session, row: BudgetRow, limit: int | None) -> None:
+    session.execute(
         update(ACCOUNTS)
         .where(
-            ACCOUNTS.c.organisation == found.organisation,
-            ACCOUNTS.c.node == found.id,
-            ACCOUNTS.c.period_end > change.now,
+            ACCOUNTS.c.organisation == row.organisation,
+            ACCOUNTS.c.node == row.node,
+            ACCOUNTS.c.generation == row.generation,
         )
         .values({"limit": limit})
     )
 
 
-def _used(session: Session, found: Found, start: int, end: int) -> tuple[int, int | None]:
-    """(charges of a node admitted in start ≤ at < end, when the first of them was)."""
+def _last_use(session: Session, found: Found) -> int:
     column = (UsageRow.organisation, UsageRow.project, UsageRow.key)[found.kind.depth]
-    query = select(func.coalesce(func.sum(UsageRow.charge), 0), func.min(UsageRow.at_unix_us))
-    query = query.where(
-        UsageRow.organisation == found.organisation,
-        column == found.id,
-        UsageRow.at_unix_us >= start,
-        UsageRow.at_unix_us < end,
+    query = select(func.coalesce(func.max(UsageRow.at_unix_us), 0)).where(
+        UsageRow.organisation == found.organisation, column == found.id
     )
-    settled, since = session.execute(query).one()
-    return int(settled), since
+    return int(session.scalars(query).one())
 
 
 def _view(session: Session, row: BudgetRow, now: int) -> Budget:
     period = Period(row.period)
     start, end = bounds(period, now)
     account = _account(session, row, start) or Account(
-        AccountId(row.organisation, row.depth, row.node, period, start), end, row.limit, opened=now
+        AccountId(row.organisation, row.depth, row.node, period, start),
+        end,
+        row.limit,
+        opened=now,
     )
     organisation, project, label = _names(session, row)
     return Budget(
@@ -246,7 +236,7 @@ def _account(session: Session, row: BudgetRow, start: int) -> Account | None:
     conditions = [
         ACCOUNTS.c.organisation == row.organisation,
         ACCOUNTS.c.node == row.node,
-        ACCOUNTS.c.period == row.period,
+        ACCOUNTS.c.generation == row.generation,
         ACCOUNTS.c.period_start == start,
     ]
     found = read_accounts(session, conditions)

@@ -16,12 +16,14 @@ import itertools
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     Connection,
     Engine,
+    Executable,
     Integer,
     Table,
     create_engine,
@@ -171,8 +173,13 @@ def insert_tuples(
 
 def add_up(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert `rows`; where the primary key is there, add their other columns to it."""
-    insert = sqlite.insert if is_sqlite(connection) else postgresql.insert
+    connection.execute(_adding(is_sqlite(connection), table), rows)
+
+
+@cache  # making the statement takes longer than a hundred rows of it
+def _adding(on_sqlite: bool, table: Table) -> Executable:
+    insert = sqlite.insert if on_sqlite else postgresql.insert
     statement = insert(table)
     keys = list(table.primary_key.columns)
     sums = {c.name: c + statement.excluded[c.name] for c in table.columns if not c.primary_key}
-    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=sums), rows)
+    return statement.on_conflict_do_update(index_elements=keys, set_=sums)

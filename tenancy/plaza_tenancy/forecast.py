@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from plaza_core.book import Account
 from plaza_core.budget import Price
+from plaza_core.ids import ModelId
 
 _SHORTEST_US = 60_000_000
 """Less than a minute of spending tells nothing about a month."""
@@ -27,11 +30,17 @@ def runs_out(account: Account, now: int) -> int | None:
     return at if at < account.end else None
 
 
-def estimate(
-    remaining: int | None, price: Price, *, device_us: int, host_us: int = 0, rows: int = 1
-) -> int | None:
+def estimate(remaining: int | None, cost: int) -> int | None:
     """How many requests of this cost are left. None: no limit, or they cost nothing."""
-    cost = price.cost(device_us=device_us, host_us=host_us, rows=rows)
     if remaining is None or cost <= 0:
         return None
     return max(0, remaining) // cost
+
+
+def price_for(prices: Iterable[Price], provider: str | None, model: ModelId | None) -> Price:
+    """The most specific price: of the model there, of the model, of the provider, the default."""
+    by_place = {(price.model, price.provider): price for price in prices}
+    for place in ((model, provider), (model, None), (None, provider), (None, None)):
+        if place in by_place:
+            return by_place[place]
+    return Price()

@@ -31,6 +31,7 @@ from plaza_tenancy.books import (
     budgets,
     open_book,
     read_accounts,
+    read_budgets,
     read_leases,
 )
 from plaza_tenancy.nodes import demand_platform
@@ -53,8 +54,8 @@ class Leases:
         """See `ports.LeaseBank.exchange`.
 
         An ask on a lease that has ended (its period is over, a budget on its branch was set or
-        removed, it was closed) only tells: `until_unix_us` of its Grant has passed. Then ask
-        without a lease.
+        removed, it was closed) only tells: `until_unix_us` of its Grant is 0. Give back what is
+        left of it and ask without a lease.
         """
         if not asks:
             return []
@@ -124,7 +125,7 @@ class Leases:
         with self._store.read_everything() as session:
             # Usage of a period that has just ended may still count towards it.
             accounts = read_accounts(session, [ACCOUNTS.c.period_end > now - _DAY_US])
-            book = Book(now, _no_lease)
+            book = Book(now, _no_lease, read_budgets(session, [true()]))
             book.accounts = {account.id: account for account in accounts}
             book.leases = {lease.id: lease for lease in read_leases(session, [true()])}
             of_leases = _usage(session, UsageRow.lease.is_not(None))
@@ -159,7 +160,8 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
         named = {record.lease for record in charged if record.lease is not None}
         whose = {record.organisation for record in charged if record.lease is not None}
         of_records = [LEASES.c.organisation.in_(whose), LEASES.c.id.in_(named)] if named else []
-        return Plan(budgets=limited, wanted=wanted, leases=of_records)
+        fresh = frozenset(record.request_id for record in charged)
+        return Plan(budgets=limited, wanted=wanted, leases=of_records, fresh=fresh)
 
     book = open_book(session, clock.unix_us(), _no_lease, plan)
     writer = Writer(session, book)

@@ -46,6 +46,16 @@ Settle = Callable[[Session, Sequence[UsageRecord]], None]
 
 _USAGE: Table = UsageRow.metadata.tables["usage"]
 _KEYS: Table = KeyRow.metadata.tables["keys"]
+_at: BindParameter[int] = bindparam("at_unix_us")
+_MARK = (
+    update(_KEYS)
+    .where(
+        _KEYS.c.organisation == bindparam("whose"),
+        _KEYS.c.id == bindparam("which"),
+        or_(_KEYS.c.last_used.is_(None), _KEYS.c.last_used < _at),
+    )
+    .values(last_used=_at)
+)
 
 
 def settle_nothing(_session: Session, _records: Sequence[UsageRecord]) -> None:
@@ -162,18 +172,8 @@ def _mark_used(session: Session, records: Sequence[UsageRecord]) -> None:
     for record in records:
         node = (record.organisation, record.key)
         latest[node] = max(latest.get(node, 0), record.at_unix_us)
-    at: BindParameter[int] = bindparam("at_unix_us")
-    statement = (
-        update(_KEYS)
-        .where(
-            _KEYS.c.organisation == bindparam("whose"),
-            _KEYS.c.id == bindparam("which"),
-            or_(_KEYS.c.last_used.is_(None), _KEYS.c.last_used < at),
-        )
-        .values(last_used=at)
-    )
     session.connection().execute(
-        statement,
+        _MARK,
         [
             {"whose": whose, "which": which, "at_unix_us": when}
             for (whose, which), when in sorted(latest.items())

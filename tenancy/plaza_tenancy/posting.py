@@ -35,6 +35,11 @@ _USAGE: Table = UsageRow.metadata.tables["usage"]
 _HEADS: Table = LedgerHeadRow.metadata.tables["ledger_heads"]
 _BATCHES: Table = LedgerBatchRow.metadata.tables["ledger_batches"]
 _COLUMNS = (*FIELDS, "batch")
+_MOVE = (
+    update(_HEADS)
+    .where(_HEADS.c.organisation == bindparam("whose"))
+    .values(sequence=bindparam("to_sequence"), digest=bindparam("to_digest"))
+)
 
 
 def post(session: Session, rows: Sequence[Row], now: int) -> list[Row]:
@@ -119,9 +124,4 @@ def _seal(connection: Connection, new: list[Row], heads: dict[str, Head], now: i
         )
         moved.append({"whose": whose, "to_sequence": sequence, "to_digest": digest})
     connection.execute(_BATCHES.insert(), batches)
-    connection.execute(
-        update(_HEADS)
-        .where(_HEADS.c.organisation == bindparam("whose"))
-        .values(sequence=bindparam("to_sequence"), digest=bindparam("to_digest")),
-        moved,
-    )
+    connection.execute(_MOVE, moved)

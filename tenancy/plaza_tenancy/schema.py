@@ -114,6 +114,60 @@ class KeyRow(Base):
     priority: Mapped[int] = mapped_column(server_default="0")
 
 
+class SuccessionRow(Base):
+    """The key `id` was made by rotation and replaces another of the same organisation."""
+
+    __tablename__ = "key_successions"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "id"], ["keys.organisation", "keys.id"]),
+        ForeignKeyConstraint(["organisation", "replaces"], ["keys.organisation", "keys.id"]),
+        UniqueConstraint("organisation", "replaces"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    id: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    replaces: Mapped[KeyId] = mapped_column(_ID)
+
+
+class MemberRow(Base):
+    """A person's role. Invited by e-mail; issuer and subject are set at the first login."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "project"], ["projects.organisation", "projects.id"]),
+        UniqueConstraint("id"),
+        CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="bound_whole"),
+        Index(None, "issuer", "subject"),
+        Index(None, "email"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    id: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    project: Mapped[ProjectId | None] = mapped_column(_ID)
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    subject: Mapped[str | None] = mapped_column(String(255))
+    created: Mapped[int]
+    bound: Mapped[int | None]
+    removed: Mapped[int | None]
+
+
+class SessionRow(Base):
+    """A person's login in one browser. Of no tenant: one person may be a member of several."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "expires"),)
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    mac: Mapped[str] = mapped_column(String(64))
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    email: Mapped[str] = mapped_column(String(254))
+    created: Mapped[int]
+    expires: Mapped[int]
+    revoked: Mapped[int | None]
+
+
 class ModelRow(Base):
     __tablename__ = "models"
     __table_args__ = (

@@ -36,6 +36,10 @@ class BudgetRow(Base):
     limit: Mapped[int | None]
     """Compute units per period; none counts without limiting."""
     period: Mapped[str] = mapped_column(_PERIOD)
+    generation: Mapped[int]
+    """The hub's revision when it began; a budget by another period begins anew."""
+    since: Mapped[int]
+    """Usage of the node admitted up to here may be older than the budget."""
 
 
 class AccountRow(Base):
@@ -51,9 +55,10 @@ class AccountRow(Base):
         _ID, ForeignKey("organisations.id"), primary_key=True
     )
     node: Mapped[str] = mapped_column(_ID, primary_key=True)
-    period: Mapped[str] = mapped_column(_PERIOD, primary_key=True)
+    generation: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     period_start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     period_end: Mapped[int]
+    period: Mapped[str] = mapped_column(_PERIOD)
     depth: Mapped[int]
     limit: Mapped[int | None]
     settled: Mapped[int]
@@ -80,7 +85,7 @@ class LeaseRow(Base):
     opened: Mapped[int]
     until: Mapped[int]
     draws: Mapped[list[list[Any]]] = mapped_column(JSON)
-    """[depth, node, period, period start] of each account it draws from, root first."""
+    """[depth, node, period, period start, generation] of each account it draws from, root first."""
     holds: Mapped[list[list[Any]]] = mapped_column(JSON)
     granted: Mapped[int]
     returned: Mapped[int]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from plaza_core.budget import Period, Price
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
-from plaza_core.principal import Role
+from plaza_core.principal import Principal, Role
 from plaza_core.table import RateLimit
 
 
@@ -52,6 +52,58 @@ class KeyInfo:
     expires_unix_us: int | None
     revoked_unix_us: int | None
     last_used_unix_us: int | None
+    replaces: KeyId | None = None
+    """The key in whose place this one was made, by rotation."""
+    replaced_by: KeyId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's role at one node. `issuer` and `subject` are None until their first login."""
+
+    id: KeyId
+    organisation: OrganisationId
+    organisation_name: str
+    project: ProjectId | None
+    project_name: str | None
+    email: str
+    role: Role
+    issuer: str | None
+    subject: str | None
+    created_unix_us: int
+    joined_unix_us: int | None
+    removed_unix_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody whom the OpenID provider knows. Issuer and subject together never change."""
+
+    issuer: str
+    subject: str
+    email: str
+    """As the provider told it at login; verified."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """`text` goes into the browser's cookie and is kept nowhere here."""
+
+    id: str
+    text: str = field(repr=False)
+    expires_unix_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A valid session: who it is, what they may be here, and the token their changes must carry."""
+
+    session: str
+    person: Person
+    csrf: str = field(repr=False)
+    expires_unix_us: int
+    memberships: tuple[Principal, ...]
+    """Of organisations that are not suspended; by organisation, the whole one before projects."""
 
 
 class Dimension(StrEnum):
@@ -239,3 +291,29 @@ class ShareInfo:
     weight: int
     borrow_percent: int | None
     """Of its own share; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one request takes: µs of device and host time, rows, and where."""
+
+    device_us: int
+    host_us: int = 0
+    rows: int = 1
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many requests of one cost are left. Compute units."""
+
+    cost: int
+    """Of one request."""
+    seen: int
+    """From how many requests the cost is a mean; 0: priced from given figures."""
+    remaining: int | None
+    """The least that remains from the node up to its organisation; None: no limit."""
+    node: str | None
+    """Whose budget that is."""
+    requests: int | None
+    """None: no limit, or they cost nothing."""

@@ -51,7 +51,7 @@ class Replica:
     name: str
     bank: Bank
     held: dict[str, list[Held]] = field(default_factory=dict)
-    """Key -> its leases, the current one last."""
+    """Key -> its leases, also those that are over."""
     inside: list[Request] = field(default_factory=list)
     spool: list[UsageRecord] = field(default_factory=list)
     last: list[LeaseAsk] = field(default_factory=list)
@@ -59,9 +59,8 @@ class Replica:
     # ── admission ────────────────────────────────────────────────────────────────────────────────
     def reserve(self, branch: Branch, amount: int) -> Request | None:
         """From what it holds; no question asked."""
-        now = self.bank.clock.unix_us()
         held = self.current(branch)
-        if held is None or held.until <= now or held.free < amount:
+        if held is None or held.free < amount:
             return None
         held.reserved += amount
         return self._enter(branch, held, amount)
@@ -75,7 +74,10 @@ class Replica:
         return request
 
     def current(self, branch: Branch) -> Held | None:
-        return (self.held.get(branch.key) or [None])[-1]
+        """Its lease that is not over; of a key it heard of late there may be older ones."""
+        now = self.bank.clock.unix_us()
+        usable = [held for held in self.held.get(branch.key, []) if held.until > now]
+        return usable[-1] if usable else None
 
     # ── settling ─────────────────────────────────────────────────────────────────────────────────
     def settle(self, request: Request, actual: int) -> UsageRecord:
@@ -116,11 +118,10 @@ class Replica:
 
         `lose`: control acts, and its answer never comes.
         """
-        now = self.bank.clock.unix_us()
         asks = []
         for key, (branch, need, wish) in wants.items():
             current = self.current(branch)
-            if current is None or current.until <= now:
+            if current is None:
                 asks.append(LeaseAsk(key=branch.key, need=need, wish=wish))
             else:
                 asks.append(self._tell(key, current, need, wish))

@@ -80,10 +80,11 @@ def machine(bank: type[MemoryBank] = MemoryBank, replica: type[Replica] = Replic
 
 
 PLANTED = {
-    "check then act": machine(bank=StaleBank),
-    "no deduplication": machine(bank=ForgetfulBank),
-    "pop before commit": machine(replica=PoppingReplica),
-    "leak on cancel": machine(replica=LeakingReplica),
-    "double refund": machine(replica=RefundingReplica),
-    "leaf only": machine(bank=LeafBank),
+    # bug: (the machine that has it, what the machine says when it finds it)
+    "check then act": (machine(bank=StaleBank), "granted beyond the limit"),
+    "no deduplication": (machine(bank=ForgetfulBank), "twice changed something|have drifted"),
+    "pop before commit": (machine(replica=PoppingReplica), "not the ledger|still held at rest"),
+    "leak on cancel": (machine(replica=LeakingReplica), "still held at rest|refused"),
+    "double refund": (machine(replica=RefundingReplica), "spent twice"),
+    "leaf only": (machine(bank=LeafBank), "granted beyond the limit"),
 }

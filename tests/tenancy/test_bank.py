@@ -38,9 +38,9 @@ def limits(bank, key, *, organisation=None, project=None, leaf=None, period=Peri
 
 
 def accounts(bank):
-    """Node -> (settled, leased), of the newest period."""
-    found = sorted(bank.accounts().items())
-    return {id_.node: (account.settled, account.leased) for id_, account in found}
+    """Node -> (settled, leased), of the newest budget and period."""
+    found = sorted(bank.accounts().values(), key=lambda a: (a.id.generation, a.id.start))
+    return {account.id.node: (account.settled, account.leased) for account in found}
 
 
 def test_a_key_that_nothing_limits_needs_no_lease(bank, key):
@@ -282,7 +282,8 @@ def test_a_removed_budget_limits_no_more_and_its_leases_still_settle(bank, key):
     bank.remove_budget(key, 2)
     assert ask(bank, "r1", key, need=50).granted == 50
     bank.ingest([charge(bank, key, "1", 10, lease=lease)])
-    assert accounts(bank) == {key.organisation: (10, 50)}
+    assert accounts(bank)[key.organisation] == (10, 50)
+    assert accounts(bank)[key.key] == (10, 0)  # stays as history
     limits(bank, key, leaf=100)  # again: from the ledger, and what is out is held
     assert accounts(bank)[key.key] == (10, 50)
 

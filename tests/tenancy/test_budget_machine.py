@@ -70,5 +70,6 @@ def test_no_budget_is_overspent_and_nothing_is_lost_on_postgres_for_long(postgre
 @pytest.mark.parametrize("bug", PLANTED)
 def test_a_planted_bug_is_found(bug):
     """Each from the same beginning every time, so that a lucky run hides nothing."""
-    with pytest.raises(AssertionError):
-        prove(PLANTED[bug], 400, 40, derandomize=True, database=None, phases=[Phase.generate])
+    planted, finding = PLANTED[bug]
+    with pytest.raises(AssertionError, match=finding):
+        prove(planted, 400, 40, derandomize=True, database=None, phases=[Phase.generate])

@@ -23,6 +23,7 @@ from plaza_core.errors import Forbidden, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.webhooks import Attempt, HostPattern
 from plaza_tenancy import Tenancy
 from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
@@ -41,7 +42,16 @@ SERVICES = (
     "prices",
     "shares",
     "leases",
+    "members",
+    "sessions",
+    "idempotency",
+    "hosts",
+    "webhooks",
+    "alerts",
+    "deliveries",
 )
+URL = "https://hooks.example.org/in"
+HOSTS = [HostPattern("hooks.example.org")]
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 
@@ -55,6 +65,8 @@ class Victim:
     project: str
     key: KeyId
     lease: str
+    member: KeyId
+    webhook: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -83,6 +95,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "keys.get": ("read", lambda t, s, v: t.keys.get(s, v.key)),
     "keys.set_rate": ("change", lambda t, s, v: t.keys.set_rate(s, v.key, RATE)),
     "keys.revoke": ("change", lambda t, s, v: t.keys.revoke(s, v.key)),
+    "keys.set_expiry": ("change", lambda t, s, v: t.keys.set_expiry(s, v.key, 2**62)),
+    "keys.rotate": ("change", lambda t, s, v: t.keys.rotate(s, v.key, overlap_us=1)),
+    "members.add": ("change", lambda t, s, v: t.members.add(s, "new@a.test", role=Role.CONSUMER)),
+    "members.list": ("read", lambda t, s, v: t.members.list(s)),
+    "members.get": ("read", lambda t, s, v: t.members.get(s, v.member)),
+    "members.set_role": ("change", lambda t, s, v: t.members.set_role(s, v.member, Role.AUDITOR)),
+    "members.remove": ("change", lambda t, s, v: t.members.remove(s, v.member)),
     "records.add_version": (
         "change",
         lambda t, s, v: t.records.add_version(s, make_version(7, name="new", project=v.project)),
@@ -134,11 +153,21 @@ VERBS: dict[str, tuple[str, Verb]] = {
     ),
     "shares.list": ("read", lambda t, s, v: t.shares.list(s)),
     "leases.write_off": ("platform", lambda t, s, v: t.leases.write_off(s, v.lease)),
+    "hosts.allow": ("platform", lambda t, s, v: t.hosts.allow(s, "fresh.example.org")),
+    "hosts.disallow": ("platform", lambda t, s, v: t.hosts.disallow(s, "hooks.example.org")),
+    "hosts.list": ("platform", lambda t, s, v: t.hosts.list(s)),
+    "webhooks.add": ("whole", lambda t, s, v: t.webhooks.add(s, URL, HOSTS)),
+    "webhooks.list": ("read", lambda t, s, v: t.webhooks.list(s)),
+    "webhooks.remove": ("whole", lambda t, s, v: t.webhooks.remove(s, v.webhook)),
+    "webhooks.rotate": ("whole", lambda t, s, v: t.webhooks.rotate(s, v.webhook)),
+    "webhooks.enable": ("whole", lambda t, s, v: t.webhooks.enable(s, v.webhook)),
+    "webhooks.test": ("whole", lambda t, s, v: t.webhooks.test(s, v.webhook)),
+    "webhooks.deliveries": ("read", lambda t, s, v: t.webhooks.deliveries(s, v.webhook)),
 }
 # About the asker's organisation as a whole, whoever else there is.
 LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
-OWN = {"organisations.create", "projects.create", "keys.create"}
+OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
 SCOPELESS = {
     "records.pending",
     "records.done",
@@ -148,11 +177,37 @@ SCOPELESS = {
     "leases.held_by",
     "leases.drift",
     "prices.list",
+    "members.bind",
+    "sessions.open",
+    "sessions.known",
+    "sessions.find",
+    "sessions.close",
+    "hosts.patterns",
+    "webhooks.secrets_of",
+    "idempotency.claim",
+    "idempotency.renew",
+    "idempotency.complete",
+    "idempotency.release",
+    "idempotency.expire",
+    "alerts.raise_due",
+    "alerts.accounts",
+    "deliveries.take",
+    "deliveries.note",
+    "deliveries.expire",
 }
 
 
 def key_of(victim: Victim) -> Node:
     return Node(Kind.KEY, victim.key)
+
+
+OF_OPERATORS = {
+    "organisations.create",
+    "hosts.allow",
+    "hosts.disallow",
+    "prices.set",
+    "prices.remove",
+}
 
 
 def public_verbs(tenancy: Tenancy) -> set[str]:
@@ -172,6 +227,10 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    email = f"somebody@{name}-{project}.test"
+    member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
+    whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
+    hook = tenancy.webhooks.add(whole, f"{URL}/of-{name}", HOSTS, label=f"hook-of-{name}")
     request = f"request-of-{name}-{project}"
     tenancy.ledger.ingest(
         [
@@ -182,8 +241,12 @@ def settle(world: World, name: str, project: str) -> Victim:
     )
     tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
-    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}", grant.lease}
-    return Victim(scope, name, project, new.id, grant.lease, frozenset({*secrets, scope.project}))
+    secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
+    secrets |= {member, email, scope.project, grant.lease}
+    if project != "lab":  # of the asker's own organisation: its targets are the whole's
+        secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
+    found = frozenset(secrets)
+    return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
 
 
 @pytest.fixture
@@ -259,7 +322,7 @@ TENANT = re.compile(
     r"|\(accounts\.organisation, [^)]*\) IN"
 )
 # The actor of a scope is found by its key: that is how its tenant is known.
-ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
+ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
 
 @pytest.mark.parametrize(
@@ -315,11 +378,15 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
         world.tenancy.organisations.suspend(world.platform(), "acme")
     if verb == "prices.remove":
         world.tenancy.prices.set(world.platform(), Price(provider="openvino"))
+    if verb == "hosts.disallow":
+        world.tenancy.hosts.allow(world.platform(), "hooks.example.org")
+    if verb == "webhooks.enable":
+        disable(world, mine)
     asker = world.platform() if "platform" in kind else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
     changed = everything(world) != before
-    assert changed == (not kind.endswith("read"))
+    assert changed == (not kind.endswith("read") and verb != "hosts.list")
     assert trail(world) == (rows + changed, revision + changed)
     if changed:
         (told,) = world.tenancy.audit.list(world.platform(), limit=1)
@@ -327,9 +394,17 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
             verb.split(".")[0], verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
-        elsewhere = {"organisations.create", "prices.set", "prices.remove"}
-        assert (told.organisation_name == "acme") == (verb not in elsewhere)
+        assert (told.organisation_name == "acme") == (verb not in OF_OPERATORS)
         assert told.after is not None
+
+
+def disable(world: World, victim: Victim) -> None:
+    world.tenancy.webhooks.test(
+        world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="acme"),
+        victim.webhook,
+    )
+    (message,) = world.tenancy.deliveries.take(1)
+    world.tenancy.deliveries.note(message, Attempt(delivered=False, error="gone", gone=True))
 
 
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):

@@ -20,7 +20,11 @@ from plaza_tenancy.schema import Base, KeyRow, OrganisationRow
 from tests.tenancy.test_every_verb import VERBS, rows_of, settle
 from tests.tenancy.world import make_record, make_version
 
-TENANTS = [table for table in Base.metadata.sorted_tables if table.name not in {"hub", "prices"}]
+TENANTS = [
+    table
+    for table in Base.metadata.sorted_tables
+    if table.name not in {"hub", "prices", "sessions"}
+]
 ABOUT_TENANTS = re.compile(r"organisation|project|visibility")
 ONLY_POSTGRES = [
     pytest.mark.postgres,

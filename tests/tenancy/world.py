@@ -20,6 +20,7 @@ from plaza_tenancy.migrate import migrate
 from tests.postgres import Database
 
 PEPPER = b"pepper of the tests"
+VAULT = bytes(range(32))
 RATE = RateLimit(per_second=100.0, burst=200)
 _numbers = itertools.count()
 
@@ -63,7 +64,7 @@ class World:
 def open_tenancy(url: str, clock: FakeClock) -> Tenancy:
     # Each opening draws other bytes, as in life; which ones is repeatable.
     draw = random.Random(next(_numbers)).randbytes
-    return Tenancy(url, pepper=PEPPER, clock=clock, random=draw, default_rate=RATE)
+    return Tenancy(url, pepper=PEPPER, clock=clock, random=draw, default_rate=RATE, vault=VAULT)
 
 
 def new_world(url: str) -> World:

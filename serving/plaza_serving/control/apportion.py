@@ -7,7 +7,7 @@ lost and whoever is cut off, because a replica is given only what no other can h
 were told or have reported since (the larger), until a report of theirs says less. A silent replica
 stays in the sum for 10 s, when what it held has lapsed (8 s), and until the last request it may
 have let in has met its deadline; one that is dead for certain can be forgotten at once. For as long
-after its own start control gives nobody more than they report to hold.
+after a predecessor's last grant control gives nobody more than they report to hold.
 
 Rates. A replica's part is 0.2/n, and 0.8 by its part of the arrivals, smoothed over about 2 s. It
 grows only by what others were told to give up; only a replica that starts gets 0.2/n at once.
@@ -65,10 +65,10 @@ class _Slots:
 
 
 class SlotDivision:
-    """`now` is in seconds on a monotonic clock."""
+    """`now` is in seconds on a monotonic clock; `before` is when a predecessor last granted."""
 
-    def __init__(self, now: float) -> None:
-        self._began = now
+    def __init__(self, before: float) -> None:
+        self._before = before
         self._nodes: dict[str, _Slots] = {}
         self._heard: dict[str, float] = {}
         self._sequence: dict[str, int] = {}
@@ -87,7 +87,7 @@ class SlotDivision:
         quiet_s = SILENT_S + longest_s
         for other in [r for r, at in self._heard.items() if now - at > quiet_s]:
             self.forget(other)
-        settled = now - self._began > quiet_s
+        settled = now - self._before > quiet_s
         for name in [n for n in self._nodes if n not in limits]:
             self._grant(name, 0, beat, settled=settled)  # a limit may come back while slots are out
             if not any(self._nodes[name].bound.values()):

@@ -13,6 +13,7 @@ from plaza_core.table import Heartbeat, HeartbeatReply
 from plaza_serving.control.apportion import RateDivision, SlotDivision
 from plaza_serving.control.broadcast import Broadcast
 from plaza_serving.control.feed import TableFeed
+from plaza_serving.control.granted import GrantMark
 
 LIVE_S = 5.0
 """A replica whose last heartbeat is older is fenced: it counts neither as live nor as published."""
@@ -46,11 +47,17 @@ class Publication:
 
 
 class Fleet:
-    def __init__(self, feed: TableFeed, clock: Clock) -> None:
+    """`mark` tells when slots were last granted by a control before this one; without it, assume
+    that it was just now."""
+
+    def __init__(self, feed: TableFeed, clock: Clock, mark: GrantMark | None = None) -> None:
         self._feed = feed
+        self._mark = mark
         self._clock = clock
         self._last: dict[str, tuple[int, Heartbeat]] = {}
-        self._slots = SlotDivision(clock.monotonic_ns() / 1e9)
+        self._slots = SlotDivision(
+            clock.monotonic_ns() / 1e9 - (0.0 if mark is None else mark.age_s())
+        )
         self._rates = RateDivision()
         self.heard = Broadcast()
 
@@ -67,10 +74,13 @@ class Fleet:
     def answer(self, heartbeat: Heartbeat) -> HeartbeatReply:
         """Remember a heartbeat; tell its replica its parts of rates and slots."""
         limits, now = self._feed.current.limits, self._clock.monotonic_ns() / 1e9
+        slots = self._slots.hear(heartbeat, limits.slots, limits.longest_s, now)
+        if self._mark is not None and any(slots.values()):
+            self._mark.touch()
         return HeartbeatReply(
             live_replicas=self.hear(heartbeat),
             rate_shares=self._rates.hear(heartbeat, limits.rates, now),
-            slots=self._slots.hear(heartbeat, limits.slots, limits.longest_s, now),
+            slots=slots,
         )
 
     def gone(self, replica: str) -> None:

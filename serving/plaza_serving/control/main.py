@@ -12,8 +12,10 @@ import fcntl
 import logging
 import os
 import threading
+from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -34,12 +36,16 @@ from plaza_serving.control import logs
 from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.granted import GrantMark
 from plaza_serving.control.jobs import Drain, every, forever
 from plaza_serving.control.leases import LeaseDesk
+from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
 from plaza_serving.dataplane.spool import adopt
+from plaza_serving.webhooks.courier import Courier
+from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
@@ -102,6 +108,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         random=os.urandom,
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
         owner_url=settings.database_owner_url,
+        vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
@@ -118,7 +125,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     feed.refresh()
     client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
     reconciler = Reconciler(client, serve_config(settings), clock)
-    fleet = Fleet(feed, clock)
+    fleet = Fleet(feed, clock, GrantMark(state / "slots.granted", clock))
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -132,6 +139,13 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
+        logins=logins_of(
+            settings,
+            tenancy,
+            key=node_secret(secrets, "login", os.urandom).encode(),
+            clock=clock,
+            random=os.urandom,
+        ),
     )
     return parts, jobs_of(parts, reconciler, state / "spool")
 
@@ -140,9 +154,13 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     """What runs beside the API. The table is watched too: keys expire, other writers exist.
 
     Each control process follows the table, adopts the spools of its own node, and tells its own Ray
-    what to run. What only one of several on a database may do takes turns (`in_turn`): the outbox.
+    what to run. What only one of several on a database may do takes turns (`in_turn`).
     """
-    ledger = parts.tenancy.ledger
+    alerts = parts.tenancy.alerts
+    ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
+    courier = Courier(
+        deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
+    )
 
     def adopt_orphans() -> None:
         adopt(spool, ledger.ingest, parts.leases.gone)
@@ -157,6 +175,10 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", every(1.0, adopt_orphans)),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
+        lambda: forever("webhooks", courier.step),
+        lambda: forever("webhook history", every(3600.0, deliveries.expire)),
+        lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
     )
 
 

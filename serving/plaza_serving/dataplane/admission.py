@@ -2,10 +2,7 @@
 
     async with admission.admit(caller, lane, work):   a place, slots, a rate per node, then budget
         … queue, run, settle …
-    all of it is given back on every way out: answer, error, deadline, cancellation
-
-What a worker has started is settled by that worker, also when its client is gone: the budget stays
-reserved until the run is measured.
+    slot and budget are given back on every way out: answer, error, deadline, cancellation
 
 An organisation may hold its part of the places, and at least 8: `places` × its weight / the weights
 of all that are inside and of one more like it. Beyond its part it may go only while a quarter of
@@ -17,19 +14,16 @@ the estimated wait is more than twice the time left.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from types import TracebackType
 
-from plaza_core.errors import ConcurrencyExceeded, DeadlineExceeded, Overloaded
+from plaza_core.errors import ConcurrencyExceeded, Overloaded
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.access import Caller
-from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.rates import Rates
-from plaza_serving.dataplane.reserves import Reserves
+from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import Work
 
@@ -55,12 +49,11 @@ class Lease:
             if not await admission.slots.news(caller.slots):
                 raise
             admission.enter(caller, self._lane, self._work)
-        if caller.metered:
-            try:
-                self._work.reservation = await admission.reserve(caller, self._work)
-            except BaseException:
-                admission.leave(caller)
-                raise
+        try:
+            await admission.reservations.hold(caller, self._work)
+        except BaseException:
+            admission.leave(caller)
+            raise
 
     async def __aexit__(
         self,
@@ -69,9 +62,7 @@ class Lease:
         trace: TracebackType | None,
     ) -> None:
         self._admission.leave(self._caller)
-        work = self._work
-        if work.reservation is not None and not work.started:
-            self._admission.budgets.settle(work.reservation, 0)
+        self._admission.reservations.leave(self._work)
 
 
 @dataclass(slots=True)
@@ -88,19 +79,17 @@ class Admission:
         rates: Rates,
         slots: Slots,
         queue: FairQueue,
-        budgets: Budgets,
-        reserves: Reserves,
+        reservations: Reservations,
         *,
         places: int,
         threads: int,
     ) -> None:
         self.slots = slots
-        self.budgets = budgets
+        self.reservations = reservations
         self.inside = 0
         """Requests that hold a place now."""
         self._rates = rates
         self._queue = queue
-        self._reserves = reserves
         self._places = places
         self._threads = threads
         self._holders: dict[str, _Holder] = {}
@@ -149,25 +138,6 @@ class Admission:
         self.inside -= 1
         if caller.slots:
             self.slots.leave(caller.slots)
-
-    async def reserve(self, caller: Caller, work: Work) -> Reservation:
-        """Budget for what the request may cost: from memory, else by asking control.
-
-        Raises QuotaExceeded, Unavailable, DeadlineExceeded; then nothing is held.
-        """
-        left_ns = work.deadline_ns - work.admitted_ns
-        amount = self._reserves.estimate(work.version_key, work.price, work.rows, left_ns // 1000)
-        if not amount:
-            return Reservation(None, 0)
-        budgets = self.budgets
-        reservation = budgets.reserve(caller.principal.key, amount, work.admitted_unix_us)
-        if reservation is not None:
-            return reservation
-        try:
-            async with asyncio.timeout(left_ns / 1e9):
-                return await budgets.wait(caller, amount)
-        except TimeoutError:
-            raise DeadlineExceeded("the deadline passed while waiting for budget") from None
 
     def _check_part(self, holder: _Holder, lane: Lane, work: Work) -> None:
         drain_us = holder.inside * lane.mean_us * self._weights / (holder.weight * self._threads)

@@ -13,7 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from plaza_core.budget import Grants, LeaseAsks, Recall
-from plaza_core.errors import LedgerUnavailable, NotFound, Unavailable
+from plaza_core.errors import Conflict, LedgerUnavailable, NotFound, QuotaExceeded, Unavailable
 from plaza_core.inference import UsageRecord
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
 from plaza_core.usage_wire import to_line
@@ -121,6 +121,21 @@ class ControlClient:
             self.ship(b"".join(map(to_line, records)))
         except Unavailable as error:
             raise LedgerUnavailable("usage cannot be recorded now", retry_after=5) from error
+
+    async def tell(self, path: str, body: bytes) -> bytes:
+        """POST JSON to the internal API. Raises Unavailable, QuotaExceeded, Conflict."""
+        try:
+            answer = await self._async.post(
+                path, content=body, headers={"content-type": "application/json"}
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable("control cannot be reached") from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise QuotaExceeded("control has no room for this", retry_after=60)
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise Conflict("control refuses this; try again", retry_after=1)
+        _expect_ok(answer)
+        return answer.content
 
     async def close(self) -> None:
         await self._async.aclose()

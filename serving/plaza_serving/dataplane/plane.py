@@ -28,6 +28,7 @@ from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
 from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
+from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves, rows_of
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
@@ -82,13 +83,13 @@ class DataPlane:
         self._beats = 0
         self._queue = FairQueue(options.worker_threads)
         self._reserves = Reserves()
+        self._reservations = Reservations(self.budgets, self._reserves)
         self._prices = PriceList(weight=options.weight)
         self._admission = Admission(
             self.rates,
             self.slots,
             self._queue,
-            self.budgets,
-            self._reserves,
+            self._reservations,
             places=options.slots,
             threads=options.worker_threads,
         )
@@ -261,12 +262,9 @@ class DataPlane:
         won = [done for done in finished if done.work.claim()]
         refusal = self._append([self._usage(d.work, _outcome(d), d.bill) for d in finished])
         for done in finished:
-            work = done.work
-            if work.reservation is not None:
-                self.budgets.settle(work.reservation, 0 if refusal else done.bill.charge)
+            self._reservations.settle(done.work, 0 if refusal else done.bill.charge)
             if done.outcome is not None:
-                cost = done.bill.charge + done.bill.overrun
-                self._reserves.observe(work.version_key, work.price, work.rows, cost)
+                self._reservations.learn(done.work, done.bill.charge + done.bill.overrun)
         if refusal is not None:
             won = [Finished(d.work, None, d.error or refusal) for d in won]
         if won:

@@ -165,6 +165,8 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
     identity = document.get("id")
     if identity is not None and type(identity) is not str:
         raise MalformedRequest("id must be a string", input="id")
+    if identity is not None and "plz_" in identity:  # it is answered, and kept by who asked
+        raise MalformedRequest("a key belongs in the Authorization header", input="id")
     timeout_us, binary = None, False
     parameters = document.get("parameters")
     if parameters is not None:

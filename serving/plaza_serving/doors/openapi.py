@@ -19,6 +19,7 @@ _ERRORS = {
     401: "No key, or not a valid one",
     403: "The key's role does not include this",
     404: "No such model or version, or it belongs to somebody else",
+    409: "The first request with this Idempotency-Key is not answered yet, or cannot be replayed",
     413: "The body is over the limit",
     415: "A body of a kind this endpoint does not take",
     422: "Well-formed, but its meaning is refused; `input` names the field",
@@ -48,6 +49,15 @@ _VERSION = {
     "required": True,
     "description": "An integer or an alias such as `champion`",
     "schema": {"type": "string"},
+}
+
+
+_ONCE = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 255 characters. A repetition within 24 hours gets the first answer again, "
+    "with `idempotency-replayed: true`, and is not charged",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
 
@@ -140,6 +150,7 @@ def _post(name: str, summary: str, body: dict[str, Any], schema: str, tag: str) 
         "operationId": name,
         "summary": summary,
         "tags": [tag],
+        "parameters": [_ONCE],
         "requestBody": {"required": True, "content": body},
         "responses": {"200": answer, **_errors(*_INFER_ERRORS)},
     }
@@ -187,12 +198,13 @@ def _protocol_paths() -> dict[str, Any]:
             tag,
         )
         infer["parameters"] = [
+            _ONCE,
             {
                 "name": "Inference-Header-Content-Length",
                 "in": "header",
                 "description": "Length of the JSON part when binary tensors follow it",
                 "schema": {"type": "integer", "minimum": 0},
-            }
+            },
         ]
         paths[path] = {
             "parameters": parameters,
@@ -225,7 +237,7 @@ def _task_paths() -> dict[str, Any]:
         "picture in base64."
     )
     fields = SCHEMAS["DetectRequest"]["properties"]
-    detect["parameters"] = [
+    detect["parameters"] = [_ONCE] + [
         {
             "name": name,
             "in": "query",

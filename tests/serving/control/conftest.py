@@ -105,6 +105,7 @@ def open_world(directory: Path, examiner=None, bank=None) -> World:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=100, burst=200),
+        vault=bytes(range(32)),
     )
     made = tenancy.bootstrap()
     assert isinstance(made, NewKey)

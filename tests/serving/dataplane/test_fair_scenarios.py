@@ -30,8 +30,7 @@ class Hub:
         self.doors = []
         for one in self.pools:
             clock = FakeClock()
-            unmetered = (None, None)  # no budgets, and nothing to reserve for: nobody here has one
-            limits = (Rates(clock), Slots(clock), one.queue, *unmetered)
+            limits = (Rates(clock), Slots(clock), one.queue, None)  # nobody here has a budget
             door = Admission(*limits, places=places, threads=THREADS)
             door.configure(table(weights))
             self.doors.append(door)

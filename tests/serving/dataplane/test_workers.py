@@ -77,3 +77,25 @@ def test_a_runner_that_raises_ends_no_thread_and_its_callers_are_told():
     assert workers.alive()
     workers.close()
     assert {type(f.error) for f in done.finished} == {ModelFailed, type(None)}
+
+
+def test_a_worker_that_may_wait_for_company_does_so_only_while_a_batch_is_not_full():
+    paused, done, entered, gate = [], Counted(3), threading.Event(), threading.Event()
+
+    class Gated(Costs):
+        def __call__(self, works):
+            entered.set()
+            assert gate.wait(5)
+            return super().__call__(works)
+
+    workers = Workers(1, done, SystemClock(), delay_s=0.5, pause=paused.append)
+    lane = Lane(Gated(1))
+    workers.offer(lane, work("a").work)
+    assert entered.wait(5)
+    assert paused == [0.5], "a lone request"
+    workers.offer(lane, work("a").work)
+    workers.offer(lane, work("b").work)
+    gate.set()
+    assert done.all.wait(5)
+    workers.close()
+    assert paused == [0.5], "two make a batch here"

@@ -29,7 +29,7 @@ Whose = Annotated[
     str | None,
     Query(description="An organisation, or `*` for all: operators only. Default: own."),
 ]
-UsageReader = Annotated[Principal, needs(Right.USAGE_READ)]
+# Books tell of every request of every key, and verifying them is work: not for each consumer's key.
 AuditReader = Annotated[Principal, needs(Right.AUDIT_READ)]
 Writer = Annotated[Principal, needs(Right.TENANTS_WRITE)]
 OperatingReader = Annotated[Principal, needs(Right.TENANTS_READ, operator=True)]
@@ -45,7 +45,7 @@ _MEDIA = {Format.JSON: "application/json", Format.CSV: "text/csv; charset=utf-8"
 )
 def statement(
     hub: Hub,
-    who: UsageReader,
+    who: AuditReader,
     org: str,
     period: Annotated[str, Path(pattern=MONTH, description="A month in UTC: `2026-11`.")],
     format: Annotated[Format, Query()] = Format.JSON,
@@ -54,7 +54,7 @@ def statement(
 
     JSON holds what it takes to recompute each digest; CSV is safe to open in a spreadsheet.
     """
-    scope = hub.tenancy.scope(who, Right.USAGE_READ, organisation=org)
+    scope = hub.tenancy.scope(who, Right.AUDIT_READ, organisation=org)
     made = hub.tenancy.ledger.statement(scope, period)
     pieces = made.json() if format is Format.JSON else made.csv()
     name = f"{made.name}-{made.month}.{format}"
@@ -63,9 +63,9 @@ def statement(
 
 
 @router.get("/usage/verify", summary="Verify the books")
-def verify_usage(hub: Hub, who: UsageReader, organisation: Whose = None) -> Verified:
+def verify_usage(hub: Hub, who: AuditReader, organisation: Whose = None) -> Verified:
     """Recomputes every batch from its entries; names the first that does not fit."""
-    scope = _scope(hub, who, Right.USAGE_READ, organisation)
+    scope = _scope(hub, who, Right.AUDIT_READ, organisation)
     return Verified.of(hub.tenancy.ledger.verify(scope))
 
 

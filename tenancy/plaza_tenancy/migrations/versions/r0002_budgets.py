@@ -56,6 +56,8 @@ def _budgets() -> None:
         _id("project", nullable=True),
         _number("limit", nullable=True),
         sa.Column("period", sa.String(8), nullable=False),
+        _number("generation"),
+        _number("since"),
         sa.PrimaryKeyConstraint("organisation", "node", name="pk_budgets"),
         sa.CheckConstraint('"limit" >= 0', name=op.f("ck_budgets_limit_positive")),
         _organisation("budgets"),
@@ -64,16 +66,17 @@ def _budgets() -> None:
         "accounts",
         _id("organisation"),
         _id("node"),
-        sa.Column("period", sa.String(8), nullable=False),
+        _number("generation"),
         _number("period_start"),
         _number("period_end"),
+        sa.Column("period", sa.String(8), nullable=False),
         _number("depth"),
         _number("limit", nullable=True),
         _number("settled"),
         _number("leased"),
         _number("opened"),
         sa.PrimaryKeyConstraint(
-            "organisation", "node", "period", "period_start", name="pk_accounts"
+            "organisation", "node", "generation", "period_start", name="pk_accounts"
         ),
         sa.CheckConstraint("settled >= 0", name=op.f("ck_accounts_settled_positive")),
         sa.CheckConstraint("leased >= 0", name=op.f("ck_accounts_leased_positive")),

@@ -14,13 +14,17 @@ from alembic import op
 from plaza_tenancy.migrations.wall import ACTOR, WHOSE, tenant, wall_off, wall_up
 
 revision = "0006"
-down_revision = "0003"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
-_WHO = f"(SELECT k.organisation FROM keys k WHERE k.id = {ACTOR})"
+_WHO = (
+    f"COALESCE((SELECT k.organisation FROM keys k WHERE k.id = {ACTOR}),"
+    f" (SELECT m.organisation FROM members m WHERE m.id = {ACTOR}))"
+)
 _ACTORS = {
     "keys": f"id = {ACTOR}",
+    "members": f"id = {ACTOR}",
     "projects": f"organisation = {_WHO}",
     "organisations": f"id = {_WHO}",
 }
