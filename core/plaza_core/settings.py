@@ -30,7 +30,15 @@ class Settings(BaseSettings):
         Path(".plaza"), description="Database, bundles, secrets, spool and logs of this node."
     )
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`."
+        None,
+        description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`.",
+        repr=False,
+    )
+    database_owner_url: str | None = Field(
+        None,
+        description="PostgreSQL: the same database as its owner, who migrates it at start; "
+        "default: it was migrated before (`python -m plaza_tenancy`).",
+        repr=False,
     )
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from plaza_core import keys
 from plaza_core.errors import Forbidden, NotFound, Unauthenticated
+from plaza_core.idempotency import Place
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_tenancy.schema import KeyRow, MemberRow, OrganisationRow, ProjectRow
@@ -28,6 +29,11 @@ def system_scope() -> TenantScope:
 def scope_of_member(row: MemberRow) -> TenantScope:
     """A member's own node, for what a person's login changes about their membership."""
     return TenantScope(organisation=row.organisation, project=row.project, actor=row.id)
+
+
+def scope_of_place(place: Place) -> TenantScope:
+    """For what is kept of the requests of a key that was authenticated before."""
+    return TenantScope(organisation=place.organisation, project=None, actor=place.key)
 
 
 def is_operator(key: KeyRow | MemberRow, organisation: OrganisationRow) -> bool:
@@ -148,7 +154,7 @@ class Access:
         """
         identity, secret = keys.parse(text)
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_actor(identity) as session:
             stored = _find(session, identity)
         # An unknown key costs the same comparison as a wrong secret.
         mac = self._nobody if stored is None else stored.key.mac
@@ -162,7 +168,8 @@ class Access:
     def _touch(self, key: KeyRow, now: int) -> None:
         if key.last_used is not None and now - key.last_used < _TOUCH_US:
             return
-        with self._store.append() as session:
+        own = TenantScope(organisation=key.organisation, project=None, actor=key.id)
+        with self._store.append(own) as session:
             session.execute(
                 update(KeyRow)
                 .where(KeyRow.organisation == key.organisation, KeyRow.id == key.id)
@@ -198,7 +205,7 @@ class Access:
         if name is None or name == principal.organisation_name:
             return principal.organisation
         if principal.operator:
-            with self._store.read() as session:
+            with self._store.read_everything() as session:
                 query = select(OrganisationRow.id).where(OrganisationRow.name == name)
                 found = session.scalars(query).one_or_none()
             if found is not None:
@@ -214,7 +221,8 @@ class Access:
         elif name is None:
             return None
         else:
-            with self._store.read() as session:
+            whole = TenantScope(organisation=organisation, project=None, actor=principal.key)
+            with self._store.read(whole) as session:
                 query = select(ProjectRow.id).where(
                     ProjectRow.organisation == organisation, ProjectRow.name == name
                 )

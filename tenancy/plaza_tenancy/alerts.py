@@ -82,7 +82,7 @@ class Alerts:
         if not due:
             return 0
         now = self._store.clock.unix_us()
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             told = _told(session, now)
             return sum(self._raise(session, one, now) for one in due if one.key() not in told)
 
@@ -95,7 +95,7 @@ class Alerts:
             columns.period_end > now,
             columns.settled >= columns["limit"] / 2 - 1,
         )
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return [_Account(**row) for row in session.execute(query).mappings()]
 
     def _raise(self, session: Session, due: Due, now: int) -> bool:

@@ -31,7 +31,7 @@ class Audit:
         )
         if before is not None:
             query = query.where(AuditRow.id < before)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [_view(row, name) for row, name in session.execute(query)]
 
     def verify(self, scope: TenantScope) -> builtins.list[ChainReport]:

@@ -33,14 +33,15 @@ def verify(store: Store, scope: TenantScope) -> list[ChainReport]:
     if whose is not None:
         rows = rows.where(AuditRow.organisation == whose)
         heads = heads.where(AuditHeadRow.organisation == whose)
-    with store.read() as session:
+    with store.read(scope) as session:
         organisations = sorted(session.scalars(union(rows, heads)))
-    return [_Walk(store, organisation).report() for organisation in organisations]
+    return [_Walk(store, scope, organisation).report() for organisation in organisations]
 
 
 @dataclass
 class _Walk:
     store: Store
+    scope: TenantScope
     organisation: OrganisationId
     position: int = 0
     digest: str = GENESIS
@@ -54,7 +55,7 @@ class _Walk:
                 if limit == 1:
                     why = "the database cannot read it"
                 limit = 1  # find out which row it is
-        with self.store.read() as session:
+        with self.store.read(self.scope) as session:
             head = session.get(AuditHeadRow, self.organisation)
         return ChainReport(
             organisation=self.organisation,
@@ -80,7 +81,7 @@ class _Walk:
             .order_by(AuditRow.sequence)
             .limit(limit)
         )
-        with self.store.read() as session:
+        with self.store.read(self.scope) as session:
             rows = session.execute(query).all()
             if not rows:
                 head = session.get(AuditHeadRow, self.organisation)

@@ -1,8 +1,9 @@
 """A `plaza_core.book.Book` of rows: the part one transaction needs, locked, and written back.
 
-Row locks are taken in one order everywhere: the hub (shared; administrative changes hold it alone,
-so budgets stand still), then missing accounts are inserted, then accounts are locked root before
-leaf, then leases. A lease opened between reading what to lock and holding it shows by accounts that
+Row locks are taken in one order everywhere: the heads of the ledger (by who posts to it), then the
+hub (shared; who changes a budget holds it alone, so budgets stand still, and other changes go on
+beside), then missing accounts are inserted, then accounts are locked root before leaf, then leases.
+A lease opened between reading what to lock and holding it shows by accounts that
 were not locked; then all is read again.
 """
 
@@ -62,6 +63,11 @@ class Plan:
     """Ids of requests whose usage this transaction has inserted and has yet to settle."""
 
 
+def hold_budgets_still(session: Session) -> None:
+    """Let no other book be open until this transaction ends; waits for those that are."""
+    session.execute(select(HubRow.id).with_for_update())
+
+
 def open_book(
     session: Session, now: int, new_lease: Callable[[], str], plan: Callable[[], Plan]
 ) -> Book:
@@ -69,7 +75,7 @@ def open_book(
 
     `now` is µs since 1970; `new_lease` names a lease that the book opens.
     """
-    # Shared with other books; a change waits for us, or we see it whole.
+    # Shared with other books; a change of a budget waits for us, or we see it whole.
     session.execute(select(HubRow.id).with_for_update(read=True, key_share=True))
     while True:
         asked = plan()

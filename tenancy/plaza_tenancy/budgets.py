@@ -25,6 +25,7 @@ from plaza_tenancy.books import (
     LEASES,
     Plan,
     Writer,
+    hold_budgets_still,
     open_book,
     opening,
     read_accounts,
@@ -79,6 +80,7 @@ class Budgets:
     def remove(self, scope: TenantScope, node: Node) -> None:
         """The node is no longer limited. Raises NotFound when it was not."""
         with self._store.change(scope, "budget.remove", node.name) as change:
+            hold_budgets_still(change.session)
             found = find_to_limit(change.session, scope, node)
             row = _row(change.session, found)
             if row is None:
@@ -93,7 +95,7 @@ class Budgets:
     def show(self, scope: TenantScope, node: Node) -> Budget:
         """Raises NotFound, also for a node without a budget."""
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = find(session, scope, node)
             row = _row(session, found)
             if row is None:
@@ -105,7 +107,7 @@ class Budgets:
         now = self._store.clock.unix_us()
         query = select(BudgetRow).where(*owned(scope, BudgetRow))
         query = query.order_by(BudgetRow.organisation, BudgetRow.depth, BudgetRow.node)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [_view(session, row, now) for row in session.scalars(query)]
 
     def _change(
@@ -117,6 +119,7 @@ class Budgets:
     ) -> Budget:
         with self._store.change(scope, action, node.name) as change:
             session = change.session
+            hold_budgets_still(session)
             found = find_to_limit(session, scope, node)
             row = _row(session, found)
             limit, period = decide(row)

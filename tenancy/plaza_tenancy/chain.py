@@ -36,15 +36,20 @@ def verify(store: Store, scope: TenantScope) -> list[ChainReport]:
     Raises Forbidden for a scope on a project: a chain has the entries of all projects.
     """
     whose = demand_whole(scope)
-    return [_Walk(store, organisation).report() for organisation in _organisations(store, whose)]
+    return [
+        _Walk(store, scope, organisation).report()
+        for organisation in _organisations(store, scope, whose)
+    ]
 
 
-def _organisations(store: Store, whose: OrganisationId | None) -> list[OrganisationId]:
+def _organisations(
+    store: Store, scope: TenantScope, whose: OrganisationId | None
+) -> list[OrganisationId]:
     heads, rows = select(LedgerHeadRow.organisation), select(UsageRow.organisation)
     if whose is not None:
         heads = heads.where(LedgerHeadRow.organisation == whose)
         rows = rows.where(UsageRow.organisation == whose)
-    with store.read() as session:
+    with store.read(scope) as session:
         return sorted(session.scalars(union(heads, rows)))
 
 
@@ -75,6 +80,7 @@ class _Walk:
     """From the anchor of one chain towards its head."""
 
     store: Store
+    scope: TenantScope
     organisation: OrganisationId
     position: int = 0
     digest: str = GENESIS
@@ -101,12 +107,12 @@ class _Walk:
                 return self._told(None, None)
 
     def _head(self) -> LedgerHeadRow | None:
-        with self.store.read() as session:
+        with self.store.read(self.scope) as session:
             return session.get(LedgerHeadRow, self.organisation)
 
     def _step(self, limit: int) -> tuple[bool, tuple[int, str] | None]:
         """(whether that was the end, the first fault)."""
-        with self.store.read() as session:
+        with self.store.read(self.scope) as session:
             query = (
                 select(LedgerBatchRow)
                 .where(LedgerBatchRow.organisation == self.organisation)

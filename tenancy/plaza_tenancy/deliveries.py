@@ -42,7 +42,7 @@ class Deliveries:
         """What is due, at most one message per target: its first that waits. Each is reserved for
         a minute, so that of several processes one sends it."""
         now = self._store.clock.unix_us()
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             found = session.execute(_due(now).limit(limit)).all()
             taken = [
                 self._message(delivery, target, now)
@@ -57,7 +57,7 @@ class Deliveries:
         if not attempt.delivered and (attempt.gone or age >= GIVE_UP_US):
             self._give_up(message, attempt, now)
             return
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             values: dict[str, Any] = {"attempts": message.attempts + 1, "last_error": attempt.error}
             if attempt.delivered:
                 values |= {"state": DELIVERED, "ended": now}
@@ -71,7 +71,7 @@ class Deliveries:
     def expire(self) -> int:
         """Forget what ended long ago; returns how many messages."""
         past = self._store.clock.unix_us() - _REMEMBERED_US
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             gone = session.execute(delete(DeliveryRow).where(DeliveryRow.ended < past))
             session.execute(delete(AlertRow).where(AlertRow.period_end < past))
         return int(getattr(gone, "rowcount", 0))

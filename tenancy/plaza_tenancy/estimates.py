@@ -35,7 +35,7 @@ class Estimates:
         it in the last 30 days. Raises NotFound, InvalidInput when there is neither.
         """
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             left, short = _left(session, find(session, scope, node), now)
             if figures is None:
                 cost, seen = _mean(session, scope, model, now)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 from functools import partial
 
 from sqlalchemy import or_, select
@@ -42,8 +43,8 @@ from plaza_tenancy.webhooks import Webhooks
 class Tenancy:
     """Everything about tenants. Every method blocks on the database and is thread-safe.
 
-    Opening brings the schema up to date. Any method raises Unavailable when the database cannot be
-    reached; then nothing was changed.
+    Opening brings the schema up to date, see `migrate.prepare`. Any method raises Unavailable when
+    the database cannot be reached; then nothing was changed.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class Tenancy:
         random: RandomBytes,
         default_rate: RateLimit,
         vault: bytes | None = None,
+        owner_url: str | None = None,
     ) -> None:
         """`vault` is the 256-bit key of secrets that are stored sealed; without it there are no
-        webhooks."""
-        store = Store(database_url, clock=clock, random=random)
+        webhooks. `owner_url`: see `migrate.prepare`."""
+        store = Store(database_url, owner_url=owner_url, clock=clock, random=random)
         self._store = store
         self._pepper = pepper
         self._default_rate = default_rate
@@ -87,6 +89,10 @@ class Tenancy:
 
     def close(self) -> None:
         self._store.close()
+
+    def turn(self, name: str) -> AbstractContextManager[bool]:
+        """See `Store.turn`."""
+        return self._store.turn(name)
 
     def bootstrap(self) -> NewKey | None:
         """Make the operating organisation with its project, and an admin key for it.
@@ -144,7 +150,7 @@ class Tenancy:
     def table_version(self) -> str:
         """The `version` that `table()` would have now; one cheap query, for long polls."""
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return version_at(session, now)
 
     def table(self) -> HubTable:
@@ -153,7 +159,7 @@ class Tenancy:
         Built once per version, however many replicas ask.
         """
         now = self._store.clock.unix_us()
-        with self._building, self._store.read() as session:
+        with self._building, self._store.read_everything() as session:
             latest = self._latest
             if latest is None or latest.version != version_at(session, now):
                 latest = self._latest = snapshot(session, now)

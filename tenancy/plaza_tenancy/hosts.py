@@ -59,7 +59,7 @@ class Hosts:
     def patterns(self) -> builtins.list[HostPattern]:
         """The list, for the hub's own checks; it is no tenant's."""
         query = select(WebhookHostRow).order_by(WebhookHostRow.pattern)
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return [HostPattern(row.pattern, row.private) for row in session.scalars(query)]
 
 

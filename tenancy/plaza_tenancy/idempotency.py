@@ -15,6 +15,7 @@ from plaza_core.errors import Conflict, QuotaExceeded
 from plaza_core.idempotency import CLAIM_S, KEPT_S, ClaimAsk, Done, Place, State, Verdict
 from plaza_core.ids import OrganisationId
 from plaza_tenancy import dialect
+from plaza_tenancy.access import scope_of_place
 from plaza_tenancy.schema_idempotency import IdempotencyRow as Row
 from plaza_tenancy.store import Store
 
@@ -40,7 +41,7 @@ class Idempotency:
         not one of the organisation's."""
         now = self._store.clock.unix_us()
         fresh = {**ask.model_dump(), **_unanswered(now)}
-        with self._store.append() as session:
+        with self._store.append(scope_of_place(ask)) as session:
             if dialect.insert_new(session.connection(), _TABLE, [fresh]):
                 self._count(ask.organisation, names=1)
                 return Verdict(state=State.YOURS, request_id=ask.request_id, token=ask.token)
@@ -52,19 +53,19 @@ class Idempotency:
     def renew(self, place: Place) -> None:
         """Another minute for the holder of the claim."""
         until = self._store.clock.unix_us() + CLAIM_S * _S
-        with self._store.append() as session:
+        with self._store.append(scope_of_place(place)) as session:
             session.execute(update(Row).where(*_mine(place)).values(claimed_until=until))
 
     def complete(self, done: Done) -> None:
         until = self._store.clock.unix_us() + KEPT_S * _S
         values = {"status": done.status, "answer": done.answer, "kept_until": until}
-        with self._store.append() as session:
+        with self._store.append(scope_of_place(done)) as session:
             ended = session.execute(update(Row).where(*_mine(done)).values(**values))
         if _touched(ended):
             self._count(done.organisation, stored=len(done.answer or b""))
 
     def release(self, place: Place) -> None:
-        with self._store.append() as session:
+        with self._store.append(scope_of_place(place)) as session:
             ended = session.execute(delete(Row).where(*_mine(place)))
         if _touched(ended):
             self._count(place.organisation, names=-1)
@@ -72,7 +73,7 @@ class Idempotency:
     def expire(self) -> int:
         """Forget what is older than a day; returns how many. Counts anew what everybody holds."""
         now = self._store.clock.unix_us()
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             past = and_(Row.kept_until <= now, Row.claimed_until <= now)
             gone = _touched(session.execute(delete(Row).where(past)))
             stored = func.coalesce(func.sum(func.length(Row.answer)), 0)

@@ -105,12 +105,12 @@ class Keys:
     def list(self, scope: TenantScope) -> list[KeyInfo]:
         """Newest first, revoked and expired ones included."""
         query = _in_scope(scope).order_by(KeyRow.created.desc(), KeyRow.id)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [key_view(*found) for found in session.execute(query)]
 
     def get(self, scope: TenantScope, key: KeyId) -> KeyInfo:
         """Raises NotFound."""
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return key_view(*_key(session, scope, key))
 
     def set_rate(self, scope: TenantScope, key: KeyId, rate: RateLimit | None) -> KeyInfo:

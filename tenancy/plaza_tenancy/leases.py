@@ -60,7 +60,7 @@ class Leases:
         if not asks:
             return []
         now = self._store.clock.unix_us()
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             book = open_book(
                 session, now, self._new_lease, lambda: _plan_exchange(session, replica, asks, now)
             )
@@ -72,7 +72,7 @@ class Leases:
     def held_by(self, replica: str) -> list[Grant]:
         """Every lease of a replica as it stands, also those it never heard of: for a recall."""
         mine = [LEASES.c.replica == replica, LEASES.c.closed.is_(None)]
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             book = Book(self._store.clock.unix_us(), _no_lease)
             book.leases = {lease.id: lease for lease in read_leases(session, mine)}
         return book.held_by(replica)
@@ -81,7 +81,7 @@ class Leases:
         """See `ports.LeaseBank.close`."""
         now = self._store.clock.unix_us()
         mine = Plan(leases=[LEASES.c.replica == replica, LEASES.c.closed.is_(None)])
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             book = open_book(session, now, _no_lease, lambda: mine)
             writer = Writer(session, book)
             back = book.close(book.leases.values())
@@ -95,7 +95,7 @@ class Leases:
         units charged; a second call returns 0. Raises NotFound.
         """
         demand_platform(scope)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = read_leases(session, [LEASES.c.id == lease])
         if not found:
             raise NotFound("there is no such lease", input="lease")
@@ -122,7 +122,7 @@ class Leases:
         longest current period: a job for quiet hours.
         """
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             # Usage of a period that has just ended may still count towards it.
             accounts = read_accounts(session, [ACCOUNTS.c.period_end > now - _DAY_US])
             book = Book(now, _no_lease, read_budgets(session, [true()]))

@@ -78,7 +78,7 @@ class Ledger:
         if not records:
             return 0
         rows = list(map(used, records))
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             new = post(session, rows, self._store.clock.unix_us())
             if new:
                 told = records if len(new) == len(records) else list(map(record_of, new))
@@ -100,7 +100,7 @@ class Ledger:
         or ends within an hour whose rows were dropped.
         """
         dimensions = [dimension for dimension in Dimension if dimension in by]
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return sums(session, scope, since_us, until_us, dimensions)
 
     def records(
@@ -119,7 +119,7 @@ class Ledger:
         if after is not None:
             query = query.where(tuple_(*order) > tuple_(*_position(after)))
         query = query.order_by(*order).limit(limit + 1)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = [record_of(tuple(row)) for row in session.execute(query)]
         page = found[:limit]
         return UsagePage(page, _cursor(page[-1]) if len(found) > limit else None)

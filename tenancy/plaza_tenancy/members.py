@@ -62,12 +62,12 @@ class Members:
     def list(self, scope: TenantScope) -> list[Member]:
         """Newest first, removed ones included."""
         query = _in_scope(scope).order_by(MemberRow.created.desc(), MemberRow.id)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [member_view(*found) for found in session.execute(query)]
 
     def get(self, scope: TenantScope, member: KeyId) -> Member:
         """Raises NotFound."""
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return member_view(*_member(session, scope, member))
 
     def set_role(self, scope: TenantScope, member: KeyId, role: Role) -> Member:
@@ -107,7 +107,7 @@ class Members:
             MemberRow.subject.is_(None),
             MemberRow.removed.is_(None),
         )
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             invitations = list(session.scalars(query))
         return sum(self._bind(invitation, person) for invitation in invitations)
 

@@ -78,7 +78,7 @@ class Prices:
             )
             .order_by(PriceRow.model.desc(), PriceRow.provider.desc())
         )
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return [
                 PriceInfo(_price(row), ".".join(name) if all(name) else None)
                 for row, *name in session.execute(query)

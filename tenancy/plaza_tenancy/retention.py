@@ -29,8 +29,8 @@ def drift(store: Store, scope: TenantScope) -> list[Drift]:
     """See `Ledger.drift`."""
     demand_platform(scope)
     found: list[Drift] = []
-    for organisation, closed_until in _books(store):
-        with store.read() as session:
+    for organisation, closed_until in _books(store, scope):
+        with store.read(scope) as session:
             found += hours.drift(session.connection(), organisation, closed_until)
     return found
 
@@ -63,7 +63,7 @@ def drop_before(store: Store, scope: TenantScope, month: str) -> list[Dropped]:
     if start + GRACE_US > store.clock.unix_us():
         raise InvalidInput("the month before is not over for 7 days", input="month")
     dropped = []
-    for whose, closed_until in _books(store):
+    for whose, closed_until in _books(store, scope):
         if closed_until < start:
             with store.change(scope, "ledger.drop_before", month) as change:
                 dropped.append(_drop(change, whose, start))
@@ -104,10 +104,10 @@ def _drop(change: Change, whose: OrganisationId, start: int) -> Dropped:
     return told
 
 
-def _books(store: Store) -> list[tuple[OrganisationId, int]]:
+def _books(store: Store, scope: TenantScope) -> list[tuple[OrganisationId, int]]:
     """(organisation, until when its books are closed) of everybody who has books."""
     query = select(LedgerHeadRow.organisation, LedgerHeadRow.closed_until)
-    with store.read() as session:
+    with store.read(scope) as session:
         found = session.execute(query.order_by(LedgerHeadRow.organisation))
         return [(whose, closed_until) for whose, closed_until in found]
 

@@ -37,7 +37,7 @@ class Sessions:
         now = self._store.clock.unix_us()
         identity = base62(int.from_bytes(self._store.random(12), "big"), 17)
         secret = base62(int.from_bytes(self._store.random(32), "big"), 43)
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             session.execute(delete(SessionRow).where(SessionRow.expires < now - _KEPT_US))
             session.add(
                 SessionRow(
@@ -57,14 +57,14 @@ class Sessions:
         query = standing_members(
             MemberRow.issuer == person.issuer, MemberRow.subject == person.subject
         )
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return session.execute(query).first() is not None
 
     def find(self, text: str) -> Login:
         """Who a cookie belongs to. Raises Unauthenticated: unknown, expired, logged out."""
         match = _FORM.fullmatch(text)
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             row = session.get(SessionRow, match[1]) if match else None
             if (
                 match is None
@@ -93,7 +93,7 @@ class Sessions:
 
     def close(self, session_id: str) -> None:
         """Log out, for good. Closing twice changes nothing."""
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             session.execute(
                 update(SessionRow)
                 .where(SessionRow.id == session_id, SessionRow.revoked.is_(None))

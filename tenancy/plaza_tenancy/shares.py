@@ -71,7 +71,7 @@ class Shares:
         )
         if scope.organisation is not None:
             query = query.where(OrganisationRow.id == scope.organisation)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [ShareInfo(*row) for row in session.execute(query)]
 
 

@@ -81,6 +81,7 @@ class Statement:
     digest: str
     made_unix_us: int
     _store: Store = field(repr=False)
+    _scope: TenantScope = field(repr=False)
 
     @classmethod
     def open(cls, store: Store, scope: TenantScope, month: str) -> Statement:
@@ -89,7 +90,7 @@ class Statement:
         demand_whole(scope)
         whose = one_organisation(scope)
         since, until = month_bounds(month, input="period")
-        with store.read() as session:
+        with store.read(scope) as session:
             organisation = session.get(OrganisationRow, whose)
             if organisation is None:
                 raise NotFound("there is no such organisation", input="organisation")
@@ -101,7 +102,9 @@ class Statement:
                 )
             sequence, digest = (head.sequence, head.digest) if head else (0, GENESIS)
         now = store.clock.unix_us()
-        return cls(whose, organisation.name, month, since, until, sequence, digest, now, store)
+        return cls(
+            whose, organisation.name, month, since, until, sequence, digest, now, store, scope
+        )
 
     def json(self) -> Iterator[bytes]:
         """One JSON document, in pieces."""
@@ -167,7 +170,7 @@ class Statement:
             .limit(_PAGE)
         )
         while True:
-            with self._store.read() as session:
+            with self._store.read(self._scope) as session:
                 self._demand_open(session)
                 found = list(session.scalars(query.where(LedgerBatchRow.sequence > position)))
                 page = page_of_batches(session, found)
@@ -191,7 +194,7 @@ class Statement:
             "key": select(KeyRow.id, KeyRow.label).where(KeyRow.organisation == self.organisation),
             "model": select(ModelRow.id, ModelRow.name).where(shown),
         }
-        with self._store.read() as session:
+        with self._store.read(self._scope) as session:
             return {
                 (what, identity): name
                 for what, query in queries.items()

@@ -93,7 +93,7 @@ class Webhooks:
             query = query.where(WebhookRow.organisation == scope.organisation)
         if scope.project is not None:
             return []
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [Webhook.of(row) for row in session.scalars(query)]
 
     def remove(self, scope: TenantScope, webhook: str) -> None:
@@ -135,7 +135,7 @@ class Webhooks:
     def deliveries(self, scope: TenantScope, webhook: str) -> builtins.list[Delivery]:
         """The last hundred messages, newest first. Raises NotFound."""
         organisation = one_organisation(scope)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             _find(session, scope, webhook)
             query = (
                 select(DeliveryRow)

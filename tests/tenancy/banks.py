@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-from pathlib import Path
+from collections.abc import Callable
 
 from plaza_core.bank import MemoryBank
 from plaza_core.book import Account, AccountId, Lease
@@ -15,7 +14,8 @@ from plaza_core.principal import Right, Role
 from plaza_core.testing import FakeClock
 from plaza_tenancy.books import ACCOUNTS, LEASES, read_accounts, read_leases
 from plaza_tenancy.nodes import Kind, Node
-from tests.tenancy.world import make_record, new_database, new_world
+from tests.postgres import Server
+from tests.tenancy.world import make_record, new_world
 
 EVER = {"since_us": 0, "until_us": 2**62}
 IN_MEMORY = "sqlite+pysqlite:///:memory:"
@@ -66,9 +66,10 @@ class InMemory:
 class OnSql:
     """`Tenancy.leases`, `.budgets` and `.ledger` on a database of its own."""
 
-    def __init__(self) -> None:
-        elsewhere = "PLAZA_TEST_POSTGRES" in os.environ
-        self.world = new_world(new_database(Path()) if elsewhere else IN_MEMORY)
+    def __init__(self, url: str = IN_MEMORY, *, done: Callable[[], None] = lambda: None) -> None:
+        """`done` is called after it was stopped."""
+        self.world = new_world(url)
+        self._done = done
         self.clock = self.world.clock
         self.tenancy = self.world.tenancy
         self.exchange = self.tenancy.leases.exchange
@@ -110,11 +111,11 @@ class OnSql:
         return self.tenancy.leases.write_off(self.world.platform(), lease)
 
     def accounts(self) -> dict[AccountId, Account]:
-        with self.tenancy._store.read() as session:
+        with self.tenancy._store.read_everything() as session:
             return {a.id: a for a in read_accounts(session, [ACCOUNTS.c.settled >= 0])}
 
     def leases(self) -> dict[str, Lease]:
-        with self.tenancy._store.read() as session:
+        with self.tenancy._store.read_everything() as session:
             return {lease.id: lease for lease in read_leases(session, [LEASES.c.opened >= 0])}
 
     def usage(self) -> list[UsageRecord]:
@@ -122,6 +123,13 @@ class OnSql:
 
     def stop(self) -> None:
         self.tenancy.close()
+        self._done()
+
+
+def on_postgres(server: Server) -> OnSql:
+    """On a database of its own, which it gives back."""
+    database = server.migrated()
+    return OnSql(database.url, done=lambda: server.drop(database))
 
 
 Bank = InMemory | OnSql

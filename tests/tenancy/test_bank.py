@@ -6,14 +6,20 @@ import pytest
 
 from plaza_core.budget import FOREVER, LeaseAsk, Period
 from plaza_core.errors import NotFound
-from tests.tenancy.banks import InMemory, OnSql, ask, charge, node_of
+from tests.tenancy.banks import InMemory, OnSql, ask, charge, node_of, on_postgres
 
 DAY_S = 86_400
 
 
-@pytest.fixture(params=[InMemory, OnSql])
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
 def bank(request):
-    opened = request.param()
+    match request.param:
+        case "memory":
+            opened = InMemory()
+        case "sqlite":
+            opened = OnSql()
+        case _:
+            opened = on_postgres(request.getfixturevalue("postgres"))
     yield opened
     assert opened.drift() == []
     opened.stop()
@@ -316,5 +322,5 @@ def spoil(bank, amount):
         for account in bank.accounts().values():
             account.settled += amount
     else:
-        with bank.tenancy._store.append() as session:
+        with bank.tenancy._store.append_everything() as session:
             session.connection().exec_driver_sql(f"UPDATE accounts SET settled=settled+{amount}")

@@ -65,7 +65,9 @@ def test_however_it_is_shipped_the_books_are_whole_and_equal_their_sums(shared_w
                     for part in tenancy.ledger.report(scope, **span, by=by)
                 }
                 assert reported == summed(within, by)
-        with tenancy._store.read() as session:  # of this one: others of these are many by now
+        with (
+            tenancy._store.read_everything() as session
+        ):  # of this one: others of these are many by now
             assert hours.drift(session.connection(), scope.organisation, 0) == []
 
 

@@ -56,8 +56,8 @@ def test_the_revisions_write_the_statements_that_the_metadata_would(name):
     assert len(made) == len(tables) + sum(len(table.indexes) for table in tables)
 
 
-def test_a_migrated_database_has_no_difference_to_the_metadata(new_url):
-    url = new_url()
+def test_a_migrated_database_has_no_difference_to_the_metadata(databases):
+    url = databases.empty().owner_url
     migrate(url)
     migrate(url)  # again: nothing to do
     engine = dialect.open_engine(url)
@@ -67,8 +67,8 @@ def test_a_migrated_database_has_no_difference_to_the_metadata(new_url):
     engine.dispose()
 
 
-def test_the_revisions_can_be_taken_back(new_url):
-    url = new_url()
+def test_the_revisions_can_be_taken_back(databases):
+    url = databases.empty().owner_url
     migrate(url)
     engine = dialect.writing(dialect.open_engine(url))
     config = configuration()
@@ -80,8 +80,8 @@ def test_the_revisions_can_be_taken_back(new_url):
     migrate(url)
 
 
-def test_a_database_from_the_future_is_left_alone(new_url):
-    url = new_url()
+def test_a_database_from_the_future_is_left_alone(databases):
+    url = databases.empty().owner_url
     migrate(url)
     engine = dialect.writing(dialect.open_engine(url))
     with engine.begin() as connection:

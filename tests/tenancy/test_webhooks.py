@@ -252,7 +252,7 @@ def test_a_secret_that_does_not_open_keeps_nobody_else_waiting(world, acme, hook
     other = world.tenancy.webhooks.add(acme, URL, HOSTS)
     for one in (hook, other):
         world.tenancy.webhooks.test(acme, one.webhook.id)
-    with world.tenancy._store.append() as session:
+    with world.tenancy._store.append_everything() as session:
         session.execute(
             sqlalchemy.text("UPDATE webhooks SET secret = :x WHERE id = :id"),
             {"x": b"damaged" * 9, "id": hook.webhook.id},

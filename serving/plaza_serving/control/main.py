@@ -107,6 +107,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+        owner_url=settings.database_owner_url,
         vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
     )
     keep_admin_key(state, tenancy.bootstrap())
@@ -118,6 +119,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
         MlflowTracker(settings.mlflow),
         limits=limits,
+        turn=tenancy.turn,
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
@@ -149,7 +151,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
-    """What runs beside the API. The table is watched too: keys expire, other writers exist."""
+    """What runs beside the API. The table is watched too: keys expire, other writers exist.
+
+    Each control process follows the table, adopts the spools of its own node, and tells its own Ray
+    what to run. What only one of several on a database may do takes turns (`in_turn`).
+    """
     alerts = parts.tenancy.alerts
     ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
     courier = Courier(
@@ -189,7 +195,8 @@ def keep_admin_key(state: Path, made: NewKey | None) -> None:
 
 @contextmanager
 def only_one(state: Path) -> Iterator[None]:
-    """Hold the state directory: its database and staging area have one process at a time."""
+    """Hold the state directory: its secrets, staging area and spools (and its database, where that
+    is SQLite) have one process at a time. Others may share a PostgreSQL with it."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state / "control.lock").open("w") as lock:
         try:
