@@ -174,7 +174,7 @@ def test_the_table_of_accounts_is_read_as_budgets_write_it(world, acme):
         ("odd", 0, now + 1, 3, 2),
         ("large", 0, FOREVER, 2**62, 2**61),
     ]
-    with world.tenancy._store.append() as session:
+    with world.tenancy._store.append_everything() as session:
         for node, start, end, limit, settled in rows:
             session.add(
                 AccountRow(
