@@ -27,9 +27,11 @@ from typing import Any
 
 import sqlalchemy
 
+from plaza_tenancy import dialect
 from plaza_tenancy.migrate import migrate
 
 OWNER, APP, BACKUP = "plaza_owner", "plaza_app", "plaza_backup"
+SUPERUSER = "postgres"
 _TEMPLATE = "plaza"
 _SCRIPT = Path(__file__).parents[1] / "deploy" / "postgres.sql"
 _NOBODY = 65534
@@ -68,6 +70,25 @@ class Database:
 
     url: str
     owner_url: str
+
+
+def as_role(role: str, url: str) -> str:
+    """The same database as another role; SQLite knows none."""
+    parsed = sqlalchemy.make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return url
+    return parsed.set(username=role).render_as_string(hide_password=False)
+
+
+@contextmanager
+def unwalled(world_url: str) -> Iterator[sqlalchemy.Connection]:
+    """A transaction of somebody who has all of the database."""
+    engine = dialect.writing(dialect.open_engine(as_role(SUPERUSER, world_url)))
+    try:
+        with engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()
 
 
 class Server:

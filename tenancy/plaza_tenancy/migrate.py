@@ -68,7 +68,7 @@ def upgrade(engine: Engine, *, app_role: str | None = None) -> None:
             command.upgrade(config, "head")
         except CommandError as error:
             raise Unavailable(_NEWER) from error
-        if app_role is not None:
+        if app_role is not None and not dialect.is_sqlite(connection):
             grant(connection, app_role)
 
 

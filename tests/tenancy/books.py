@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from plaza_tenancy import dialect
+from tests.postgres import unwalled
 from tests.tenancy.world import World, make_record
 
 EVER = {"since_us": 0, "until_us": 2**62}
@@ -64,7 +64,7 @@ def shipments(data, found):
 
 def tamper(world: World, *statements: str) -> None:
     """What somebody does who has the database."""
-    with dialect.writing(world.tenancy._store._engine).begin() as connection:
+    with unwalled(world.url) as connection:
         for statement in statements:
             assert connection.execute(text(statement)).rowcount > 0, statement
 

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
-import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from plaza_core.budget import FOREVER, Period, bounds
 from plaza_core.ids import OrganisationId
 from plaza_core.webhooks import Event, HostPattern
 from plaza_tenancy.alerts import due_alerts
+from tests.postgres import unwalled
 
 URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
@@ -175,13 +175,7 @@ def test_the_table_of_accounts_is_read_as_budgets_write_it(world, acme):
         ("odd", 0, now + 1, 3, 2),
         ("large", 0, FOREVER, 2**62, 2**61),
     ]
-    engine = world.tenancy._store._writer
-    exists = sqlalchemy.inspect(engine).has_table("accounts")
-    with engine.begin() as connection:
-        if not exists:
-            kinds = ["VARCHAR(32)"] * 2 + ["BIGINT"] * 5
-            columns = ", ".join(f"{n} {k}" for n, k in zip(names, kinds, strict=True))
-            connection.exec_driver_sql(f"CREATE TABLE accounts ({columns})")
+    with unwalled(world.url) as connection:
         for node, start, end, limit, settled in rows:
             values = f"'{acme.organisation}', '{node}', {start}, {end}, {limit}, {settled}, 0"
             connection.exec_driver_sql(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def test_a_row_smuggled_in_before_the_first_is_seen(world, trail):
     assert broken(world, trail) == 1
 
 
-@pytest.mark.skipif("PLAZA_TEST_POSTGRES" in os.environ, reason="about SQLite's file")
+@pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
 @pytest.mark.parametrize(
     ("mark", "bit"), [(b"project-3", 0x01), (b"project-3", 0x80), (b"project.create", 0x20)]
 )

@@ -10,8 +10,9 @@ from alembic import command
 
 from plaza_core.principal import Right
 from plaza_tenancy import dialect
-from plaza_tenancy.migrate import configuration
+from plaza_tenancy.migrate import configuration, migrate
 from plaza_tenancy.views import Dimension
+from tests.postgres import APP, OWNER, as_role
 from tests.tenancy.books import EVER, HOUR, NOVEMBER, audited, tamper
 from tests.tenancy.world import make_record, new_world
 
@@ -38,7 +39,7 @@ def test_rows_from_before_are_chained_and_summed_up(new_url):
     world = new_world(new_url())
     acme, city = world.organisation("acme"), world.organisation("city")
     world.tenancy.close()
-    engine = dialect.writing(dialect.open_engine(world.url))
+    engine = dialect.writing(dialect.open_engine(as_role(OWNER, world.url)))
     downgraded(engine)
     records = [
         make_record(
@@ -58,6 +59,7 @@ def test_rows_from_before_are_chained_and_summed_up(new_url):
             connection.execute(sqlalchemy.text(OLD_AUDIT), {"whose": acme.organisation, **told})
     engine.dispose()
 
+    migrate(as_role(OWNER, world.url), app_role=APP)
     tenancy = world.reopened()
     platform = world.platform()
     assert [chain.intact for chain in tenancy.ledger.verify(platform)] == [True, True]
@@ -87,7 +89,7 @@ def test_books_of_more_than_one_portion_are_one_chain(new_url):
     world = new_world(new_url())
     acme = world.organisation("acme")
     world.tenancy.close()
-    engine = dialect.writing(dialect.open_engine(world.url))
+    engine = dialect.writing(dialect.open_engine(as_role(OWNER, world.url)))
     downgraded(engine)
     with engine.begin() as connection:
         rows = [make_record(acme.organisation, f"{n:05}", at_unix_us=n // 7) for n in range(5_003)]
@@ -96,6 +98,7 @@ def test_books_of_more_than_one_portion_are_one_chain(new_url):
             [{name: getattr(r, name) for name in r.__slots__} for r in rows],
         )
     engine.dispose()
+    migrate(as_role(OWNER, world.url), app_role=APP)
     (chain,) = world.reopened().ledger.verify(acme)
     assert (chain.intact, chain.links) == (True, 2)
     (part,) = world.tenancy.ledger.report(acme, **EVER)
