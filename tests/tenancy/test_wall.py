@@ -124,7 +124,8 @@ def test_a_tenant_sees_its_own_rows_and_a_transaction_that_says_nothing_sees_non
     with store.read(own) as session:
         for table in TENANTS:
             found = set(session.scalars(sqlalchemy.select(whose(table))))
-            assert found - {lab.organisation} == {acme.organisation}, table.name
+            assert found - {lab.organisation} <= {acme.organisation}, table.name
+            assert found or table.name in empty
     with store.read_actor(KeyId("")) as session:
         assert not any(session.execute(table.select()).all() for table in TENANTS)
     # Connections go from tenant to tenant; what one said is not remembered.
