@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
+from plaza_core.book import AccountId
 from plaza_core.budget import Branch, Grant, LeaseAsk
 from plaza_core.inference import UsageRecord
 from tests.tenancy.banks import Bank, charge
@@ -174,3 +175,15 @@ class Replica:
             self.bank.ingest(self.spool[:count])
         if outcome == "ok":
             del self.spool[:count]
+
+
+def nodes_of(record: UsageRecord) -> set[str | None]:
+    return {record.organisation, record.project, record.key}
+
+
+def uncovered(record: UsageRecord, id_: AccountId, leases: dict) -> bool:
+    """Whether nothing of this record was reserved on the account."""
+    if id_.node not in nodes_of(record):
+        return False
+    lease = leases.get(record.lease or "")
+    return lease is None or id_ not in (*lease.draws, *lease.holds)

@@ -81,10 +81,16 @@ def machine(bank: type[MemoryBank] = MemoryBank, replica: type[Replica] = Replic
 
 PLANTED = {
     # bug: (the machine that has it, what the machine says when it finds it)
-    "check then act": (machine(bank=StaleBank), "granted beyond the limit"),
-    "no deduplication": (machine(bank=ForgetfulBank), "twice changed something|have drifted"),
-    "pop before commit": (machine(replica=PoppingReplica), "not the ledger|still held at rest"),
+    "check then act": (machine(bank=StaleBank), "granted beyond the limit|is over its limit"),
+    "no deduplication": (
+        machine(bank=ForgetfulBank),
+        "twice changed something|have drifted|spent twice",
+    ),
+    "pop before commit": (
+        machine(replica=PoppingReplica),
+        "not the ledger|still held at rest|refused",
+    ),
     "leak on cancel": (machine(replica=LeakingReplica), "still held at rest|refused"),
     "double refund": (machine(replica=RefundingReplica), "spent twice"),
-    "leaf only": (machine(bank=LeafBank), "granted beyond the limit"),
+    "leaf only": (machine(bank=LeafBank), "granted beyond the limit|is over its limit"),
 }

@@ -12,7 +12,7 @@ from plaza_core.budget import FOREVER, Period, bounds
 from plaza_core.ids import OrganisationId
 from plaza_core.webhooks import Event, HostPattern
 from plaza_tenancy.alerts import due_alerts
-from tests.postgres import unwalled
+from plaza_tenancy.schema_budgets import AccountRow
 
 URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
@@ -166,7 +166,6 @@ _numbers = _count()
 def test_the_table_of_accounts_is_read_as_budgets_write_it(world, acme):
     """As the revision about budgets makes it; only accounts of now that matter are read."""
     now = world.clock.unix_us()
-    names = ("organisation", "node", "period_start", "period_end", '"limit"', "settled", "leased")
     rows = [
         ("half", 0, now + 1, 1000, 500),
         ("little", 0, now + 1, 1000, 400),
@@ -175,11 +174,22 @@ def test_the_table_of_accounts_is_read_as_budgets_write_it(world, acme):
         ("odd", 0, now + 1, 3, 2),
         ("large", 0, FOREVER, 2**62, 2**61),
     ]
-    with unwalled(world.url) as connection:
+    with world.tenancy._store.append_everything() as session:
         for node, start, end, limit, settled in rows:
-            values = f"'{acme.organisation}', '{node}', {start}, {end}, {limit}, {settled}, 0"
-            connection.exec_driver_sql(
-                f"INSERT INTO accounts ({', '.join(names)}) VALUES ({values})"
+            session.add(
+                AccountRow(
+                    organisation=acme.organisation,
+                    node=node,
+                    generation=0,
+                    period_start=start,
+                    period_end=end,
+                    period=Period.TOTAL,
+                    depth=0,
+                    limit=limit,
+                    settled=settled,
+                    leased=0,
+                    opened=start,
+                )
             )
     found = world.tenancy.alerts.accounts()
     assert {a.node for a in found} >= {"half", "odd", "large"}

@@ -27,7 +27,7 @@ async def test_a_repeated_request_gets_the_first_answer_and_is_charged_once(worl
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
     assert (again.status_code, again.content) == (200, first.content)
-    for header in ("content-type", "plaza-compute-us", "plaza-batch-rows", "x-request-id"):
+    for header in ("content-type", "x-plaza-compute-us", "x-plaza-batch-rows", "x-request-id"):
         assert again.headers[header] == first.headers[header]
     assert world.charged() == [(first.headers["x-request-id"], "ok")]
 
