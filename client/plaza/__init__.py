@@ -5,10 +5,14 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `usage`, `audit` and `status` are control's admin API.
+`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
+`audit` and `status` are
+control's admin API.
 """
 
+from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
+from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza.answers import (
     Classification,
@@ -26,8 +30,10 @@ from plaza.errors import PlazaError, Unreachable
 from plaza.records import (
     AuditEntry,
     Key,
+    Member,
     Model,
     NewKey,
+    NewLogin,
     Organisation,
     Project,
     Promotion,
@@ -37,27 +43,42 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
+from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
+    "AlertDelivery",
+    "AlertHost",
+    "AlertTarget",
     "AsyncClient",
     "AuditEntry",
+    "Budget",
+    "Chain",
     "Classification",
     "Client",
+    "Correction",
     "Detection",
     "Detections",
+    "Drift",
+    "Dropped",
     "Embeddings",
+    "Estimate",
     "Forecast",
     "Inference",
     "Key",
     "Label",
+    "Member",
     "Metadata",
     "Model",
+    "NewAlertTarget",
     "NewKey",
+    "NewLogin",
     "Organisation",
     "PlazaError",
+    "Price",
     "Project",
     "Promotion",
     "Registered",
+    "Share",
     "Status",
     "Tensor",
     "Timing",

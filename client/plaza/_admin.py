@@ -41,7 +41,7 @@ from plaza.records import (
 T = TypeVar("T")
 Visibility = Literal["project", "organisation", "public"]
 Role = Literal["admin", "engineer", "consumer", "auditor"]
-Dimension = Literal["organisation", "project", "key", "model"]
+Dimension = Literal["organisation", "project", "key", "model", "provider", "hour", "day", "month"]
 Progress = Callable[[str, int, int], None]
 """Called with a file's path in the bundle, its bytes sent so far, and its size."""
 

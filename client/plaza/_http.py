@@ -59,6 +59,8 @@ class Call(Generic[T]):
     params: Mapping[str, Param] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | FileBody = b""
+    save: Path | None = None
+    """Where the answer's body goes while it arrives; `read` is then given none."""
 
     def query(self) -> dict[str, Any]:
         return {name: value for name, value in self.params.items() if value is not None}

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from types import TracebackType
-from typing import Concatenate, ParamSpec, Protocol, Self, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _inference
+from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
+    CHUNK,
     CONTROL_URL,
     URL,
     Hub,
+    arriving,
     as_method,
     file_headers,
     finish,
@@ -101,6 +106,70 @@ class Keys(_Part):
     create = _verb(_admin.create_key)
     list = _verb(_admin.list_keys)
     revoke = _verb(_admin.revoke_key)
+    rotate = _verb(_people.rotate_key)
+    set_expiry = _verb(_people.set_key_expiry)
+
+
+class Members(_Part):
+    """People with a role."""
+
+    add = _verb(_people.add_member)
+    list = _verb(_people.list_members)
+    set_role = _verb(_people.set_member_role)
+    remove = _verb(_people.remove_member)
+
+
+class Ledger(_Part):
+    """The books: what every bill is made from."""
+
+    statement = _verb(_ledger.statement)
+    save_statement = _verb(_ledger.save_statement)
+    verify = _verb(_ledger.verify)
+    verify_audit = _verb(_ledger.verify_audit)
+    correct = _verb(_ledger.correct)
+    drift = _verb(_ledger.drift)
+    rebuild = _verb(_ledger.rebuild)
+    drop_before = _verb(_ledger.drop_before)
+
+
+class Alerts(_Part):
+    """Who is told of budgets, by signed webhook; hosts are the operators' list."""
+
+    list = _verb(_alerts.list_alerts)
+    add = _verb(_alerts.add_alert)
+    remove = _verb(_alerts.remove_alert)
+    rotate = _verb(_alerts.rotate_alert)
+    enable = _verb(_alerts.enable_alert)
+    test = _verb(_alerts.test_alert)
+    deliveries = _verb(_alerts.list_deliveries)
+    hosts = _verb(_alerts.list_hosts)
+    allow_host = _verb(_alerts.allow_host)
+    disallow_host = _verb(_alerts.disallow_host)
+
+
+class Quotas(_Part):
+    """Budgets, concurrency and priorities of organisations, projects and keys."""
+
+    show = _verb(_quotas.show_budget)
+    list = _verb(_quotas.list_budgets)
+    set = _verb(_quotas.set_budget)
+    raise_limit = _verb(_quotas.raise_budget)
+    lower_limit = _verb(_quotas.lower_budget)
+    remove = _verb(_quotas.remove_budget)
+    estimate = _verb(_quotas.estimate)
+    limit_concurrency = _verb(_quotas.limit_concurrency)
+    set_priority = _verb(_quotas.set_priority)
+
+
+class Prices(_Part):
+    list = _verb(_quotas.list_prices)
+    set = _verb(_quotas.set_price)
+    remove = _verb(_quotas.remove_price)
+
+
+class Shares(_Part):
+    list = _verb(_quotas.list_shares)
+    set = _verb(_quotas.set_share)
 
 
 class Client:
@@ -122,10 +191,30 @@ class Client:
         replaces the network, for tests."""
         self._hub = Hub(url, control_url, api_key)
         self._http = httpx.Client(timeout=timeout, transport=transport)
+        self._mount()
+
+    def _mount(self) -> None:
         self.models = Models(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)
+        self.ledger = Ledger(self)
+        self.members = Members(self)
+        self.alerts = Alerts(self)
+        self.quotas = Quotas(self)
+        self.prices = Prices(self)
+        self.shares = Shares(self)
+
+    def once(self, key: str) -> Self:
+        """This client, for one request that the hub does once however often it is sent:
+        `hub.once(key).infer(…)`. A repetition within a day gets the first answer again.
+
+        Shares the connection; close the client, not what this returns.
+        """
+        twin = copy.copy(self)
+        twin._hub = dataclasses.replace(self._hub, once=key)  # noqa: SLF001 a copy of itself
+        twin._mount()  # noqa: SLF001 as above
+        return twin
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
@@ -135,6 +224,8 @@ class Client:
     embed = _verb(_inference.embed)
 
     whoami = _verb(_admin.whoami)
+    finish_login = _verb(_people.finish_login)
+    end_login = _verb(_people.end_login)
     usage = _verb(_admin.usage)
     audit = _verb(_admin.audit)
     status = _verb(_admin.status)
@@ -161,7 +252,19 @@ class Client:
         else:
             arguments["content"] = body
         try:
-            response = self._http.request(**arguments)
+            response = self._exchange(arguments, call.save)
         except httpx.TransportError as error:
             raise unreachable(error) from error
         return finish(call, response)
+
+    def _exchange(self, arguments: dict[str, Any], save: Path | None) -> httpx.Response:
+        if save is None:
+            return self._http.request(**arguments)
+        with self._http.stream(**arguments) as response:
+            if response.is_success:
+                with arriving(save) as file:
+                    for chunk in response.iter_bytes(CHUNK):
+                        file.write(chunk)
+            else:
+                response.read()
+        return response

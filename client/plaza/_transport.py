@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
 
 import httpx
 
@@ -24,11 +26,15 @@ CHUNK = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Hub:
-    """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`."""
+    """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`.
+
+    `once` is the Idempotency-Key of what is written.
+    """
 
     url: str
     control_url: str
     api_key: str | None
+    once: str | None = None
 
     def arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Of httpx's `build_request`, all but the content."""
@@ -37,6 +43,9 @@ class Hub:
         key = self.api_key or os.environ.get(KEY_VARIABLE)
         if key:
             headers["authorization"] = f"Bearer {key}"
+        # Uploads are several requests, and idempotent by their content.
+        if self.once and call.method != "GET" and not call.path.startswith("/api/v1/uploads"):
+            headers["idempotency-key"] = self.once
         return {
             "method": call.method,
             "url": base.rstrip("/") + call.path,
@@ -49,8 +58,9 @@ def finish(call: Call[T], response: httpx.Response) -> T:
     """The result of a call, or the PlazaError that the answer holds."""
     if not response.is_success:
         raise error_from(response.status_code, response.headers, response.content)
+    content = response.content if call.save is None else b""
     try:
-        return call.read(Answer(response.status_code, response.headers, response.content))
+        return call.read(Answer(response.status_code, response.headers, content))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise PlazaError(
             "unexpected_answer",
@@ -58,6 +68,18 @@ def finish(call: Call[T], response: httpx.Response) -> T:
             status=response.status_code,
             request_id=response.headers.get("x-request-id"),
         ) from error
+
+
+@contextmanager
+def arriving(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the name `path` once the block has ended without an error."""
+    fresh = path.with_name(f".{path.name}.part")
+    try:
+        with fresh.open("wb") as file:
+            yield file
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def unreachable(error: httpx.TransportError) -> Unreachable:

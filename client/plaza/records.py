@@ -102,6 +102,14 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class NewLogin:
+    """`token` is used like a key, for administration, until the login ends."""
+
+    token: str = field(repr=False)
+    expires_unix_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Key:
     id: str
     role: str
@@ -112,11 +120,28 @@ class Key:
     revoked_unix_us: int | None
     last_used_unix_us: int | None = None
     rate: Mapping[str, Any] | None = None
+    replaces: str | None = None
+    replaced_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A person's role. `joined_unix_us` is None until they have logged in."""
+
+    id: str
+    email: str
+    role: str
+    organisation_name: str
+    project_name: str | None
+    created_unix_us: int
+    joined_unix_us: int | None
+    removed_unix_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Sums over one group. `compute_us` is device time × the provider's weight."""
+    """Sums over one group. `compute_us` is device time × the provider's weight; `charge` what was
+    billed of it, corrections included, and `overrun` what nobody is billed for."""
 
     group: Mapping[str, str | None]
     labels: Mapping[str, str]
@@ -125,6 +150,8 @@ class Usage:
     rows: int
     compute_us: int
     host_us: int
+    charge: int = 0
+    overrun: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@
        InvalidInput
     ──admit──▶ lease ──queue──▶ batch ──run──▶ outputs ──settle──▶ answer
        RateLimited     Overloaded   DeadlineExceeded    Unavailable
-       QuotaExceeded                ModelFailed
+       ConcurrencyExceeded          ModelFailed
+       QuotaExceeded
 
 Doors translate a class to a status; clients rely on `code` alone. Messages never carry a path, a
 traceback or text of a native library. An exception outside this tree becomes `internal` at the door
@@ -117,10 +118,40 @@ class Conflict(PlazaError):
     code = "conflict"
 
 
+class IdempotencyMismatch(InvalidInput):
+    """This Idempotency-Key came with another request before."""
+
+    code = "idempotency_mismatch"
+
+
+class IdempotencyInProgress(Conflict):
+    """The first request with this Idempotency-Key has not been answered yet."""
+
+    code = "idempotency_in_progress"
+
+
+class IdempotencyNotKept(Conflict):
+    """The request was done, but its answer was too large to be kept and cannot be replayed."""
+
+    code = "idempotency_not_kept"
+
+
+class TargetRefused(InvalidInput):
+    """An address outside that no operator allowed, or that leads into the hub's own network."""
+
+    code = "target_refused"
+
+
 class RateLimited(PlazaError):
     """Too many requests for a key, project or organisation; try again after `retry_after`."""
 
     code = "rate_limited"
+
+
+class ConcurrencyExceeded(RateLimited):
+    """As many requests of a key, project or organisation are inside at once as it may have."""
+
+    code = "concurrency_exceeded"
 
 
 class QuotaExceeded(PlazaError):
@@ -130,7 +161,7 @@ class QuotaExceeded(PlazaError):
 
 
 class Overloaded(PlazaError):
-    """The bounded queue of this replica is full."""
+    """The queue of this replica or the caller's part of it is full, or the deadline is too near."""
 
     code = "overloaded"
 

@@ -48,15 +48,21 @@ class Outcome:
     timing: Timing
     compute_us: int
     batch_rows: int
+    charge: int = 0
+    """Compute units billed for this request."""
+    host_us: int = 0
+    budget_remaining: int | None = None
+    """Compute units the key may still spend; None: no budget, or not known without asking."""
     tensors: Mapping[str, Array] = field(default_factory=dict)
     answer: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """One admitted request, as the ledger keeps it. Integers only; `compute_us` is µs × weight.
+    """One admitted request, as the ledger keeps it. Integers only.
 
-    Identity is (organisation, request_id): shipping the same record twice changes nothing.
+    Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is
+    (organisation, request_id): shipping the same record twice changes nothing.
     """
 
     organisation: str
@@ -69,9 +75,17 @@ class UsageRecord:
     provider: str
     rows: int
     compute_us: int
+    """Share of the batch's device time, µs × the provider's weight."""
     host_us: int
     latency_us: int
     outcome: str
-    """`ok`, or the error code of a request that was admitted and then failed (billed 0)."""
+    """`ok`, or the error code of a request that was admitted and then failed."""
     at_unix_us: int
+    """The moment of admission; it decides the period."""
     replica: str
+    charge: int = 0
+    """Compute units billed: at most what was reserved."""
+    overrun: int = 0
+    """Compute units used beyond the reserve; the platform bears them."""
+    lease: str | None = None
+    """The lease that was spent from; None where no budget limits the branch."""

@@ -19,6 +19,8 @@ from plaza_core.errors import Unauthenticated
 from plaza_core.ids import KeyId, RandomBytes, base62
 
 _FORM = re.compile(r"plz_([0-9A-Za-z]{17})_([0-9A-Za-z]{43})_([0-9A-Za-z]{6})")
+_TRACE = re.compile(r"pl[sz]_[0-9A-Za-z]{17}_[0-9A-Za-z_]+")
+"""A key or a session, or a piece of one that shows some of its secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,16 @@ def parse(text: str) -> tuple[KeyId, str]:
     return KeyId(match[1]), match[2]
 
 
+def holds_key(text: str) -> bool:
+    """Whether a key, or a part of one with some of its secret, stands in `text`."""
+    return _TRACE.search(text) is not None
+
+
+def without_keys(text: str) -> str:
+    """`text` with every key in it cut out, for what is written down or sent back."""
+    return _TRACE.sub("plz_…", text)
+
+
 def mac(pepper: bytes, secret: str) -> str:
     return hmac.new(pepper, secret.encode(), hashlib.sha256).hexdigest()
 
@@ -62,7 +74,8 @@ def matches(pepper: bytes, secret: str, stored: str) -> bool:
 def node_secret(directory: Path, name: str, random: RandomBytes) -> str:
     """The secret `name` of this node (hexadecimal, 256 bits), made on first use with mode 0600.
 
-    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`.
+    Names in use: `pepper` (key MACs), `node.token` (replica to control), `ray.token`, `login`
+    (cookies of logins under way), `vault` (seals secrets that the hub must use again).
     """
     path = directory / name
     if not path.exists():

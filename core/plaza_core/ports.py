@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.ids import Digest, ModelId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
@@ -75,6 +76,8 @@ class Prepared:
     tensors: dict[str, Array]
     rows: int
     context: Any = None
+    size: int | None = None
+    """Work in the family's own measure (tokens, pixels), padding included; None: the rows."""
 
 
 class Family(Protocol):
@@ -194,6 +197,22 @@ class UsageSink(Protocol):
 
     def append(self, records: Sequence[UsageRecord]) -> None:
         """Raises LedgerUnavailable; then none of the answers may leave."""
+
+
+class LeaseBank(Protocol):
+    """Budgets as replicas meet them. One call is one transaction for all its asks."""
+
+    def exchange(self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1) -> list[Grant]:
+        """Take note of what was returned, grant what is needed; one Grant per ask, in order.
+
+        `live`: how many replicas share the budgets now; a wish is cut to remaining / (4 × live).
+        """
+
+    def close(self, replica: str) -> int:
+        """Give back what the leases of a replica still hold, once all its usage is in the ledger.
+
+        Returns the compute units that came back. A second call returns 0.
+        """
 
 
 class UsageLedger(Protocol):

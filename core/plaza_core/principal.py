@@ -29,6 +29,8 @@ class Right(StrEnum):
     MODELS_PUBLISH = "models.publish"
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
+    MEMBERS_READ = "members.read"
+    MEMBERS_WRITE = "members.write"
     TENANTS_READ = "tenants.read"
     TENANTS_WRITE = "tenants.write"
     USAGE_READ = "usage.read"
@@ -42,19 +44,28 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     ),
     Role.CONSUMER: frozenset({Right.INFER, Right.MODELS_READ, Right.USAGE_READ}),
     Role.AUDITOR: frozenset(
-        {Right.MODELS_READ, Right.KEYS_READ, Right.TENANTS_READ, Right.USAGE_READ, Right.AUDIT_READ}
+        {
+            Right.MODELS_READ,
+            Right.KEYS_READ,
+            Right.MEMBERS_READ,
+            Right.TENANTS_READ,
+            Right.USAGE_READ,
+            Right.AUDIT_READ,
+        }
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """An authenticated key. `project` is None for a key of the whole organisation.
+    """An authenticated key, or a person by one of their memberships.
 
-    `operator` marks keys of the operating organisation: only they see and change other tenants.
+    `project` is None for one of the whole organisation. `operator` marks those of the operating
+    organisation: only they see and change other tenants.
     """
 
     key: KeyId
+    """Of a person, the id of the membership: what the audit trail names as the actor."""
     organisation: OrganisationId
     organisation_name: str
     project: ProjectId | None
@@ -78,4 +89,4 @@ class TenantScope:
     organisation: OrganisationId | None
     project: ProjectId | None
     actor: str
-    """Key id or system component, written into the audit row."""
+    """Key id, membership id or system component, written into the audit row."""

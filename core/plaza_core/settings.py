@@ -30,7 +30,15 @@ class Settings(BaseSettings):
         Path(".plaza"), description="Database, bundles, secrets, spool and logs of this node."
     )
     database_url: str | None = Field(
-        None, description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`."
+        None,
+        description="SQLAlchemy URL of the hub's database; default: SQLite in `state_dir`.",
+        repr=False,
+    )
+    database_owner_url: str | None = Field(
+        None,
+        description="PostgreSQL: the same database as its owner, who migrates it at start; "
+        "default: it was migrated before (`python -m plaza_tenancy`).",
+        repr=False,
     )
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
@@ -118,6 +126,22 @@ class Settings(BaseSettings):
     )
     rate_burst: int = Field(200, ge=1, description="Requests a new organisation may send at once.")
 
+    # People
+    oidc_issuer: str | None = Field(
+        None, description="OpenID provider by which people log in; without it there are only keys."
+    )
+    oidc_client_id: str | None = Field(
+        None,
+        description="What the provider knows this hub as. Register `PUBLIC_URL/auth/callback`.",
+    )
+    oidc_client_secret: str | None = Field(
+        None, description="The secret that goes with it; none for a public client.", repr=False
+    )
+    public_url: str | None = Field(
+        None, description="Control's address as browsers see it; default: loopback, `control_port`."
+    )
+    session_hours: int = Field(12, ge=1, le=720, description="How long a login lasts.")
+
     # Clients
     api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
@@ -138,6 +162,10 @@ class Settings(BaseSettings):
     @property
     def control_address(self) -> str:
         return self.control_url or f"http://127.0.0.1:{self.control_port}"
+
+    @property
+    def public_address(self) -> str:
+        return self.public_url or f"http://127.0.0.1:{self.control_port}"
 
     @property
     def database(self) -> str:

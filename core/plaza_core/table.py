@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
+from plaza_core.budget import Price, ShareEntry
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
 from plaza_core.manifest import Manifest
 from plaza_core.principal import Role
@@ -84,6 +85,12 @@ class KeyEntry(BaseModel):
     expires_unix_us: int | None
     limits: list[tuple[str, RateLimit]]
     """(node id, limit) for the key and every ancestor that has one; all are checked."""
+    metered: bool = False
+    """Whether a compute budget limits the key or an ancestor: then every request needs a lease."""
+    slots: list[tuple[str, int]] = []
+    """(node id, most requests inside at once over all replicas), for nodes that limit it."""
+    priority: int = 0
+    """Within the organisation: higher goes first. -10 to 10."""
 
 
 class HubTable(BaseModel):
@@ -92,6 +99,10 @@ class HubTable(BaseModel):
     version: str
     models: list[ModelEntry]
     keys: list[KeyEntry]
+    prices: list[Price] = []
+    """The most specific one wins: model and provider, model, provider, the default of 1 per µs."""
+    shares: list[ShareEntry] = []
+    """Organisations not named have weight 1 and borrow without limit."""
 
 
 class Heartbeat(BaseModel):
@@ -106,6 +117,15 @@ class Heartbeat(BaseModel):
     """Model id -> versions that are published here."""
     failed: dict[str, str]
     """`model-id/version` -> error code of a version that could not be loaded here."""
+    arrivals: dict[str, int] = {}
+    """Node id -> requests that asked since the last heartbeat, for nodes with a limit."""
+    inside: dict[str, int] = {}
+    """Node id -> most requests inside at once since the last heartbeat, for nodes that limit it.
+    Requests that found no slot count as if they had been inside."""
+    held: dict[str, int] = {}
+    """Node id -> the most that can be inside until the answer: slots still good, or in use."""
+    sequence: int = 0
+    """Grows with each heartbeat of this replica; an older one that comes late tells nothing."""
 
 
 class HeartbeatReply(BaseModel):
@@ -113,3 +133,7 @@ class HeartbeatReply(BaseModel):
 
     live_replicas: int
     """Replicas of the same pool with a heartbeat under 5 s; rates are shared among them."""
+    rate_shares: dict[str, float] = {}
+    """Node id -> this replica's part (0 to 1) of its rate, after the traffic; else 1/n."""
+    slots: dict[str, int] = {}
+    """Node id -> slots of it that this replica holds for the next 8 s."""

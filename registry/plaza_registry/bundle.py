@@ -23,6 +23,7 @@ from typing import BinaryIO
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.ids import Digest
+from plaza_core.keys import holds_key
 from plaza_core.manifest import CARD_FILE, MANIFEST_FILE, MODEL_FILE, Manifest, parse_manifest
 from plaza_core.table import FileEntry
 from plaza_registry.onnx_header import check_model_header
@@ -218,6 +219,9 @@ def _text(directory: Path, path: str) -> str:
     if len(data) > _TEXT_LIMIT:
         raise InvalidBundle(f"more than {_TEXT_LIMIT // 1024} KiB of text", input=path)
     try:
-        return data.decode()
+        text = data.decode()
     except UnicodeDecodeError:
         raise InvalidBundle("not UTF-8 text", input=path) from None
+    if holds_key(text):
+        raise InvalidBundle("there is an API key in it; take it out and revoke it", input=path)
+    return text

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +53,10 @@ class Promoted:
     tracked: bool
 
 
+def _always(_name: str) -> AbstractContextManager[bool]:
+    return nullcontext(True)
+
+
 class Registrar:
     """The registry's verbs. Thread-safe; every method blocks and belongs on a worker thread."""
 
@@ -62,12 +68,15 @@ class Registrar:
         tracker: VersionTracker,
         *,
         limits: BundleLimits | None = None,
+        turn: Callable[[str], AbstractContextManager[bool]] = _always,
     ) -> None:
+        """`turn(name)` tells whether this process alone, of all on one database, may do `name`."""
         self._blobs = blobs
         self._records = records
         self._examiner = examiner
         self._tracker = tracker
         self._limits = limits or BundleLimits()
+        self._turn = turn
         self._draining = threading.Lock()
 
     def register(
@@ -112,31 +121,35 @@ class Registrar:
     def drain(self) -> bool:
         """Tell the tracker what it has not heard yet, oldest first; True when nothing is left.
 
-        A change never overtakes an earlier one of the same model: what fails stays pending, and so
-        does all that follows it for that model. Calling it again is always safe.
+        False also while another process is telling it. A change never overtakes an earlier one of
+        the same model: what fails stays pending, and so does all that follows it for that model.
+        Calling it again is always safe.
         """
+        with self._draining, self._turn("outbox") as mine:
+            return mine and self._tell_all()
+
+    def _tell_all(self) -> bool:
         stuck: dict[int, str] = {}
-        with self._draining:
-            while True:
-                items = self._records.pending(_DRAIN_AT_ONCE + len(stuck))
-                fresh = [item for item in items if item.id not in stuck]
-                if not fresh:
-                    return not stuck
-                for item in fresh:
-                    model = str(item.payload["model"])
-                    if model in stuck.values():
-                        stuck[item.id] = model
-                        continue
-                    try:
-                        self._tracker.apply(item)
-                    except Conflict as error:
-                        _log.error("outbox item %d: %s", item.id, error.message)
-                        stuck[item.id] = model
-                    except Unavailable as error:
-                        _log.warning("outbox item %d waits: %s", item.id, error.message)
-                        return False
-                    else:
-                        self._records.done(item.id)
+        while True:
+            items = self._records.pending(_DRAIN_AT_ONCE + len(stuck))
+            fresh = [item for item in items if item.id not in stuck]
+            if not fresh:
+                return not stuck
+            for item in fresh:
+                model = str(item.payload["model"])
+                if model in stuck.values():
+                    stuck[item.id] = model
+                    continue
+                try:
+                    self._tracker.apply(item)
+                except Conflict as error:
+                    _log.error("outbox item %d: %s", item.id, error.message)
+                    stuck[item.id] = model
+                except Unavailable as error:
+                    _log.warning("outbox item %d waits: %s", item.id, error.message)
+                    return False
+                else:
+                    self._records.done(item.id)
 
     def _store(self, bundle: Bundle) -> None:
         for entry in bundle.files:

@@ -131,7 +131,7 @@ class Uploads:
         try:
             handle, name = tempfile.mkstemp(dir=folder / _PARTS)
         except FileNotFoundError:  # claimed since it was found
-            raise NotFound("the upload has ended", input=upload) from None
+            raise NotFound("the upload has ended", input="upload") from None
         part = Path(name)
         staged: StagedFile | None = None
         try:
@@ -165,7 +165,7 @@ class Uploads:
         try:
             folder.rename(claimed)
         except OSError:
-            raise NotFound("no such upload", input=upload) from None
+            raise NotFound("no such upload", input="upload") from None
         try:
             yield claimed / _FILES
         except BadRequest:
@@ -194,7 +194,7 @@ class Uploads:
     def _find(self, scope: TenantScope, upload: str) -> Path:
         folder = self._open / upload
         if not _ID.fullmatch(upload) or _owner(folder) != _identity(scope):
-            raise NotFound("no such upload", input=upload[:64])
+            raise NotFound("no such upload", input="upload")
         return folder
 
     def _allowance(self, folder: Path) -> Allowance:
@@ -213,7 +213,7 @@ class Uploads:
                 part.replace(target)
                 self._touch(folder)
         except FileNotFoundError:
-            raise NotFound("the upload has ended", input=folder.name) from None
+            raise NotFound("the upload has ended", input="upload") from None
         return replaced
 
     def _touch(self, folder: Path) -> None:

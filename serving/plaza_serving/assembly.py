@@ -19,15 +19,19 @@ from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, UsageSink
 from plaza_core.settings import Settings
+from plaza_core.table import HubTable
 from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
+from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
-from plaza_serving.dataplane.following import TableFollower, beat_forever
+from plaza_serving.dataplane.following import Beats, TableFollower
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -38,18 +42,25 @@ class Replica:
 
     plane: DataPlane
     door: HttpDoor
+    _broker: Broker
+    _keeper: Keeper
     _control: ControlClient
     _spool: Spool | None
     _tasks: Sequence[asyncio.Task[None]]
 
     async def close(self) -> None:
-        """Stop following, finish batches, ship usage."""
+        """Stop following, finish batches, return leases, ship usage.
+
+        The spool file goes last: whoever finds it without its owner settles what is left.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._keeper.close()
         await self.plane.close()
+        returned = await self._broker.close()
         if self._spool is not None:
-            await asyncio.to_thread(self._spool.close)
+            await asyncio.to_thread(self._spool.close, leases_returned=returned)
         await self._control.close()
 
 
@@ -84,6 +95,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             default_deadline_ms=settings.default_deadline_ms,
             worker_threads=settings.worker_threads,
             batch_delay_us=settings.batch_delay_us,
+            weight=provider.weight,
         ),
         host=ModelHost(
             bundles=BundleCache(state / "cache" / "bundles", control.open_blob),
@@ -98,9 +110,15 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         clock=clock,
         random=os.urandom,
     )
+    broker = Broker(plane.budgets, control, replica=name, clock=clock)
+
+    def admit(table: HubTable) -> None:
+        plane.admit_table(table)
+        broker.keep_only({key.id for key in table.keys if key.metered})
+
     follower = TableFollower(
         control,
-        admit=plane.admit_table,
+        admit=admit,
         publish=plane.publish_table,
         keep_at=state / "cache" / f"table-{pool}.json",
         wait_s=settings.table_wait_s,
@@ -108,15 +126,18 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     if spool is not None:
         spool.start()
     await follower.start()
+    beats = Beats(control.beat, plane.heartbeat, plane.heed, plane.slots.due, clock)
+    await beats.once()  # so that shares and slots are known before the first request
     tasks = [
         asyncio.create_task(follower.run(), name="follow"),
-        asyncio.create_task(
-            beat_forever(control.beat, plane.heartbeat, plane.rates.share_among), name="beat"
-        ),
+        asyncio.create_task(broker.run(), name="leases"),
+        asyncio.create_task(beats.forever(), name="beat"),
     ]
     for task in tasks:
         task.add_done_callback(_complain)
-    return Replica(plane, HttpDoor(plane, settings), control, spool, tasks)
+    keeper = Keeper(RemoteClaims(control.tell), os.urandom)
+    door = HttpDoor(plane, settings, keeper=keeper)
+    return Replica(plane, door, broker, keeper, control, spool, tasks)
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Select, select, update
 from sqlalchemy.orm import Session
 
 from plaza_core import keys
 from plaza_core.errors import Forbidden, NotFound, Unauthenticated
+from plaza_core.idempotency import Place
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.principal import Principal, Right, Role, TenantScope
-from plaza_tenancy.schema import KeyRow, OrganisationRow, ProjectRow
+from plaza_tenancy.schema import KeyRow, MemberRow, OrganisationRow, ProjectRow
 from plaza_tenancy.store import Store
 
 _TOUCH_US = 60_000_000
 _SYSTEM = "system"
+MEMBER_PREFIX = "mbr_"
+"""Of a membership's id; no key's id has a `_` in it."""
 
 
 def system_scope() -> TenantScope:
@@ -23,7 +26,17 @@ def system_scope() -> TenantScope:
     return TenantScope(organisation=None, project=None, actor=_SYSTEM)
 
 
-def is_operator(key: KeyRow, organisation: OrganisationRow) -> bool:
+def scope_of_member(row: MemberRow) -> TenantScope:
+    """A member's own node, for what a person's login changes about their membership."""
+    return TenantScope(organisation=row.organisation, project=row.project, actor=row.id)
+
+
+def scope_of_place(place: Place) -> TenantScope:
+    """For what is kept of the requests of a key that was authenticated before."""
+    return TenantScope(organisation=place.organisation, project=None, actor=place.key)
+
+
+def is_operator(key: KeyRow | MemberRow, organisation: OrganisationRow) -> bool:
     """Only organisation-wide admins and auditors of the operating organisation see other tenants;
     its engineers and consumers are as bound as anybody's."""
     whole = key.project is None
@@ -74,11 +87,51 @@ def _find(session: Session, key: KeyId) -> _Stored | None:
     return None if found is None else _Stored(found[0], found[1], found[2])
 
 
+def member_principal(
+    row: MemberRow, organisation: OrganisationRow, project_name: str | None
+) -> Principal:
+    return Principal(
+        key=row.id,
+        organisation=row.organisation,
+        organisation_name=organisation.name,
+        project=row.project,
+        project_name=project_name,
+        role=Role(row.role),
+        operator=is_operator(row, organisation),
+    )
+
+
+def standing_members(
+    *conditions: ColumnElement[bool],
+) -> Select[MemberRow, OrganisationRow, str | None]:
+    """Memberships that count now, each with its organisation and its project's name."""
+    return (
+        select(MemberRow, OrganisationRow, ProjectRow.name)
+        .join(OrganisationRow, OrganisationRow.id == MemberRow.organisation)
+        .outerjoin(
+            ProjectRow,
+            (ProjectRow.organisation == MemberRow.organisation)
+            & (ProjectRow.id == MemberRow.project),
+        )
+        .where(
+            MemberRow.removed.is_(None),
+            MemberRow.subject.is_not(None),
+            OrganisationRow.suspended.is_(False),
+            *conditions,
+        )
+    )
+
+
 def stored_actor(session: Session, scope: TenantScope, now: int) -> Principal:
     """The scope's actor as the database has it in this transaction, not as it was when it came in.
 
-    Raises Forbidden when it is no usable key any more.
+    Raises Forbidden when it is no usable key or membership any more.
     """
+    if scope.actor.startswith(MEMBER_PREFIX):
+        found = session.execute(standing_members(MemberRow.id == scope.actor)).one_or_none()
+        if found is None:
+            raise Forbidden("the membership that asks does not count any more")
+        return member_principal(*found)
     stored = _find(session, KeyId(scope.actor))
     if stored is None or stored.why_unusable(now):
         raise Forbidden("the key that asks is not usable any more")
@@ -101,7 +154,7 @@ class Access:
         """
         identity, secret = keys.parse(text)
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_actor(identity) as session:
             stored = _find(session, identity)
         # An unknown key costs the same comparison as a wrong secret.
         mac = self._nobody if stored is None else stored.key.mac
@@ -115,7 +168,8 @@ class Access:
     def _touch(self, key: KeyRow, now: int) -> None:
         if key.last_used is not None and now - key.last_used < _TOUCH_US:
             return
-        with self._store.append() as session:
+        own = TenantScope(organisation=key.organisation, project=None, actor=key.id)
+        with self._store.append(own) as session:
             session.execute(
                 update(KeyRow)
                 .where(KeyRow.organisation == key.organisation, KeyRow.id == key.id)
@@ -151,7 +205,7 @@ class Access:
         if name is None or name == principal.organisation_name:
             return principal.organisation
         if principal.operator:
-            with self._store.read() as session:
+            with self._store.read_everything() as session:
                 query = select(OrganisationRow.id).where(OrganisationRow.name == name)
                 found = session.scalars(query).one_or_none()
             if found is not None:
@@ -167,7 +221,8 @@ class Access:
         elif name is None:
             return None
         else:
-            with self._store.read() as session:
+            whole = TenantScope(organisation=organisation, project=None, actor=principal.key)
+            with self._store.read(whole) as session:
                 query = select(ProjectRow.id).where(
                     ProjectRow.organisation == organisation, ProjectRow.name == name
                 )

@@ -1,14 +1,17 @@
-"""Reading the audit trail. Rows are written by `store.Store.change`, nowhere else."""
+"""Reading and verifying the audit trail. Rows are written by `store.Store.change`, nowhere else."""
 
 from __future__ import annotations
+
+import builtins
 
 from sqlalchemy import select
 
 from plaza_core.principal import TenantScope
+from plaza_tenancy import audit_chain
 from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import AuditRow, OrganisationRow
 from plaza_tenancy.store import Store
-from plaza_tenancy.views import AuditEntry
+from plaza_tenancy.views import AuditEntry, ChainReport
 
 
 class Audit:
@@ -28,8 +31,12 @@ class Audit:
         )
         if before is not None:
             query = query.where(AuditRow.id < before)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [_view(row, name) for row, name in session.execute(query)]
+
+    def verify(self, scope: TenantScope) -> builtins.list[ChainReport]:
+        """Recompute the trails of the scope's organisations. See `audit_chain.verify`."""
+        return audit_chain.verify(self._store, scope)
 
 
 def _view(row: AuditRow, organisation_name: str) -> AuditEntry:
@@ -44,4 +51,7 @@ def _view(row: AuditRow, organisation_name: str) -> AuditEntry:
         target=row.target,
         before=row.before,
         after=row.after,
+        sequence=row.sequence,
+        previous=row.previous,
+        digest=row.digest,
     )

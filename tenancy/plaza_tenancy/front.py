@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
+from functools import partial
 
 from sqlalchemy import or_, select
 
@@ -12,23 +14,37 @@ from plaza_core.ids import RandomBytes
 from plaza_core.keys import NewKey
 from plaza_core.names import OPERATING_ORGANISATION, SHARED_PROJECT
 from plaza_core.principal import Principal, Right, Role, TenantScope
+from plaza_core.sealing import Sealer
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
+from plaza_tenancy.alerts import Alerts
 from plaza_tenancy.audit import Audit
+from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.concurrency import Concurrency
+from plaza_tenancy.deliveries import Deliveries
+from plaza_tenancy.estimates import Estimates
+from plaza_tenancy.hosts import Hosts
+from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
+from plaza_tenancy.leases import Leases, settle
 from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
+from plaza_tenancy.prices import Prices
 from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.sessions import Sessions
+from plaza_tenancy.shares import Shares
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
+from plaza_tenancy.webhooks import Webhooks
 
 
 class Tenancy:
     """Everything about tenants. Every method blocks on the database and is thread-safe.
 
-    Opening brings the schema up to date. Any method raises Unavailable when the database cannot be
-    reached; then nothing was changed.
+    Opening brings the schema up to date, see `migrate.prepare`. Any method raises Unavailable when
+    the database cannot be reached; then nothing was changed.
     """
 
     def __init__(
@@ -39,8 +55,12 @@ class Tenancy:
         clock: Clock,
         random: RandomBytes,
         default_rate: RateLimit,
+        vault: bytes | None = None,
+        owner_url: str | None = None,
     ) -> None:
-        store = Store(database_url, clock=clock, random=random)
+        """`vault` is the 256-bit key of secrets that are stored sealed; without it there are no
+        webhooks. `owner_url`: see `migrate.prepare`."""
+        store = Store(database_url, owner_url=owner_url, clock=clock, random=random)
         self._store = store
         self._pepper = pepper
         self._default_rate = default_rate
@@ -50,12 +70,29 @@ class Tenancy:
         self.organisations = Organisations(store, default_rate)
         self.projects = Projects(store)
         self.keys = Keys(store, pepper)
+        self.members = Members(store)
+        self.sessions = Sessions(store, pepper)
         self.records = Records(store)
-        self.ledger = Ledger(store)
+        self.ledger = Ledger(store, partial(settle, clock=clock))
         self.audit = Audit(store)
+        self.budgets = Budgets(store)
+        self.concurrency = Concurrency(store)
+        self.estimates = Estimates(store)
+        self.prices = Prices(store)
+        self.shares = Shares(store)
+        self.leases = Leases(store, self.ledger.ingest)
+        self.idempotency = Idempotency(store)
+        self.hosts = Hosts(store)
+        self.webhooks = Webhooks(store, None if vault is None else Sealer(vault, random))
+        self.deliveries = Deliveries(store, self.webhooks.secrets_of)
+        self.alerts = Alerts(store)
 
     def close(self) -> None:
         self._store.close()
+
+    def turn(self, name: str) -> AbstractContextManager[bool]:
+        """See `Store.turn`."""
+        return self._store.turn(name)
 
     def bootstrap(self) -> NewKey | None:
         """Make the operating organisation with its project, and an admin key for it.
@@ -113,7 +150,7 @@ class Tenancy:
     def table_version(self) -> str:
         """The `version` that `table()` would have now; one cheap query, for long polls."""
         now = self._store.clock.unix_us()
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return version_at(session, now)
 
     def table(self) -> HubTable:
@@ -122,7 +159,7 @@ class Tenancy:
         Built once per version, however many replicas ask.
         """
         now = self._store.clock.unix_us()
-        with self._building, self._store.read() as session:
+        with self._building, self._store.read_everything() as session:
             latest = self._latest
             if latest is None or latest.version != version_at(session, now):
                 latest = self._latest = snapshot(session, now)

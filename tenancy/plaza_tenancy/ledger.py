@@ -1,21 +1,17 @@
-"""The ledger: one row per admitted request, unique by organisation and request id, unchangeable."""
+"""The ledger: every admitted request once, unchangeable; what was added later; and the sums.
+
+ingest ─▶ posting (rows, chain, hours) ─▶ settle (accounts and leases), in one transaction
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import fields
-from operator import attrgetter
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import (
     BindParameter,
     ColumnElement,
-    Select,
     Table,
-    and_,
     bindparam,
-    case,
-    func,
     or_,
     select,
     tuple_,
@@ -26,40 +22,69 @@ from sqlalchemy.orm import Session
 from plaza_core.errors import InvalidInput
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
-from plaza_core.table import Visibility
-from plaza_tenancy import dialect
+from plaza_tenancy import chain, corrections, retention
+from plaza_tenancy.entries import RECORD_FIELDS, record_of, used
+from plaza_tenancy.posting import post
 from plaza_tenancy.rows import owned
-from plaza_tenancy.schema import KeyRow, ModelRow, OrganisationRow, ProjectRow, UsageRow
+from plaza_tenancy.schema import KeyRow, UsageRow
+from plaza_tenancy.statements import Statement
 from plaza_tenancy.store import Store
-from plaza_tenancy.views import Dimension, UsagePage, UsageSum
+from plaza_tenancy.sums import sums
+from plaza_tenancy.views import (
+    ChainReport,
+    Dimension,
+    Drift,
+    Dropped,
+    Entry,
+    Kind,
+    UsagePage,
+    UsageSum,
+)
 
-_FIELDS = tuple(field.name for field in fields(UsageRecord))
-_values = attrgetter(*_FIELDS)  # `asdict` copies deeply, which took longer than the insert
+Settle = Callable[[Session, Sequence[UsageRecord]], None]
+"""Told of records that are new in the books, in the transaction that adds them."""
+
 _USAGE: Table = UsageRow.metadata.tables["usage"]
 _KEYS: Table = KeyRow.metadata.tables["keys"]
+_at: BindParameter[int] = bindparam("at_unix_us")
+_MARK = (
+    update(_KEYS)
+    .where(
+        _KEYS.c.organisation == bindparam("whose"),
+        _KEYS.c.id == bindparam("which"),
+        or_(_KEYS.c.last_used.is_(None), _KEYS.c.last_used < _at),
+    )
+    .values(last_used=_at)
+)
+
+
+def settle_nothing(_session: Session, _records: Sequence[UsageRecord]) -> None:
+    """For a ledger without budgets."""
 
 
 class Ledger:
-    """UsageLedger on SQL, and the reports that are sums over its rows."""
+    """UsageLedger on SQL, and all that is derived from its rows."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, settle: Settle = settle_nothing) -> None:
         self._store = store
+        self._settle = settle
 
     def ingest(self, records: Sequence[UsageRecord]) -> int:
         """Insert what is new, in one transaction; return how many were new.
 
-        Also moves `last used` of the keys forward. A record seen before changes nothing.
+        Also moves `last used` of the keys forward, and charges from leased to settled. A record
+        seen before changes nothing.
         """
         if not records:
             return 0
-        # In key order: two writers of one database then never wait for one another in a circle.
-        ordered = sorted(records, key=lambda record: (record.organisation, record.request_id))
-        with self._store.append() as session:
-            rows = [dict(zip(_FIELDS, _values(record), strict=True)) for record in ordered]
-            new = dialect.insert_new(session.connection(), _USAGE, rows)
+        rows = list(map(used, records))
+        with self._store.append_everything() as session:
+            new = post(session, rows, self._store.clock.unix_us())
             if new:
-                _mark_used(session, records)
-        return new
+                told = records if len(new) == len(records) else list(map(record_of, new))
+                self._settle(session, told)
+                _mark_used(session, told)
+        return len(new)
 
     def report(
         self,
@@ -69,26 +94,14 @@ class Ledger:
         until_us: int,
         by: Collection[Dimension] = (Dimension.ORGANISATION,),
     ) -> list[UsageSum]:
-        """Sums over records with since ≤ at < until (µs since 1970), one row per group of `by`."""
+        """Sums over entries with since ≤ at < until (µs since 1970), one row per group of `by`.
+
+        Corrections count in `charge` and are no requests. Raises InvalidInput when the span begins
+        or ends within an hour whose rows were dropped.
+        """
         dimensions = [dimension for dimension in Dimension if dimension in by]
-        columns: list[ColumnElement[Any]] = []
-        query: Select[*tuple[Any, ...]] = select(
-            func.count(),
-            func.sum(case((UsageRow.outcome == "ok", 1), else_=0)),
-            func.sum(UsageRow.rows),
-            func.sum(UsageRow.compute_us),
-            func.sum(UsageRow.host_us),
-        )
-        query = query.select_from(UsageRow).where(*_within(scope, since_us, until_us))
-        for dimension in dimensions:
-            value, label, named, same = _NAMED[dimension]
-            query = query.outerjoin(named, same)
-            columns += [value, label]
-        query = query.add_columns(*columns).group_by(*columns).order_by(*columns)
-        with self._store.read() as session:
-            found = session.execute(query).all()
-        # A sum over nothing is one row of nothing when there is no group.
-        return [_sum(dimensions, tuple(row)) for row in found if row[0]]
+        with self._store.read(scope) as session:
+            return sums(session, scope, since_us, until_us, dimensions)
 
     def records(
         self,
@@ -99,70 +112,59 @@ class Ledger:
         after: str | None = None,
         limit: int = 1000,
     ) -> UsagePage:
-        """Raw rows, oldest first. `after` is the `next` of the page before."""
+        """Raw requests, oldest first. `after` is the `next` of the page before."""
         order = (UsageRow.at_unix_us, UsageRow.organisation, UsageRow.request_id)
-        query = select(_USAGE).where(*_within(scope, since_us, until_us))
+        query = select(*(_USAGE.c[name] for name in RECORD_FIELDS))
+        query = query.where(*_within(scope, since_us, until_us), UsageRow.kind == Kind.USE.value)
         if after is not None:
             query = query.where(tuple_(*order) > tuple_(*_position(after)))
         query = query.order_by(*order).limit(limit + 1)
-        with self._store.read() as session:
-            found = [
-                UsageRecord(**{name: row[name] for name in _FIELDS})
-                for row in session.execute(query).mappings()
-            ]
+        with self._store.read(scope) as session:
+            found = [record_of(tuple(row)) for row in session.execute(query)]
         page = found[:limit]
         return UsagePage(page, _cursor(page[-1]) if len(found) > limit else None)
 
+    def correct(
+        self,
+        scope: TenantScope,
+        organisation: str,
+        *,
+        charge: int,
+        reason: str,
+        about: corrections.About | None = None,
+    ) -> Entry:
+        """Add a signed amount of compute units to an organisation's books, now; for operators.
 
-# Dimension -> (what to group by, its name for people, where the name is, how it is found there).
-# The name of somebody else's model is shown while that model is public.
-_NAMED: dict[Dimension, tuple[Any, Any, Any, ColumnElement[bool]]] = {
-    Dimension.ORGANISATION: (
-        UsageRow.organisation,
-        OrganisationRow.name,
-        OrganisationRow,
-        OrganisationRow.id == UsageRow.organisation,
-    ),
-    Dimension.PROJECT: (
-        UsageRow.project,
-        ProjectRow.name,
-        ProjectRow,
-        and_(ProjectRow.organisation == UsageRow.organisation, ProjectRow.id == UsageRow.project),
-    ),
-    Dimension.KEY: (
-        UsageRow.key,
-        KeyRow.label,
-        KeyRow,
-        and_(KeyRow.organisation == UsageRow.organisation, KeyRow.id == UsageRow.key),
-    ),
-    Dimension.MODEL: (
-        UsageRow.model,
-        ModelRow.name,
-        ModelRow,
-        and_(
-            ModelRow.id == UsageRow.model,
-            or_(
-                ModelRow.organisation == UsageRow.organisation,
-                ModelRow.visibility == Visibility.PUBLIC,
-            ),
-        ),
-    ),
-}
+        Raises Forbidden, NotFound for what `about` names and is not there, InvalidInput for an
+        amount of 0, no reason, or giving back more than a request was charged.
+        """
+        about = about or corrections.About()
+        with self._store.change(scope, "ledger.correct", organisation) as change:
+            entry = corrections.correct(
+                change, self._store.random, organisation, charge=charge, reason=reason, about=about
+            )
+            self._settle(change.session, [entry.record])
+            return entry
 
+    def statement(self, scope: TenantScope, month: str) -> Statement:
+        """The books of one organisation for a month such as `2026-11`, to be streamed."""
+        return Statement.open(self._store, scope, month)
 
-def _sum(dimensions: Sequence[Dimension], row: tuple[Any, ...]) -> UsageSum:
-    requests, answered, rows, compute_us, host_us = (int(number) for number in row[:5])
-    groups = dict(zip(dimensions, row[5::2], strict=True))
-    labels = dict(zip(dimensions, row[6::2], strict=True))
-    return UsageSum(
-        group=groups,
-        labels={dimension: label or "" for dimension, label in labels.items()},
-        requests=requests,
-        answered=answered,
-        rows=rows,
-        compute_us=compute_us,
-        host_us=host_us,
-    )
+    def verify(self, scope: TenantScope) -> list[ChainReport]:
+        """Recompute the chains of the scope's organisations. See `chain.verify`."""
+        return chain.verify(self._store, scope)
+
+    def drift(self, scope: TenantScope) -> list[Drift]:
+        """Every hour and group whose stored sums differ from the rows; for operators."""
+        return retention.drift(self._store, scope)
+
+    def rebuild(self, scope: TenantScope) -> list[Drift]:
+        """Make drifted hours anew from the rows; returns what differed. For operators."""
+        return retention.rebuild(self._store, scope)
+
+    def drop_before(self, scope: TenantScope, month: str) -> list[Dropped]:
+        """Close the books before a month such as `2026-01`; see `retention.drop_before`."""
+        return retention.drop_before(self._store, scope, month)
 
 
 def _mark_used(session: Session, records: Sequence[UsageRecord]) -> None:
@@ -170,18 +172,8 @@ def _mark_used(session: Session, records: Sequence[UsageRecord]) -> None:
     for record in records:
         node = (record.organisation, record.key)
         latest[node] = max(latest.get(node, 0), record.at_unix_us)
-    at: BindParameter[int] = bindparam("at_unix_us")
-    statement = (
-        update(_KEYS)
-        .where(
-            _KEYS.c.organisation == bindparam("whose"),
-            _KEYS.c.id == bindparam("which"),
-            or_(_KEYS.c.last_used.is_(None), _KEYS.c.last_used < at),
-        )
-        .values(last_used=at)
-    )
     session.connection().execute(
-        statement,
+        _MARK,
         [
             {"whose": whose, "which": which, "at_unix_us": when}
             for (whose, which), when in sorted(latest.items())

@@ -114,12 +114,12 @@ class Organisations:
         query = select(OrganisationRow).order_by(OrganisationRow.name)
         if scope.organisation is not None:
             query = query.where(OrganisationRow.id == scope.organisation)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [organisation_view(row) for row in session.scalars(query)]
 
     def get(self, scope: TenantScope, name: str) -> Organisation:
         """Raises NotFound."""
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return organisation_view(_organisation(session, scope, name))
 
     def suspend(self, scope: TenantScope, name: str) -> Organisation:
@@ -184,12 +184,12 @@ class Projects:
             query = query.where(ProjectRow.organisation == scope.organisation)
         if scope.project is not None:
             query = query.where(ProjectRow.id == scope.project)
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return [project_view(row, name) for row, name in session.execute(query)]
 
     def get(self, scope: TenantScope, name: str) -> Project:
         """Raises NotFound."""
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             return _project(session, scope, name)[1]
 
     def set_rate(self, scope: TenantScope, name: str, rate: RateLimit | None) -> Project:

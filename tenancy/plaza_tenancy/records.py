@@ -114,12 +114,12 @@ class Records:
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
     def get(self, scope: TenantScope, name: str) -> ModelEntry:
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             head = _visible(session, scope, name)
             return _entry(session, head.organisation, head.id)
 
     def visible(self, scope: TenantScope) -> list[ModelEntry]:
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             found = entries(session, visible_to(scope))
         return sorted(
             found, key=lambda model: distance(model, scope.organisation, scope.project) or 0
@@ -127,7 +127,7 @@ class Records:
 
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]:
         """Newest first."""
-        with self._store.read() as session:
+        with self._store.read(scope) as session:
             head = _visible(session, scope, name)
             rows = session.scalars(
                 select(VersionRow)
@@ -141,12 +141,12 @@ class Records:
         """Oldest first. Payloads: `version` {model, name, organisation, project, version, digest,
         family, card, created_unix_us, examination}, `alias` {model, alias, version}."""
         query = select(OutboxRow).filter_by(done=False).order_by(OutboxRow.id).limit(limit)
-        with self._store.read() as session:
+        with self._store.read_everything() as session:
             return [OutboxItem(row.id, row.kind, row.payload) for row in session.scalars(query)]
 
     def done(self, item: int) -> None:
         """Marking twice, or an item that never was, changes nothing."""
-        with self._store.append() as session:
+        with self._store.append_everything() as session:
             session.execute(update(OutboxRow).where(OutboxRow.id == item).values(done=True))
 
 

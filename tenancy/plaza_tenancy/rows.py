@@ -7,20 +7,31 @@ from typing import Any
 from sqlalchemy import ColumnElement
 
 from plaza_core.errors import InvalidInput
-from plaza_core.ids import OrganisationId
+from plaza_core.ids import KeyId, OrganisationId
 from plaza_core.principal import Role, TenantScope
 from plaza_core.table import RateLimit
 from plaza_tenancy.schema import (
     AuditRow,
     KeyRow,
+    MemberRow,
     ModelRow,
     OrganisationRow,
     ProjectRow,
+    UsageHourRow,
     UsageRow,
 )
-from plaza_tenancy.views import KeyInfo, Organisation, Project
+from plaza_tenancy.schema_budgets import BudgetRow
+from plaza_tenancy.views import KeyInfo, Member, Organisation, Project
 
-Owned = type[KeyRow] | type[ModelRow] | type[UsageRow] | type[AuditRow]
+Owned = (
+    type[KeyRow]
+    | type[MemberRow]
+    | type[ModelRow]
+    | type[UsageRow]
+    | type[UsageHourRow]
+    | type[AuditRow]
+    | type[BudgetRow]
+)
 
 
 def owned(scope: TenantScope, rows: Owned) -> list[ColumnElement[bool]]:
@@ -79,7 +90,13 @@ def project_view(row: ProjectRow, organisation_name: str) -> Project:
     )
 
 
-def key_view(row: KeyRow, organisation_name: str, project_name: str | None) -> KeyInfo:
+def key_view(
+    row: KeyRow,
+    organisation_name: str,
+    project_name: str | None,
+    replaces: KeyId | None = None,
+    replaced_by: KeyId | None = None,
+) -> KeyInfo:
     return KeyInfo(
         id=row.id,
         organisation=row.organisation,
@@ -93,4 +110,23 @@ def key_view(row: KeyRow, organisation_name: str, project_name: str | None) -> K
         expires_unix_us=row.expires,
         revoked_unix_us=row.revoked,
         last_used_unix_us=row.last_used,
+        replaces=replaces,
+        replaced_by=replaced_by,
+    )
+
+
+def member_view(row: MemberRow, organisation_name: str, project_name: str | None) -> Member:
+    return Member(
+        id=row.id,
+        organisation=row.organisation,
+        organisation_name=organisation_name,
+        project=row.project,
+        project_name=project_name,
+        email=row.email,
+        role=Role(row.role),
+        issuer=row.issuer,
+        subject=row.subject,
+        created_unix_us=row.created,
+        joined_unix_us=row.bound,
+        removed_unix_us=row.removed,
     )

@@ -20,6 +20,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -28,6 +29,7 @@ from plaza_tenancy.dialect import Serial
 
 _ID = String(32)
 _NAME = String(63)
+_ZERO = text("0")
 _RATE = "(rate_per_second IS NULL) = (rate_burst IS NULL)"
 
 
@@ -66,6 +68,7 @@ class OrganisationRow(Base):
     rate_per_second: Mapped[float]
     rate_burst: Mapped[int]
     created: Mapped[int]
+    max_concurrent: Mapped[int | None]
 
 
 class ProjectRow(Base):
@@ -82,6 +85,7 @@ class ProjectRow(Base):
     rate_per_second: Mapped[float | None]
     rate_burst: Mapped[int | None]
     created: Mapped[int]
+    max_concurrent: Mapped[int | None]
 
 
 class KeyRow(Base):
@@ -106,6 +110,62 @@ class KeyRow(Base):
     expires: Mapped[int | None]
     revoked: Mapped[int | None]
     last_used: Mapped[int | None]
+    max_concurrent: Mapped[int | None]
+    priority: Mapped[int] = mapped_column(server_default="0")
+
+
+class SuccessionRow(Base):
+    """The key `id` was made by rotation and replaces another of the same organisation."""
+
+    __tablename__ = "key_successions"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "id"], ["keys.organisation", "keys.id"]),
+        ForeignKeyConstraint(["organisation", "replaces"], ["keys.organisation", "keys.id"]),
+        UniqueConstraint("organisation", "replaces"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    id: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    replaces: Mapped[KeyId] = mapped_column(_ID)
+
+
+class MemberRow(Base):
+    """A person's role. Invited by e-mail; issuer and subject are set at the first login."""
+
+    __tablename__ = "members"
+    __table_args__ = (
+        ForeignKeyConstraint(["organisation", "project"], ["projects.organisation", "projects.id"]),
+        UniqueConstraint("id"),
+        CheckConstraint("(issuer IS NULL) = (subject IS NULL)", name="bound_whole"),
+        Index(None, "issuer", "subject"),
+        Index(None, "email"),
+    )
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    id: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    project: Mapped[ProjectId | None] = mapped_column(_ID)
+    email: Mapped[str] = mapped_column(String(254))
+    role: Mapped[str] = mapped_column(String(16))
+    issuer: Mapped[str | None] = mapped_column(String(255))
+    subject: Mapped[str | None] = mapped_column(String(255))
+    created: Mapped[int]
+    bound: Mapped[int | None]
+    removed: Mapped[int | None]
+
+
+class SessionRow(Base):
+    """A person's login in one browser. Of no tenant: one person may be a member of several."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (Index(None, "expires"),)
+    id: Mapped[str] = mapped_column(_ID, primary_key=True)
+    mac: Mapped[str] = mapped_column(String(64))
+    issuer: Mapped[str] = mapped_column(String(255))
+    subject: Mapped[str] = mapped_column(String(255))
+    email: Mapped[str] = mapped_column(String(254))
+    created: Mapped[int]
+    expires: Mapped[int]
+    revoked: Mapped[int | None]
 
 
 class ModelRow(Base):
@@ -174,10 +234,13 @@ class OutboxRow(Base):
 
 
 class UsageRow(Base):
-    """One admitted request. Points nowhere by foreign key: usage is recorded whatever else is."""
+    """One entry of the books. Points nowhere by foreign key: usage is recorded whatever else is."""
 
     __tablename__ = "usage"
-    __table_args__ = (Index(None, "organisation", "at_unix_us"),)
+    __table_args__ = (
+        Index(None, "organisation", "at_unix_us"),
+        Index(None, "organisation", "batch"),
+    )
     organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
     request_id: Mapped[RequestId] = mapped_column(String(64), primary_key=True)
     project: Mapped[ProjectId | None] = mapped_column(_ID)
@@ -193,13 +256,77 @@ class UsageRow(Base):
     outcome: Mapped[str] = mapped_column(Text)
     at_unix_us: Mapped[int]
     replica: Mapped[str] = mapped_column(Text)
+    charge: Mapped[int] = mapped_column(server_default=_ZERO)
+    overrun: Mapped[int] = mapped_column(server_default=_ZERO)
+    lease: Mapped[str | None] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(16), server_default=text("'use'"))
+    reason: Mapped[str | None] = mapped_column(Text)
+    actor: Mapped[str | None] = mapped_column(_ID)
+    refers: Mapped[str | None] = mapped_column(String(64))
+    batch: Mapped[int] = mapped_column(server_default=_ZERO)
+    """The link of the organisation's chain that holds this row."""
+
+
+class LedgerHeadRow(Base):
+    """The end of one organisation's chain. Locked by whoever adds to it."""
+
+    __tablename__ = "ledger_heads"
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    sequence: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))
+    anchor_sequence: Mapped[int]
+    """The last batch that retention dropped; 0: none."""
+    anchor_digest: Mapped[str] = mapped_column(String(64))
+    closed_until: Mapped[int]
+    """Books before this moment are closed: what is older is taken as known."""
+
+
+class LedgerBatchRow(Base):
+    """One link: the entries that one shipment added to one organisation."""
+
+    __tablename__ = "ledger_batches"
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    previous: Mapped[str] = mapped_column(String(64))
+    digest: Mapped[str] = mapped_column(String(64))
+    count: Mapped[int]
+    charge: Mapped[int]
+    at: Mapped[int]
+    first_unix_us: Mapped[int]
+    """Of its earliest entry; found again from the entries, so not part of the digest."""
+    last_unix_us: Mapped[int]
+
+
+class UsageHourRow(Base):
+    """Sums over the entries of one hour. A projection: `hours.rebuild` makes the same from rows."""
+
+    __tablename__ = "usage_hours"
+    organisation: Mapped[OrganisationId] = mapped_column(_ID, primary_key=True)
+    hour: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    project: Mapped[str] = mapped_column(_ID, primary_key=True)
+    """Empty where the key has no project: NULL cannot be part of a key."""
+    key: Mapped[KeyId] = mapped_column(_ID, primary_key=True)
+    model: Mapped[ModelId] = mapped_column(_ID, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    provider: Mapped[str] = mapped_column(Text, primary_key=True)
+    requests: Mapped[int]
+    answered: Mapped[int]
+    rows: Mapped[int]
+    compute_us: Mapped[int]
+    host_us: Mapped[int]
+    charge: Mapped[int]
+    overrun: Mapped[int]
 
 
 class AuditRow(Base):
     """One administrative change, written in its transaction and never touched again."""
 
     __tablename__ = "audit"
-    __table_args__ = (UniqueConstraint("organisation", "id"), {"sqlite_autoincrement": True})
+    __table_args__ = (
+        UniqueConstraint("organisation", "id"),
+        Index(None, "organisation", "sequence", unique=True),
+        {"sqlite_autoincrement": True},
+    )
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     at: Mapped[int]
     actor: Mapped[str] = mapped_column(_ID)
@@ -209,3 +336,17 @@ class AuditRow(Base):
     target: Mapped[str] = mapped_column(String(200))
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
+    sequence: Mapped[int] = mapped_column(server_default=_ZERO)
+    previous: Mapped[str] = mapped_column(String(64), server_default=text("''"))
+    digest: Mapped[str] = mapped_column(String(64), server_default=text("''"))
+
+
+class AuditHeadRow(Base):
+    """The end of one organisation's audit chain: without it, a cut-off tail would not be missed."""
+
+    __tablename__ = "audit_heads"
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    sequence: Mapped[int]
+    digest: Mapped[str] = mapped_column(String(64))

@@ -9,8 +9,11 @@ from plaza_core.principal import Role
 from plaza_core.table import HubTable, KeyEntry, RateLimit
 from plaza_tenancy.access import is_operator
 from plaza_tenancy.catalogue import entries
+from plaza_tenancy.prices import read_prices
 from plaza_tenancy.rows import rate_of
 from plaza_tenancy.schema import HubRow, KeyRow, OrganisationRow, ProjectRow
+from plaza_tenancy.schema_budgets import BudgetRow
+from plaza_tenancy.shares import read_shares
 
 
 def version_at(session: Session, now: int) -> str:
@@ -27,6 +30,8 @@ def snapshot(session: Session, now: int) -> HubTable:
         version=version_at(session, now),
         models=entries(session, [OrganisationRow.suspended.is_(False)]),
         keys=_keys(session, now),
+        prices=read_prices(session),
+        shares=read_shares(session),
     )
 
 
@@ -47,6 +52,7 @@ def _keys(session: Session, now: int) -> list[KeyEntry]:
     )
     found: list[tuple[KeyRow, OrganisationRow, ProjectRow | None]]
     found = [(key, organisation, project) for key, organisation, project in session.execute(query)]
+    limited = {(row.organisation, row.node) for row in session.execute(_LIMITED)}
     return [
         KeyEntry(
             id=key.id,
@@ -59,9 +65,22 @@ def _keys(session: Session, now: int) -> list[KeyEntry]:
             operator=is_operator(key, organisation),
             expires_unix_us=key.expires,
             limits=_limits(key, project, organisation),
+            metered=any(
+                (key.organisation, node) in limited
+                for node in (key.id, key.project, key.organisation)
+            ),
+            slots=_slots(key, project, organisation),
+            priority=key.priority,
         )
         for key, organisation, project in found
     ]
+
+
+_LIMITED = select(BudgetRow.organisation, BudgetRow.node)
+
+
+def _slots(*nodes: KeyRow | ProjectRow | OrganisationRow | None) -> list[tuple[str, int]]:
+    return [(n.id, n.max_concurrent) for n in nodes if n and n.max_concurrent is not None]
 
 
 def _limits(*nodes: KeyRow | ProjectRow | OrganisationRow | None) -> list[tuple[str, RateLimit]]:

@@ -28,6 +28,7 @@ def elsewhere(tmp_path, monkeypatch):
     for name in ("PLAZA_API_KEY", "PLAZA_STATE_DIR", "PLAZA_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return tmp_path
 
 

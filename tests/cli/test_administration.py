@@ -93,6 +93,32 @@ class TestTenants:
         assert plaza("keys", "revoke", "k1", "--organisation", "acme").code == 0
         assert state.seen[-1].method == "DELETE"
 
+    def test_a_key_is_rotated_and_its_end_is_moved(self, plaza, state):
+        here = ("--organisation", "acme")
+        done = plaza("keys", "rotate", "k1", "--overlap", "1h", *here)
+        assert "plz_shown_once" in done.out
+        assert state.seen[-1].json == {"overlap_s": 3600}
+        plaza("keys", "rotate", "k1", *here)
+        assert state.seen[-1].json == {"overlap_s": 86_400}
+        assert "2026-11-21" in plaza("keys", "expire", "k1", "--in", "30d", *here).out
+        assert state.seen[-1].json == {"expires_in_s": 2_592_000}
+        assert "never" in plaza("keys", "expire", "k1", "--never", *here).out
+        seen = len(state.seen)
+        for wrong in (("--in", "soon"), ("--in", "1d", "--never"), ()):
+            assert plaza("keys", "expire", "k1", *wrong, *here).code == 2
+        assert plaza("keys", "rotate", "k1", "--overlap", "-1h", *here).code == 2
+        assert len(state.seen) == seen
+
+    def test_members(self, plaza, state):
+        here = ("--organisation", "acme")
+        added = plaza("members", "add", "ann@acme.test", "--role", "engineer", *here)
+        assert "invited" in added.out
+        assert state.seen[-1].json == {"email": "ann@acme.test", "role": "engineer"}
+        assert "ann@acme.test" in plaza("members", "list", *here).out
+        assert "auditor" in plaza("members", "role", "mbr_1", "auditor", *here).out
+        assert "removed" in plaza("members", "remove", "mbr_1", *here).out
+        assert plaza("members", "role", "mbr_1", "king", *here).code == 2
+
     def test_without_an_organisation_it_is_the_keys_own(self, plaza, state):
         plaza("keys", "list")
         assert state.seen[-1].path == "/api/v1/organisations/operator/keys"

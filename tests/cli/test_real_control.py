@@ -87,6 +87,29 @@ def test_a_stranger_and_a_suspended_organisation(command, world):
     assert command(admin["key"], "keys", "list", code=1)["error"]["code"] == "unauthenticated"
 
 
+def test_a_key_is_rotated_and_a_person_invited(command, world):
+    operator = world.operator
+    command(operator, "orgs", "create", "acme")
+    acme = ("--organisation", "acme")
+    old = command(operator, "keys", "create", "--role", "admin", "--label", "gate 7", *acme)
+    new = command(old["key"], "keys", "rotate", old["id"], "--overlap", "1h")
+    for key in (old, new):
+        assert command(key["key"], "keys", "list")[0]["label"] == "gate 7"
+    found = {k["id"]: k for k in command(new["key"], "keys", "list")}
+    assert found[new["id"]]["replaces"] == old["id"]
+    assert found[old["id"]]["replaced_by"] == new["id"]
+    assert found[old["id"]]["last_used_unix_us"] is not None
+    world.clock.advance(3600)
+    refused = command(old["key"], "keys", "list", code=1)["error"]
+    assert refused["code"] == "unauthenticated"
+    command(new["key"], "keys", "expire", new["id"], "--in", "30d")
+
+    ann = command(new["key"], "members", "add", "ann@acme.test", "--role", "engineer")
+    command(new["key"], "members", "role", ann["id"], "auditor")
+    assert command(new["key"], "members", "list")[0]["role"] == "auditor"
+    assert command(new["key"], "members", "remove", ann["id"])["removed_unix_us"]
+
+
 async def test_what_a_bundle_may_not_be_and_how_the_sdk_says_so(world, address, tmp_path):
     def bundle(name, more):
         return write_bundle(tmp_path / name, bundle_files() | more)

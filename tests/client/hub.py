@@ -278,6 +278,16 @@ def canned(key, body):
         "last_used_unix_us": None,
         "rate": None,
     }
+    member = {
+        "id": "mbr_1",
+        "email": "ann@acme.test",
+        "role": "engineer",
+        "organisation_name": "acme",
+        "project_name": None,
+        "created_unix_us": NOW,
+        "joined_unix_us": None,
+        "removed_unix_us": None,
+    }
     usage = {
         "group": {"model": "mdl_1"},
         "labels": {"model": "cars"},
@@ -351,6 +361,17 @@ def canned(key, body):
         "GET organisations/acme/keys": {"items": [api_key]},
         "POST organisations/acme/keys": {"id": "k1", "key": "plz_shown_once", "info": api_key},
         "DELETE organisations/acme/keys/k1": api_key,
+        "POST organisations/acme/keys/k1/rotate": {
+            "id": "k2",
+            "key": "plz_shown_once",
+            "info": api_key | {"replaces": "k1"},
+        },
+        "PUT organisations/acme/keys/k1/expiry": api_key
+        | {"expires_unix_us": NOW if body.get("expires_in_s") else None},
+        "GET organisations/acme/members": {"items": [member]},
+        "POST organisations/acme/members": member,
+        "PATCH organisations/acme/members/mbr_1": member | body,
+        "DELETE organisations/acme/members/mbr_1": member | {"removed_unix_us": NOW},
         "GET usage": {"items": [usage], "since_us": 0, "until_us": NOW},
         "GET audit": {"items": [entry], "next": None},
         "GET status": status,

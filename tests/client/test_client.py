@@ -285,6 +285,25 @@ class TestAdministration:
         }  # fmt: skip
         assert hub.keys.list("acme")[0].label == "gate 7"
         hub.keys.revoke("acme", "k1")
+
+    def test_keys_rotate_and_expire(self, hub, state):
+        new = hub.keys.rotate("acme", "k1", overlap_s=3600)
+        assert (new.id, new.key) == ("k2", "plz_shown_once")
+        assert state.seen[-1].json == {"overlap_s": 3600}
+        assert hub.keys.set_expiry("acme", "k1", expires_in_s=60).expires_unix_us
+        assert state.seen[-1].json == {"expires_in_s": 60}
+        assert hub.keys.set_expiry("acme", "k1", expires_in_s=None).expires_unix_us is None
+        assert state.seen[-1].json == {"never": True}
+
+    def test_members(self, hub, state):
+        ann = hub.members.add("acme", "ann@acme.test", role="engineer", project="main")
+        assert (ann.id, ann.joined_unix_us) == ("mbr_1", None)
+        asked = {"email": "ann@acme.test", "role": "engineer", "project": "main"}
+        assert state.seen[-1].json == asked
+        assert hub.members.list("acme") == [ann]
+        assert hub.members.set_role("acme", "mbr_1", "auditor").role == "auditor"
+        assert hub.members.remove("acme", "mbr_1").removed_unix_us
+        assert state.seen[-1].method == "DELETE"
         assert state.seen[-1].method == "DELETE"
 
     def test_reports(self, hub, state):
@@ -311,7 +330,15 @@ def test_the_key_may_come_from_the_environment(connect, arguments, monkeypatch):
 def test_both_clients_have_the_same_verbs():
     def verbs(client):
         found = {}
-        for part in (client, client.models, client.orgs, client.projects, client.keys):
+        for part in (
+            client,
+            client.models,
+            client.orgs,
+            client.projects,
+            client.keys,
+            client.ledger,
+            client.members,
+        ):
             for name, verb in inspect.getmembers(part, callable):
                 if not name.startswith("_"):
                     found[type(part).__name__.removeprefix("Async"), name] = inspect.signature(verb)

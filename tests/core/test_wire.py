@@ -24,8 +24,11 @@ count = st.integers(0, 2**53)
         **dict.fromkeys(
             ["organisation", "key", "request_id", "model", "digest", "provider", "outcome"], text
         ),
-        **dict.fromkeys(["version", "rows", "compute_us", "host_us", "latency_us"], count),
+        **dict.fromkeys(
+            ["version", "rows", "compute_us", "host_us", "latency_us", "charge", "overrun"], count
+        ),
         project=st.none() | text,
+        lease=st.none() | text,
         at_unix_us=count,
         replica=text,
     )
@@ -34,6 +37,36 @@ def test_a_usage_record_is_one_line(record):
     line = to_line(record)
     assert line.count(b"\n") == 1
     assert from_line(line) == record
+
+
+OLD_LINE = (
+    b'{"organisation":"org_1","project":null,"key":"k1","request_id":"r1","model":"mdl_1",'
+    b'"version":3,"digest":"ab","provider":"cpu","rows":2,"compute_us":10,"host_us":4,'
+    b'"latency_us":99,"outcome":"ok","at_unix_us":1700000000000000,"replica":"r-1"}\n'
+)
+
+
+def test_a_line_from_before_budgets_is_read_as_charged_nothing():
+    record = from_line(OLD_LINE)
+    assert (record.charge, record.overrun, record.lease) == (0, 0, None)
+    assert (record.request_id, record.rows, record.replica) == ("r1", 2, "r-1")
+    assert from_line(to_line(record)) == record
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b'"rows":2,', b""),
+        (b'"rows":2,', b'"rows":2,"kind":"correction",'),
+        (b'"rows":2,', b'"rows":2,"charge":"5",'),
+        (b'"rows":2,', b'"rows":2,"charge":null,'),
+        (b'"rows":2,', b'"rows":2,"overrun":1.0,'),
+        (b'"rows":2,', b'"rows":true,'),
+    ],
+)
+def test_a_line_that_lacks_adds_or_mistypes_a_field_is_refused(old, new):
+    with pytest.raises(MalformedRequest):
+        from_line(OLD_LINE.replace(old, new))
 
 
 @pytest.mark.parametrize("line", [b"", b"{}", b"[1]", b"{", b"null"])

@@ -1,6 +1,7 @@
 """Registration happens whole or not at all; MLflow hears of it in order, sooner or later."""
 
 import threading
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -202,6 +203,17 @@ class TestDraining:
         records.forget = False
         assert registrar.drain() is True
         assert [item.id for item in tracker.applied] == [1, 2]
+
+    def test_while_another_process_tells_it_this_one_does_not(self, parts, tmp_path):
+        blobs, records, tracker = parts
+        taken = [nullcontext(False), nullcontext(True)]
+        registrar = Registrar(
+            blobs, records, TrustingExaminer(), tracker, turn=lambda _name: taken.pop(0)
+        )
+        made = register(registrar, write_bundle(tmp_path))
+        assert (made.tracked, tracker.applied) == (False, [])
+        assert registrar.drain() is True
+        assert tracker.applied
 
     def test_two_drains_at_once_keep_the_order(self, registrar, parts, tmp_path):
         _, records, tracker = parts

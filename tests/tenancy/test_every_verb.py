@@ -18,16 +18,40 @@ from typing import Any
 import pytest
 import sqlalchemy
 
+from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.webhooks import Attempt, HostPattern
 from plaza_tenancy import Tenancy
+from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
 from tests.tenancy.world import World, make_record, make_version
 
-SERVICES = ("organisations", "projects", "keys", "records", "ledger", "audit")
+SERVICES = (
+    "organisations",
+    "projects",
+    "keys",
+    "records",
+    "ledger",
+    "audit",
+    "budgets",
+    "concurrency",
+    "prices",
+    "shares",
+    "leases",
+    "members",
+    "sessions",
+    "idempotency",
+    "hosts",
+    "webhooks",
+    "alerts",
+    "deliveries",
+)
+URL = "https://hooks.example.org/in"
+HOSTS = [HostPattern("hooks.example.org")]
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 
@@ -40,6 +64,9 @@ class Victim:
     organisation: str
     project: str
     key: KeyId
+    lease: str
+    member: KeyId
+    webhook: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -68,6 +95,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "keys.get": ("read", lambda t, s, v: t.keys.get(s, v.key)),
     "keys.set_rate": ("change", lambda t, s, v: t.keys.set_rate(s, v.key, RATE)),
     "keys.revoke": ("change", lambda t, s, v: t.keys.revoke(s, v.key)),
+    "keys.set_expiry": ("change", lambda t, s, v: t.keys.set_expiry(s, v.key, 2**62)),
+    "keys.rotate": ("change", lambda t, s, v: t.keys.rotate(s, v.key, overlap_us=1)),
+    "members.add": ("change", lambda t, s, v: t.members.add(s, "new@a.test", role=Role.CONSUMER)),
+    "members.list": ("read", lambda t, s, v: t.members.list(s)),
+    "members.get": ("read", lambda t, s, v: t.members.get(s, v.member)),
+    "members.set_role": ("change", lambda t, s, v: t.members.set_role(s, v.member, Role.AUDITOR)),
+    "members.remove": ("change", lambda t, s, v: t.members.remove(s, v.member)),
     "records.add_version": (
         "change",
         lambda t, s, v: t.records.add_version(s, make_version(7, name="new", project=v.project)),
@@ -87,11 +121,93 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
     "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
+    "ledger.correct": (
+        "platform",
+        lambda t, s, v: t.ledger.correct(s, v.organisation, charge=-1, reason="too much"),
+    ),
+    "ledger.statement": (
+        "whole-read",
+        lambda t, s, v: b"".join(t.ledger.statement(s, "2023-11").json()),
+    ),
+    "ledger.verify": ("whole-read", lambda t, s, v: t.ledger.verify(s)),
+    "ledger.drift": ("platform-read", lambda t, s, v: t.ledger.drift(s)),
+    "ledger.rebuild": ("platform-read", lambda t, s, v: t.ledger.rebuild(s)),
+    "ledger.drop_before": ("platform", lambda t, s, v: t.ledger.drop_before(s, "2023-01")),
     "audit.list": ("read", lambda t, s, v: t.audit.list(s)),
+    "audit.verify": ("whole-read", lambda t, s, v: t.audit.verify(s)),
+    "budgets.set": ("change", lambda t, s, v: t.budgets.set(s, key_of(v), limit=5)),
+    "budgets.adjust": ("change", lambda t, s, v: t.budgets.adjust(s, key_of(v), by=5)),
+    "budgets.remove": ("change", lambda t, s, v: t.budgets.remove(s, key_of(v))),
+    "budgets.show": ("read", lambda t, s, v: t.budgets.show(s, key_of(v))),
+    "budgets.list": ("read", lambda t, s, v: t.budgets.list(s)),
+    "concurrency.set": ("change", lambda t, s, v: t.concurrency.set(s, key_of(v), 3)),
+    "concurrency.set_priority": ("change", lambda t, s, v: t.concurrency.set_priority(s, v.key, 3)),
+    "prices.set": ("platform", lambda t, s, v: t.prices.set(s, Price(provider="cpu", weight=2))),
+    "prices.remove": (
+        "platform",
+        lambda t, s, v: t.prices.remove(s, provider="openvino", model=None),
+    ),
+    "shares.set": (
+        "platform",
+        lambda t, s, v: t.shares.set(s, v.organisation, weight=2, borrow_percent=None),
+    ),
+    "shares.list": ("read", lambda t, s, v: t.shares.list(s)),
+    "leases.write_off": ("platform", lambda t, s, v: t.leases.write_off(s, v.lease)),
+    "hosts.allow": ("platform", lambda t, s, v: t.hosts.allow(s, "fresh.example.org")),
+    "hosts.disallow": ("platform", lambda t, s, v: t.hosts.disallow(s, "hooks.example.org")),
+    "hosts.list": ("platform", lambda t, s, v: t.hosts.list(s)),
+    "webhooks.add": ("whole", lambda t, s, v: t.webhooks.add(s, URL, HOSTS)),
+    "webhooks.list": ("read", lambda t, s, v: t.webhooks.list(s)),
+    "webhooks.remove": ("whole", lambda t, s, v: t.webhooks.remove(s, v.webhook)),
+    "webhooks.rotate": ("whole", lambda t, s, v: t.webhooks.rotate(s, v.webhook)),
+    "webhooks.enable": ("whole", lambda t, s, v: t.webhooks.enable(s, v.webhook)),
+    "webhooks.test": ("whole", lambda t, s, v: t.webhooks.test(s, v.webhook)),
+    "webhooks.deliveries": ("read", lambda t, s, v: t.webhooks.deliveries(s, v.webhook)),
 }
+# About the asker's organisation as a whole, whoever else there is.
+LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
-OWN = {"organisations.create", "projects.create", "keys.create"}
-SCOPELESS = {"records.pending", "records.done", "ledger.ingest"}
+OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
+SCOPELESS = {
+    "records.pending",
+    "records.done",
+    "ledger.ingest",
+    "leases.exchange",
+    "leases.close",
+    "leases.held_by",
+    "leases.drift",
+    "prices.list",
+    "members.bind",
+    "sessions.open",
+    "sessions.known",
+    "sessions.find",
+    "sessions.close",
+    "hosts.patterns",
+    "webhooks.secrets_of",
+    "idempotency.claim",
+    "idempotency.renew",
+    "idempotency.complete",
+    "idempotency.release",
+    "idempotency.expire",
+    "alerts.raise_due",
+    "alerts.accounts",
+    "deliveries.take",
+    "deliveries.note",
+    "deliveries.expire",
+}
+
+
+def key_of(victim: Victim) -> Node:
+    return Node(Kind.KEY, victim.key)
+
+
+OF_OPERATORS = {
+    "organisations.create",
+    "hosts.allow",
+    "hosts.disallow",
+    "prices.set",
+    "prices.remove",
+}
 
 
 def public_verbs(tenancy: Tenancy) -> set[str]:
@@ -104,13 +220,17 @@ def public_verbs(tenancy: Tenancy) -> set[str]:
 
 
 def settle(world: World, name: str, project: str) -> Victim:
-    """Somebody with a key, a model and some usage."""
+    """Somebody with a key, a model, some usage, a budget and a lease on it."""
     tenancy = world.tenancy
     scope = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name, project=project)
     new = tenancy.keys.create(scope, role=Role.ADMIN, label=f"label-of-{name}-{project}")
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    email = f"somebody@{name}-{project}.test"
+    member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
+    whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
+    hook = tenancy.webhooks.add(whole, f"{URL}/of-{name}", HOSTS, label=f"hook-of-{name}")
     request = f"request-of-{name}-{project}"
     tenancy.ledger.ingest(
         [
@@ -119,8 +239,14 @@ def settle(world: World, name: str, project: str) -> Victim:
             )
         ]
     )
+    tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
+    (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    return Victim(scope, name, project, new.id, frozenset({*secrets, scope.project}))
+    secrets |= {member, email, scope.project, grant.lease}
+    if project != "lab":  # of the asker's own organisation: its targets are the whole's
+        secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
+    found = frozenset(secrets)
+    return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
 
 
 @pytest.fixture
@@ -149,9 +275,9 @@ def refused_or_blind(world: World, verb: str, asker: TenantScope, victim: Victim
         refused, answer = type(error), str(error)
     else:
         refused = None
-    listing = verb in {"ledger.records", "ledger.report"} or verb.endswith((".list", ".visible"))
+    listing = verb in LISTING or verb.endswith((".list", ".visible"))
     itself = verb == "organisations.get" and getattr(answer, "id", None) == asker.organisation
-    assert refused is not Forbidden or VERBS[verb][0] in {"platform", "whole"}
+    assert refused is not Forbidden or VERBS[verb][0].startswith(("platform", "whole"))
     assert refused or listing or itself or verb in OWN, "somebody else's object was handed out"
     assert not any(secret in repr(answer) for secret in victim.secrets)
 
@@ -175,9 +301,9 @@ def test_another_project_does_not_exist_for_a_key_of_one_project(world, acme, ot
 def rows_of(world: World, victim: Victim) -> list[str]:
     """Everything stored that belongs to the victim."""
     found = []
-    with world.tenancy._store.read() as session:
+    with world.tenancy._store.read_everything() as session:
         for table in Base.metadata.sorted_tables:
-            if "organisation" in table.columns and table.name != "audit":
+            if "organisation" in table.columns and table.name not in {"audit", "audit_heads"}:
                 query = sqlalchemy.select(table).where(
                     table.c.organisation == victim.scope.organisation
                 )
@@ -191,12 +317,17 @@ def rows_of(world: World, victim: Victim) -> list[str]:
     return found
 
 
-TENANT = re.compile(r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO")
+TENANT = re.compile(
+    r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO"
+    r"|\(accounts\.organisation, [^)]*\) IN"
+)
 # The actor of a scope is found by its key: that is how its tenant is known.
-ACTOR = re.compile(r"WHERE keys\.id = (\?|:|%)\S*\s*$")
+ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
 
-@pytest.mark.parametrize("verb", [verb for verb, (kind, _) in VERBS.items() if kind != "platform"])
+@pytest.mark.parametrize(
+    "verb", [verb for verb, (kind, _) in VERBS.items() if "platform" not in kind]
+)
 def test_every_statement_names_the_tenant(world, acme, verb):
     mine = settle(world, "acme", "main")
     asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
@@ -214,7 +345,7 @@ def test_every_statement_names_the_tenant(world, acme, verb):
     about_tenants = [
         text
         for text in said
-        if not re.search(r"(FROM|UPDATE) hub\b", text) and not text.startswith(("PRAGMA", "BEGIN"))
+        if not re.search(r"(FROM|UPDATE) hub\b|^(PRAGMA|BEGIN|SELECT set_config)", text)
     ]
     assert about_tenants
     for text in about_tenants:
@@ -222,15 +353,15 @@ def test_every_statement_names_the_tenant(world, acme, verb):
 
 
 def trail(world: World) -> tuple[int, int]:
-    with world.tenancy._store.read() as session:
+    with world.tenancy._store.read_everything() as session:
         rows = session.scalar(sqlalchemy.select(sqlalchemy.func.count(AuditRow.id)))
         revision = session.scalar(sqlalchemy.select(HubRow.revision))
     return rows, revision
 
 
 def everything(world: World) -> list[str]:
-    journals = {"audit", "hub", "alembic_version"}
-    with world.tenancy._store.read() as session:
+    journals = {"audit", "audit_heads", "hub", "alembic_version"}
+    with world.tenancy._store.read_everything() as session:
         return [
             repr(row)
             for table in Base.metadata.sorted_tables
@@ -245,11 +376,17 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
     kind, ask = VERBS[verb]
     if verb == "organisations.resume":
         world.tenancy.organisations.suspend(world.platform(), "acme")
-    asker = world.platform() if kind == "platform" else acme
+    if verb == "prices.remove":
+        world.tenancy.prices.set(world.platform(), Price(provider="openvino"))
+    if verb == "hosts.disallow":
+        world.tenancy.hosts.allow(world.platform(), "hooks.example.org")
+    if verb == "webhooks.enable":
+        disable(world, mine)
+    asker = world.platform() if "platform" in kind else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
     changed = everything(world) != before
-    assert changed == (kind != "read")
+    assert changed == (not kind.endswith("read") and verb != "hosts.list")
     assert trail(world) == (rows + changed, revision + changed)
     if changed:
         (told,) = world.tenancy.audit.list(world.platform(), limit=1)
@@ -257,8 +394,17 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
             verb.split(".")[0], verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
-        assert (told.organisation_name == "acme") == (verb != "organisations.create")
+        assert (told.organisation_name == "acme") == (verb not in OF_OPERATORS)
         assert told.after is not None
+
+
+def disable(world: World, victim: Victim) -> None:
+    world.tenancy.webhooks.test(
+        world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="acme"),
+        victim.webhook,
+    )
+    (message,) = world.tenancy.deliveries.take(1)
+    world.tenancy.deliveries.note(message, Attempt(delivered=False, error="gone", gone=True))
 
 
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 
 import pytest
@@ -14,15 +13,11 @@ from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
 from plaza_tenancy import Tenancy, dialect
 from plaza_tenancy.schema import AuditRow, OrganisationRow, ProjectRow
-from tests.tenancy.world import RATE
-
-sqlite_only = pytest.mark.skipif(
-    "PLAZA_TEST_POSTGRES" in os.environ, reason="about SQLite's own settings"
-)
+from tests.tenancy.world import RATE, new_world
 
 
 def counts(world) -> tuple[int, int, str]:
-    with world.tenancy._store.read() as session:
+    with world.tenancy._store.read_everything() as session:
         projects = session.scalar(sqlalchemy.select(sqlalchemy.func.count(ProjectRow.id)))
         audit = session.scalar(sqlalchemy.select(sqlalchemy.func.count(AuditRow.id)))
     return projects, audit, world.tenancy.table_version()
@@ -46,14 +41,15 @@ def test_a_change_that_fails_half_way_leaves_nothing(world, acme):
     assert counts(world) == before
 
 
-def test_a_change_without_its_audit_row_does_not_happen(world, acme):
-    engine = dialect.writing(world.tenancy._store._engine)
+def test_a_change_without_its_audit_row_does_not_happen(world, acme, database):
+    engine = dialect.writing(dialect.open_engine(database.owner_url))
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE audit RENAME TO audit_gone")
     with pytest.raises((Unavailable, sqlalchemy.exc.ProgrammingError)):
         world.tenancy.projects.create(acme, "lab")
     with engine.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE audit_gone RENAME TO audit")
+    engine.dispose()
     assert [project.name for project in world.tenancy.projects.list(acme)] == ["main"]
 
 
@@ -87,7 +83,7 @@ def test_a_change_of_no_organisation_is_a_mistake_of_ours(world):
 def test_reading_cannot_write(world, acme):
     with (
         pytest.raises((Unavailable, sqlalchemy.exc.InternalError)),
-        world.tenancy._store.read() as session,
+        world.tenancy._store.read_everything() as session,
     ):
         session.execute(sqlalchemy.delete(OrganisationRow))
     assert world.tenancy.organisations.get(acme, "acme")
@@ -114,12 +110,13 @@ def test_a_database_that_cannot_be_opened_is_unavailable(tmp_path):
     assert refused.value.retry_after
 
 
-@sqlite_only
-def test_sqlite_is_durable_and_never_uses_an_unsafe_log(world):
-    with world.tenancy._store.read() as session:
+def test_sqlite_is_durable_and_never_uses_an_unsafe_log(tmp_path):
+    world = new_world(f"sqlite+pysqlite:///{tmp_path}/plaza.db")
+    with world.tenancy._store.read_everything() as session:
         journal = session.scalar(sqlalchemy.text("PRAGMA journal_mode"))
         assert session.scalar(sqlalchemy.text("PRAGMA synchronous")) == 2
         assert session.scalar(sqlalchemy.text("PRAGMA foreign_keys")) == 1
+    world.tenancy.close()
     assert journal == ("wal" if sqlite3.sqlite_version_info >= (3, 51, 3) else "truncate")
 
 

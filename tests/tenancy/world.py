@@ -1,18 +1,12 @@
-"""A hub's tenants to tell stories with, on SQLite or, when asked, on PostgreSQL.
-
-`PLAZA_TEST_POSTGRES` (an SQLAlchemy URL of a server where databases may be made) runs the whole
-folder on PostgreSQL.
-"""
+"""A hub's tenants to tell stories with."""
 
 from __future__ import annotations
 
 import itertools
-import os
 import random
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-
-import sqlalchemy
 
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
@@ -22,8 +16,11 @@ from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import FileEntry, RateLimit, Visibility
 from plaza_core.testing import FakeClock
 from plaza_tenancy import Tenancy
+from plaza_tenancy.migrate import migrate
+from tests.postgres import Database
 
 PEPPER = b"pepper of the tests"
+VAULT = bytes(range(32))
 RATE = RateLimit(per_second=100.0, burst=200)
 _numbers = itertools.count()
 
@@ -67,7 +64,7 @@ class World:
 def open_tenancy(url: str, clock: FakeClock) -> Tenancy:
     # Each opening draws other bytes, as in life; which ones is repeatable.
     draw = random.Random(next(_numbers)).randbytes
-    return Tenancy(url, pepper=PEPPER, clock=clock, random=draw, default_rate=RATE)
+    return Tenancy(url, pepper=PEPPER, clock=clock, random=draw, default_rate=RATE, vault=VAULT)
 
 
 def new_world(url: str) -> World:
@@ -78,17 +75,29 @@ def new_world(url: str) -> World:
     return World(tenancy, clock, url, tenancy.authenticate(first.text), first.text)
 
 
-def new_database(directory: Path) -> str:
-    server = os.environ.get("PLAZA_TEST_POSTGRES")
-    if server is None:
-        return f"sqlite+pysqlite:///{directory}/plaza-{next(_numbers)}.db"
-    name = f"plaza_test_{os.getpid()}_{next(_numbers)}"
-    engine = sqlalchemy.create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(f"CREATE DATABASE {name}")
-    engine.dispose()
-    url = sqlalchemy.make_url(server).set(database=name)
-    return url.render_as_string(hide_password=False)
+class SqliteFiles:
+    """SQLite's part of what `tests.postgres.Server` does: a new database is a copied file."""
+
+    walled = False
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._template = directory / "template.db"
+        migrate(f"sqlite+pysqlite:///{self._template}")
+
+    def empty(self) -> Database:
+        url = f"sqlite+pysqlite:///{self._new()}"
+        return Database(url, url)
+
+    def migrated(self) -> Database:
+        url = f"sqlite+pysqlite:///{shutil.copy(self._template, self._new())}"
+        return Database(url, url)
+
+    def drop(self, database: Database) -> None:
+        """Its file goes with the directory."""
+
+    def _new(self) -> Path:
+        return self._directory / f"plaza-{next(_numbers)}.db"
 
 
 def make_manifest(name: str = "detector", family: str = "tensor") -> Manifest:

@@ -11,7 +11,19 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from plaza_serving.cli import infer, models, processes, reports, tenants
+from plaza_serving.cli import (
+    alerts,
+    backup,
+    infer,
+    ledger,
+    login,
+    models,
+    people,
+    processes,
+    quotas,
+    reports,
+    tenants,
+)
 from plaza_serving.cli.session import Session
 
 app = typer.Typer(
@@ -27,8 +39,16 @@ app.add_typer(models.app, name="models")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
+app.add_typer(people.members, name="members")
+app.add_typer(quotas.quota, name="quota")
+app.add_typer(quotas.prices, name="prices")
+app.add_typer(quotas.shares, name="shares")
 app.add_typer(infer.app, name="infer")
+login.mount(app)
+app.add_typer(alerts.app, name="alerts")
 reports.mount(app)
+ledger.mount(app)
+backup.mount(app)
 
 
 @app.callback()

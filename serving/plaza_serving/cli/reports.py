@@ -1,4 +1,4 @@
-"""`plaza usage`, `plaza audit`, `plaza status`."""
+"""`plaza status`, and what `plaza usage` and `plaza audit` do alone; `ledger` makes them groups."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ class By(StrEnum):
     KEY = "key"
     PROJECT = "project"
     ORGANISATION = "organisation"
+    PROVIDER = "provider"
+    HOUR = "hour"
+    DAY = "day"
+    MONTH = "month"
 
 
 def mount(app: typer.Typer) -> None:
-    for command in (usage, audit, status):
-        app.command()(command)
+    app.command()(status)
 
 
 def usage(
@@ -50,10 +53,11 @@ def usage(
             u.answered,
             u.rows,
             f"{u.compute_us / 1e6:,.3f}",
+            u.charge,
         )
         for u in found
     ]
-    columns = [by.value, "requests#", "answered#", "rows#", "compute s#"]
+    columns = [by.value, "requests#", "answered#", "rows#", "compute s#", "charge#"]
     here.answer(found, table_of(columns, rows))
 
 

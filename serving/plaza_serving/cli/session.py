@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +36,11 @@ class Session:
     out: Console
     err: Console
 
+    @property
+    def control(self) -> str:
+        """Where the hub is administered: what a login is for."""
+        return (self.control_url or read_settings().control_address).rstrip("/")
+
     @contextmanager
     def hub(self) -> Iterator[plaza.Client]:
         """A client of the hub: options before settings (`PLAZA_…`, `plaza.toml`).
@@ -41,10 +49,10 @@ class Session:
         """
         settings = read_settings()
         url = self.url or f"http://127.0.0.1:{settings.http_port}"
-        control_url = self.control_url or settings.control_address
-        key = self.key or settings.api_key or _admin_key(settings.state_dir)
+        control = self.control
+        key = self.key or settings.api_key or kept_login(control) or _admin_key(settings.state_dir)
         try:
-            with plaza.Client(url, control_url, key) as client:
+            with plaza.Client(url, control, key) as client:
                 yield client
         except plaza.PlazaError as error:
             line = failure(error, as_json=self.as_json)
@@ -73,6 +81,28 @@ def session(context: typer.Context) -> Session:
     found = context.find_object(Session)
     assert found is not None, "the callback of the application sets it"
     return found
+
+
+def login_file() -> Path:
+    """Where `plaza login` keeps sessions: control's address -> token and expiry."""
+    home = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(home) if home else Path.home() / ".config") / "plaza" / "login.json"
+
+
+def kept_logins() -> dict[str, dict[str, Any]]:
+    try:
+        kept = json.loads(login_file().read_text())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def kept_login(control: str) -> str | None:
+    """The session of a login at this hub that has not ended."""
+    entry = kept_logins().get(control, {})
+    token = entry.get("token")
+    fresh = entry.get("expires_unix_us", 0) > time.time() * 1e6
+    return token if fresh and isinstance(token, str) else None
 
 
 def _admin_key(state_dir: Path) -> str | None:

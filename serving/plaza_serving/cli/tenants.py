@@ -89,7 +89,7 @@ def create_project(context: typer.Context, name: str, organisation: Of = None) -
     """Make a project."""
     here = session(context)
     with here.hub() as hub:
-        _show_projects(here, [hub.projects.create(_own(hub, organisation), name)])
+        _show_projects(here, [hub.projects.create(own(hub, organisation), name)])
 
 
 @projects.command("list")
@@ -97,7 +97,7 @@ def list_projects(context: typer.Context, organisation: Of = None) -> None:
     """The projects of an organisation."""
     here = session(context)
     with here.hub() as hub:
-        _show_projects(here, hub.projects.list(_own(hub, organisation)))
+        _show_projects(here, hub.projects.list(own(hub, organisation)))
 
 
 def _show_projects(here: Session, found: list[plaza.Project]) -> None:
@@ -120,7 +120,7 @@ def create_key(
     here = session(context)
     with here.hub() as hub:
         made = hub.keys.create(
-            _own(hub, organisation),
+            own(hub, organisation),
             role=role.value,
             project=project,
             label=label,
@@ -134,7 +134,7 @@ def list_keys(context: typer.Context, organisation: Of = None) -> None:
     """Keys, newest first, without their secrets."""
     here = session(context)
     with here.hub() as hub:
-        found = hub.keys.list(_own(hub, organisation))
+        found = hub.keys.list(own(hub, organisation))
     rows = [
         (
             k.id,
@@ -143,11 +143,23 @@ def list_keys(context: typer.Context, organisation: Of = None) -> None:
             k.label,
             moment(k.created_unix_us),
             moment(k.expires_unix_us),
+            moment(k.last_used_unix_us),
             "revoked" if k.revoked_unix_us else "active",
+            k.replaced_by,
         )
         for k in found
     ]
-    columns = ["id", "role", "project", "label", "created (UTC)", "expires (UTC)", "state"]
+    columns = [
+        "id",
+        "role",
+        "project",
+        "label",
+        "created (UTC)",
+        "expires (UTC)",
+        "last used (UTC)",
+        "state",
+        "replaced by",
+    ]
     here.answer(found, table_of(columns, rows))
 
 
@@ -156,9 +168,9 @@ def revoke(context: typer.Context, key: str, organisation: Of = None) -> None:
     """End a key for good, on every replica within a poll."""
     here = session(context)
     with here.hub() as hub:
-        hub.keys.revoke(_own(hub, organisation), key)
+        hub.keys.revoke(own(hub, organisation), key)
     here.answer({"id": key, "revoked": True}, table_of(["revoked"], [(key,)]))
 
 
-def _own(hub: plaza.Client, organisation: str | None) -> str:
+def own(hub: plaza.Client, organisation: str | None) -> str:
     return organisation or hub.whoami().organisation_name

@@ -19,8 +19,25 @@ from plaza_core.settings import Settings
 from plaza_serving.control import problems
 from plaza_serving.control.context import BodyLimit, RequestContext
 from plaza_serving.control.guard import check_all_guarded
+from plaza_serving.control.idempotency import Once
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.routes import health, internal, models, reports, tenants, uploads
+from plaza_serving.control.routes import (
+    alerts,
+    budgets,
+    health,
+    idempotency,
+    internal,
+    leases,
+    ledger,
+    login,
+    login_cli,
+    models,
+    people,
+    prices,
+    reports,
+    tenants,
+    uploads,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +64,7 @@ def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
     """The application over `parts`. Raises RuntimeError when a route has no guard."""
     app = routed(jobs)
     app.state.parts = parts
+    app.add_middleware(Once, tenancy=parts.tenancy, random=parts.random)
     app.add_middleware(
         RequestContext,
         clock=parts.clock,
@@ -62,7 +80,9 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app = FastAPI(
         title="Plaza admin API",
         version="1",
-        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`.",
+        description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`. A write "
+        "with an `Idempotency-Key` (1 to 255 characters) is done once: repeated within 24 hours it "
+        "gets the first answer again, with `idempotency-replayed: true`.",
         docs_url=None,  # the page would load scripts from elsewhere
         redoc_url=None,
         lifespan=_running(jobs),
@@ -72,10 +92,15 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     )
     problems.install(app)
     app.include_router(health.router)
+    app.include_router(login.router)
+    app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    for router in (tenants.router, uploads.router, models.router, reports.router):
+    routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
+    for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(leases.router)
+    app.include_router(idempotency.router)
     return app
 
 

@@ -11,20 +11,25 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from urllib.parse import unquote_plus
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plaza_core.clock import Clock
-from plaza_core.errors import PayloadTooLarge, PlazaError
+from plaza_core.errors import MalformedRequest, PayloadTooLarge, PlazaError
 from plaza_core.ids import RandomBytes, new_request_id
+from plaza_core.keys import holds_key
 from plaza_serving.control.problems import response_to
 
 logger = logging.getLogger(__name__)
 
 _REST_BYTES = 16 << 20
 _REST_S = 2.0
+_KEY_IN_URL = MalformedRequest(
+    "a key belongs in the Authorization header, never in a URL", input="authorization"
+)
 
 BodyLimit = Callable[[str], int]
 """Path -> most bytes of a body."""
@@ -60,8 +65,9 @@ class RequestContext:
             await send(message)
 
         limited = _limited(receive, self._body_limit(scope["path"]))
+        app = self._app if not _key_in_url(scope) else response_to(_KEY_IN_URL, request_id)
         try:
-            await self._app(scope, limited, answer)
+            await app(scope, limited, answer)
         except ClientDisconnect:
             logger.info("client left", extra={"request_id": request_id})
         except Exception:
@@ -73,6 +79,11 @@ class RequestContext:
         finally:
             elapsed = (self._clock.monotonic_ns() - started) // 1000
             logger.log(_level(scope), "request", extra=_facts(scope, request_id, status, elapsed))
+
+
+def _key_in_url(scope: Scope) -> bool:
+    """URLs end up in logs of whoever stands in between, and paths in names of files."""
+    return holds_key(scope["path"]) or holds_key(unquote_plus(scope["query_string"].decode()))
 
 
 def _limited(receive: Receive, limit: int) -> Receive:

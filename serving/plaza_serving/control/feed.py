@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from plaza_core.errors import Unavailable
@@ -28,6 +28,28 @@ class Snapshot:
     version: str
     body: bytes
     sequence: int
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What of a table is divided among replicas."""
+
+    slots: Mapping[str, int]
+    """Node id -> most requests inside at once."""
+    rates: frozenset[str]
+    """Nodes with a rate limit."""
+    longest_s: float
+    """The longest deadline that any model allows."""
+
+    @classmethod
+    def of(cls, table: HubTable) -> Limits:
+        manifests = (version.manifest for model in table.models for version in model.versions)
+        return cls(
+            slots={node: most for key in table.keys for node, most in key.slots},
+            rates=frozenset(node for key in table.keys for node, _ in key.limits),
+            longest_s=max((m.limits.deadline_ms for m in manifests), default=0) / 1000,
+        )
 
 
 class TableFeed:
@@ -65,7 +87,8 @@ class TableFeed:
                 return known
             table = self._read()
             sequence = 1 if known is None else known.sequence + 1
-            fresh = Snapshot(table.version, table.model_dump_json(by_alias=True).encode(), sequence)
+            body = table.model_dump_json(by_alias=True).encode()
+            fresh = Snapshot(table.version, body, sequence, Limits.of(table))
             self._order[table.version] = sequence
             self._order.move_to_end(table.version)
             while len(self._order) > _REMEMBERED:

@@ -1,5 +1,7 @@
-"""Which replicas live and what they have published, from their heartbeats. In memory only: a
-restarted control knows the whole fleet again one second later."""
+"""Which replicas live and what they have published, from their heartbeats; what each is told.
+
+In memory only: a restarted control knows the whole fleet again one second later.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ from dataclasses import dataclass, field
 
 from plaza_core.clock import Clock
 from plaza_core.ids import ModelId
-from plaza_core.table import Heartbeat
+from plaza_core.table import Heartbeat, HeartbeatReply
+from plaza_serving.control.apportion import RateDivision, SlotDivision
 from plaza_serving.control.broadcast import Broadcast
 from plaza_serving.control.feed import TableFeed
+from plaza_serving.control.granted import GrantMark
 
 LIVE_S = 5.0
 """A replica whose last heartbeat is older is fenced: it counts neither as live nor as published."""
@@ -43,10 +47,18 @@ class Publication:
 
 
 class Fleet:
-    def __init__(self, feed: TableFeed, clock: Clock) -> None:
+    """`mark` tells when slots were last granted by a control before this one; without it, assume
+    that it was just now."""
+
+    def __init__(self, feed: TableFeed, clock: Clock, mark: GrantMark | None = None) -> None:
         self._feed = feed
+        self._mark = mark
         self._clock = clock
         self._last: dict[str, tuple[int, Heartbeat]] = {}
+        self._slots = SlotDivision(
+            clock.monotonic_ns() / 1e9 - (0.0 if mark is None else mark.age_s())
+        )
+        self._rates = RateDivision()
         self.heard = Broadcast()
 
     def hear(self, heartbeat: Heartbeat) -> int:
@@ -59,10 +71,36 @@ class Fleet:
         self.heard.fire()
         return sum(r.live and r.heartbeat.pool == heartbeat.pool for r in self.replicas())
 
+    def answer(self, heartbeat: Heartbeat) -> HeartbeatReply:
+        """Remember a heartbeat; tell its replica its parts of rates and slots."""
+        limits, now = self._feed.current.limits, self._clock.monotonic_ns() / 1e9
+        slots = self._slots.hear(heartbeat, limits.slots, limits.longest_s, now)
+        if self._mark is not None and any(slots.values()):
+            self._mark.touch()
+        return HeartbeatReply(
+            live_replicas=self.hear(heartbeat),
+            rate_shares=self._rates.hear(heartbeat, limits.rates, now),
+            slots=slots,
+        )
+
+    def gone(self, replica: str) -> None:
+        """This replica's process has ended for certain: its slots and rates are free at once.
+
+        On the loop, as everything here.
+        """
+        self._last.pop(replica, None)
+        self._slots.forget(replica)
+        self._rates.forget(replica)
+        self.heard.fire()
+
     def replicas(self) -> list[Replica]:
         now = self._clock.monotonic_ns()
         heard = [Replica(beat, (now - at) / 1e9) for at, beat in self._last.values()]
         return sorted(heard, key=lambda r: r.heartbeat.replica)
+
+    def live(self) -> int:
+        """How many replicas of all pools live now."""
+        return sum(replica.live for replica in self.replicas())
 
     def publication(self, model: ModelId, version: int, sequence: int) -> Publication:
         """Where `version` answers, among live replicas that must have seen change `sequence`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 
 from plaza_core.errors import PlazaError
 
@@ -16,6 +17,9 @@ logger = logging.getLogger(__name__)
 
 Step = Callable[[], Awaitable[float]]
 """Does one round; returns the seconds until the next."""
+
+Work = Callable[[], object]
+"""Blocks."""
 
 _SLOWEST_S = 30.0
 
@@ -45,7 +49,7 @@ def slower(failures: int) -> float:
     return float(min(_SLOWEST_S, 2 ** (failures - 1)))
 
 
-def every(seconds: float, work: Callable[[], object]) -> Step:
+def every(seconds: float, work: Work) -> Step:
     """A step that does blocking `work` on a thread."""
 
     async def step() -> float:
@@ -53,6 +57,17 @@ def every(seconds: float, work: Callable[[], object]) -> Step:
         return seconds
 
     return step
+
+
+def in_turn(turn: Callable[[], AbstractContextManager[bool]], work: Work) -> Work:
+    """`work`, left out while another control process of this hub is at it."""
+
+    def once() -> None:
+        with turn() as mine:
+            if mine:
+                work()
+
+    return once
 
 
 class Drain:

@@ -12,8 +12,10 @@ import fcntl
 import logging
 import os
 import threading
+from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -34,11 +36,16 @@ from plaza_serving.control import logs
 from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.granted import GrantMark
 from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.leases import LeaseDesk
+from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
 from plaza_serving.dataplane.spool import adopt
+from plaza_serving.webhooks.courier import Courier
+from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
 
 logger = logging.getLogger(__name__)
@@ -100,6 +107,8 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+        owner_url=settings.database_owner_url,
+        vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
@@ -110,11 +119,13 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
         MlflowTracker(settings.mlflow),
         limits=limits,
+        turn=tenancy.turn,
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
     client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
     reconciler = Reconciler(client, serve_config(settings), clock)
+    fleet = Fleet(feed, clock, GrantMark(state / "slots.granted", clock))
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -124,16 +135,35 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         uploads=Uploads(state / "uploads", clock, limits=limits),
         blobs=blobs,
         feed=feed,
-        fleet=Fleet(feed, clock),
+        fleet=fleet,
+        leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
+        logins=logins_of(
+            settings,
+            tenancy,
+            key=node_secret(secrets, "login", os.urandom).encode(),
+            clock=clock,
+            random=os.urandom,
+        ),
     )
     return parts, jobs_of(parts, reconciler, state / "spool")
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
-    """What runs beside the API. The table is watched too: keys expire, other writers exist."""
-    ledger = parts.tenancy.ledger
+    """What runs beside the API. The table is watched too: keys expire, other writers exist.
+
+    Each control process follows the table, adopts the spools of its own node, and tells its own Ray
+    what to run. What only one of several on a database may do takes turns (`in_turn`).
+    """
+    alerts = parts.tenancy.alerts
+    ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
+    courier = Courier(
+        deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
+    )
+
+    def adopt_orphans() -> None:
+        adopt(spool, ledger.ingest, parts.leases.gone)
 
     async def reconcile() -> None:
         async with reconciler:
@@ -142,9 +172,13 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     return (
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
-        lambda: forever("adopt", every(1.0, lambda: adopt(spool, ledger.ingest))),
+        lambda: forever("adopt", every(1.0, adopt_orphans)),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
+        lambda: forever("webhooks", courier.step),
+        lambda: forever("webhook history", every(3600.0, deliveries.expire)),
+        lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
     )
 
 
@@ -161,7 +195,8 @@ def keep_admin_key(state: Path, made: NewKey | None) -> None:
 
 @contextmanager
 def only_one(state: Path) -> Iterator[None]:
-    """Hold the state directory: its database and staging area have one process at a time."""
+    """Hold the state directory: its secrets, staging area and spools (and its database, where that
+    is SQLite) have one process at a time. Others may share a PostgreSQL with it."""
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (state / "control.lock").open("w") as lock:
         try:

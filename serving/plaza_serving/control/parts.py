@@ -18,6 +18,8 @@ from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.leases import LeaseDesk
+from plaza_serving.control.logins import Logins
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
 
@@ -33,8 +35,11 @@ class Parts:
     blobs: BlobStore
     feed: TableFeed
     fleet: Fleet
+    leases: LeaseDesk
     ray_state: Callable[[], RayState]
     node_token: str
+    logins: Logins | None = None
+    """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """One examination at a time: each may take gigabytes and every core."""
 
@@ -42,6 +47,7 @@ class Parts:
         """End all long polls: called first when the process stops."""
         self.feed.close()
         self.fleet.close()
+        self.leases.close()
 
 
 def parts_of(request: Request) -> Parts:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
+from plaza_core.keys import holds_key
 from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
 from plaza_core.table import RateLimit, Visibility
@@ -23,14 +25,38 @@ NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _example(**body: Any) -> ConfigDict:
+def example(**body: Any) -> ConfigDict:
+    """For `model_config` of a body: what the description shows, and tests try."""
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
 class Taken(BaseModel):
-    """A request body. It refuses unknown fields: a mistyped one must not pass silently."""
+    """A request body. It refuses unknown fields: a mistyped one must not pass silently.
+
+    It refuses keys too, anywhere in it: what is taken here is written down.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _holds_no_key(cls, data: Any) -> Any:
+        if any(map(holds_key, _texts(data))):
+            raise ValueError("a key belongs in the Authorization header and nowhere else")
+        return data
+
+
+def _texts(data: Any) -> Iterator[str]:
+    """Every text in a parsed body, names of fields included."""
+    waiting = [data]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, str):
+            yield found
+        elif isinstance(found, Mapping):
+            waiting += [*found.keys(), *found.values()]
+        elif isinstance(found, list):
+            waiting += found
 
 
 class Answer(BaseModel):
@@ -46,7 +72,7 @@ class Items(Answer, Generic[T]):
 class Rate(Taken):
     """Sustained requests per second and how many may arrive at once."""
 
-    model_config = _example(per_second=50, burst=100)
+    model_config = example(per_second=50, burst=100)
 
     per_second: float = Field(gt=0, le=1_000_000, allow_inf_nan=False)
     burst: int = Field(ge=1, le=10_000_000)
@@ -56,7 +82,7 @@ class Rate(Taken):
 
 
 class NewOrganisation(Taken):
-    model_config = _example(name="acme", title="Acme Traffic Services")
+    model_config = example(name="acme", title="Acme Traffic Services")
 
     name: str = Field(pattern=NAME)
     title: str = Field("", max_length=200)
@@ -65,20 +91,20 @@ class NewOrganisation(Taken):
 class OrganisationChange(Taken):
     """Fields that are left out stay as they are."""
 
-    model_config = _example(rate={"per_second": 50, "burst": 100})
+    model_config = example(rate={"per_second": 50, "burst": 100})
 
     suspended: bool | None = None
     rate: Rate | None = None
 
 
 class NewProject(Taken):
-    model_config = _example(name="cameras")
+    model_config = example(name="cameras")
 
     name: str = Field(pattern=NAME)
 
 
 class NewKeyRequest(Taken):
-    model_config = _example(
+    model_config = example(
         role="consumer", project="cameras", label="roadside gateway 7", expires_in_s=7_776_000
     )
 
@@ -132,7 +158,7 @@ class FileStored(Answer):
 
 
 class Commit(Taken):
-    model_config = _example(name="road-cars", project="cameras", visibility="organisation")
+    model_config = example(name="road-cars", project="cameras", visibility="organisation")
 
     name: str | None = Field(None, pattern=NAME, description="Default: the manifest's name.")
     project: str | None = Field(
@@ -170,7 +196,7 @@ class Registered(Answer):
 
 
 class AliasTarget(Taken):
-    model_config = _example(version=3)
+    model_config = example(version=3)
 
     version: int = Field(ge=1)
 

@@ -26,6 +26,9 @@ class Caller:
     principal: Principal
     limits: tuple[tuple[str, RateLimit], ...]
     expires_unix_us: int | None
+    metered: bool = False
+    """Whether every request needs a reservation from a budget."""
+    slots: tuple[tuple[str, int], ...] = ()
 
 
 class AccessTable:
@@ -82,4 +85,10 @@ class AccessTable:
             role=entry.role,
             operator=entry.operator,
         )
-        return Caller(principal, tuple(entry.limits), entry.expires_unix_us)
+        return Caller(
+            principal,
+            tuple(entry.limits),
+            entry.expires_unix_us,
+            metered=entry.metered,
+            slots=tuple(entry.slots),
+        )

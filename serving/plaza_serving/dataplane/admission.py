@@ -1,33 +1,59 @@
 """Admission: may this request enter, and what does it hold while inside.
 
-    async with admission.admit(caller, works) as lease:   rate of every node, then a slot
+    async with admission.admit(caller, lane, work):   a place, slots, a rate per node, then budget
         … queue, run, settle …
-    the slot is given back on every way out: answer, error, deadline, cancellation
+    slot and budget are given back on every way out: answer, error, deadline, cancellation
 
-Exact budgets and fair shares will stand behind the same two calls; nothing outside this file knows
-how capacity is counted.
+An organisation may hold its part of the places, and at least 8: `places` × its weight / the weights
+of all that are inside and of one more like it. Beyond its part it may go only while a quarter of
+the places is free, so nobody fills the replica alone and whoever comes finds room.
+
+Who would surely wait past the deadline is refused at once: where the model's cost was measured and
+the estimated wait is more than twice the time left.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from types import TracebackType
 
-from plaza_core.errors import Overloaded
+from plaza_core.errors import ConcurrencyExceeded, Overloaded
+from plaza_core.table import HubTable
 from plaza_serving.dataplane.access import Caller
+from plaza_serving.dataplane.fair import FairQueue
+from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.rates import Rates
+from plaza_serving.dataplane.reservations import Reservations
+from plaza_serving.dataplane.slots import Slots
+from plaza_serving.dataplane.work import Work
+
+LEAST_PLACES = 8
 
 
 class Lease:
     """Capacity held by one request. Entering checks and takes, leaving gives back."""
 
-    __slots__ = ("_admission", "_caller")
+    __slots__ = ("_admission", "_caller", "_lane", "_work")
 
-    def __init__(self, admission: Admission, caller: Caller) -> None:
+    def __init__(self, admission: Admission, caller: Caller, lane: Lane, work: Work) -> None:
         self._admission = admission
         self._caller = caller
+        self._lane = lane
+        self._work = work
 
     async def __aenter__(self) -> None:
-        self._admission.enter(self._caller)
+        admission, caller = self._admission, self._caller
+        try:
+            admission.enter(caller, self._lane, self._work)
+        except ConcurrencyExceeded:
+            if not await admission.slots.news(caller.slots):
+                raise
+            admission.enter(caller, self._lane, self._work)
+        try:
+            await admission.reservations.hold(caller, self._work)
+        except BaseException:
+            admission.leave(caller)
+            raise
 
     async def __aexit__(
         self,
@@ -35,25 +61,100 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._admission.leave()
+        self._admission.leave(self._caller)
+        self._admission.reservations.leave(self._work)
+
+
+@dataclass(slots=True)
+class _Holder:
+    weight: int = 1
+    inside: int = 0
 
 
 class Admission:
-    def __init__(self, rates: Rates, *, slots: int) -> None:
-        self._rates = rates
-        self._slots = slots
+    """Used on the loop only."""
+
+    def __init__(
+        self,
+        rates: Rates,
+        slots: Slots,
+        queue: FairQueue,
+        reservations: Reservations,
+        *,
+        places: int,
+        threads: int,
+    ) -> None:
+        self.slots = slots
+        self.reservations = reservations
         self.inside = 0
-        """Requests that hold a slot now."""
+        """Requests that hold a place now."""
+        self._rates = rates
+        self._queue = queue
+        self._places = places
+        self._threads = threads
+        self._holders: dict[str, _Holder] = {}
+        self._weights = 0
 
-    def admit(self, caller: Caller) -> Lease:
-        return Lease(self, caller)
+    def configure(self, table: HubTable) -> None:
+        """Weights of a new table. Organisations that left and hold nothing are forgotten."""
+        weights: dict[str, int] = {share.organisation: share.weight for share in table.shares}
+        present = {key.organisation for key in table.keys}
+        self._holders = {
+            name: _Holder(weights.get(name, 1), holder.inside)
+            for name, holder in self._holders.items()
+            if holder.inside or name in present
+        }
+        for name in present:
+            self._holders.setdefault(name, _Holder(weights.get(name, 1)))
+        self._weights = sum(h.weight for h in self._holders.values() if h.inside)
 
-    def enter(self, caller: Caller) -> None:
-        """Raises Overloaded or RateLimited; then nothing is held and nothing was charged."""
-        if self.inside >= self._slots:
+    def admit(self, caller: Caller, lane: Lane, work: Work) -> Lease:
+        return Lease(self, caller, lane, work)
+
+    def enter(self, caller: Caller, lane: Lane, work: Work) -> None:
+        """Raises Overloaded, ConcurrencyExceeded or RateLimited; then nothing is held."""
+        if self.inside >= self._places:
             raise Overloaded("this replica is full", retry_after=1)
+        holder = self._holders.get(caller.principal.organisation)
+        if holder is None:
+            holder = self._holders[caller.principal.organisation] = _Holder()
+        if holder.inside:
+            self._check_part(holder, lane, work)
+        if caller.slots:
+            self.slots.check(caller.slots)
         self._rates.take(caller.limits)
+        if caller.slots:
+            self.slots.enter(caller.slots)
+        if not holder.inside:
+            self._weights += holder.weight
+        holder.inside += 1
         self.inside += 1
 
-    def leave(self) -> None:
+    def leave(self, caller: Caller) -> None:
+        holder = self._holders[caller.principal.organisation]
+        holder.inside -= 1
+        if not holder.inside:
+            self._weights -= holder.weight
         self.inside -= 1
+        if caller.slots:
+            self.slots.leave(caller.slots)
+
+    def _check_part(self, holder: _Holder, lane: Lane, work: Work) -> None:
+        drain_us = holder.inside * lane.mean_us * self._weights / (holder.weight * self._threads)
+        if self.inside >= self._places * 3 // 4:
+            part = max(
+                LEAST_PLACES, self._places * holder.weight // (self._weights + holder.weight)
+            )
+            if holder.inside >= part:
+                raise Overloaded(
+                    f"your organisation holds all of its part of this replica's queue: {part}",
+                    retry_after=drain_us / 1e6,
+                )
+        left_us = (work.deadline_ns - work.admitted_ns) / 1000
+        if drain_us > 2 * left_us:
+            wait_us = self._queue.wait_us(lane, work)
+            if wait_us is not None and wait_us > 2 * left_us:
+                raise Overloaded(
+                    "the queue is longer than the time until the deadline",
+                    retry_after=(wait_us - left_us) / 1e6,
+                )

@@ -20,7 +20,7 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.ports import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
-from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.work import Bill, Finished, Work
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +34,16 @@ class _Job:
     started_ns: int
     prepare_ns: int
     host_cpu_ns: int
+    lost_us: int = 0
+    """Device time of a joined run that failed; nobody is charged for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
     """One run as one of its requests sees it."""
 
-    share_us: int
+    device_us: int
+    """This request's share of the device's time."""
     run_us: int
     rows: int
 
@@ -79,10 +82,13 @@ class BatchRunner:
         finished: list[Finished] = []
         jobs: list[_Job] = []
         for work in works:
+            cpu = self._cpu()
             try:
                 jobs.append(self._prepare(work))
             except PlazaError as error:
-                finished.append(Finished(work, None, error))
+                host_us = compute.microseconds(self._cpu() - cpu)
+                overrun = work.price.cost(device_us=0, host_us=host_us, rows=0)
+                finished.append(Finished(work, None, error, Bill(host_us=host_us, overrun=overrun)))
         for group in self._groups(jobs):
             finished.extend(self._run_group(group))
         return finished
@@ -127,16 +133,19 @@ class BatchRunner:
         try:
             parts = self._run_joined(jobs)
         except PlazaError as error:
+            lost_us = compute.microseconds(self._cpu() - cpu)
             if len(jobs) == 1:
-                return [Finished(jobs[0].work, None, error)]
+                return [self._failed(jobs[0], error, lost_us)]
+            for job, part_us in zip(jobs, compute.split(lost_us, _sizes(jobs)), strict=True):
+                job.lost_us += part_us
             return [done for job in jobs for done in self._run_group([job])]
         run_ns = self._now() - started
-        total = compute.microseconds(self._cpu() - cpu) * self._weight
+        device_us = compute.microseconds(self._cpu() - cpu)
         rows = [job.prepared.rows for job in jobs]
         row_ns = run_ns / sum(rows)
         self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns
         run_us = compute.microseconds(run_ns)
-        shares = compute.split(total, rows) if len(jobs) > 1 else [total]
+        shares = compute.split(device_us, _sizes(jobs)) if len(jobs) > 1 else [device_us]
         return [
             self._interpret(job, part, _Run(share, run_us, sum(rows)))
             for job, part, share in zip(jobs, parts, shares, strict=True)
@@ -182,14 +191,18 @@ class BatchRunner:
             try:
                 answer = self._family.interpret(outputs, job.prepared.context)
             except PlazaError as error:
-                return Finished(work, None, error)
+                job.host_cpu_ns += self._cpu() - cpu
+                return self._failed(job, error, run.device_us)
             except Exception:
                 log.exception("interpret failed", extra={"request_id": work.call.request_id})
-                return Finished(work, None, ModelFailed("the model's answer cannot be read"))
+                job.host_cpu_ns += self._cpu() - cpu
+                unread = ModelFailed("the model's answer cannot be read")
+                return self._failed(job, unread, run.device_us)
             interpret_ns = self._now() - now
             host_ns += self._cpu() - cpu
             outputs = {}
-        host_us = compute.microseconds(host_ns)
+        bill = self._bill(job, run.device_us, compute.microseconds(host_ns))
+        held = work.reservation
         outcome = Outcome(
             model=work.call.model,
             version=work.target.version.version,
@@ -200,9 +213,37 @@ class BatchRunner:
                 run_us=run.run_us,
                 interpret_us=interpret_ns // 1000,
             ),
-            compute_us=run.share_us,
+            compute_us=bill.compute_us,
             batch_rows=run.rows,
+            charge=bill.charge,
+            host_us=bill.host_us,
+            budget_remaining=None if held is None else held.remaining_after(bill.charge),
             tensors=outputs,
             answer=answer,
         )
-        return Finished(work, outcome, None, job.prepared.rows, run.share_us, host_us)
+        return Finished(work, outcome, None, bill)
+
+    def _bill(self, job: _Job, device_us: int, host_us: int) -> Bill:
+        """Charge what was measured, up to the reserve; the platform bears the rest."""
+        work, rows = job.work, job.prepared.rows
+        cost = work.price.cost(device_us=device_us, host_us=host_us, rows=rows)
+        held = work.reservation
+        charge = cost if held is None else min(cost, held.amount)
+        device_us += job.lost_us
+        borne = work.price.cost(device_us=device_us, host_us=host_us, rows=rows) - charge
+        return Bill(rows, device_us * self._weight, host_us, charge, borne)
+
+    def _failed(self, job: _Job, error: PlazaError, device_us: int) -> Finished:
+        """A run without an answer is charged to nobody."""
+        rows, host_us = job.prepared.rows, compute.microseconds(job.host_cpu_ns)
+        device_us += job.lost_us
+        borne = job.work.price.cost(device_us=device_us, host_us=host_us, rows=rows)
+        bill = Bill(rows, device_us * self._weight, host_us, overrun=borne)
+        return Finished(job.work, None, error, bill)
+
+
+def _sizes(jobs: Sequence[_Job]) -> list[int]:
+    """By what a run is split: the family's own measure where it names one for all, else rows."""
+    sizes = [job.prepared.size for job in jobs]
+    named = [size for size in sizes if size is not None]
+    return named if len(named) == len(jobs) and sum(named) > 0 else [j.prepared.rows for j in jobs]

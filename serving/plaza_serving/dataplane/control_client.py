@@ -1,4 +1,4 @@
-"""The replica's side of control's internal API: table, heartbeats, blobs and usage.
+"""The replica's side of control's internal API: table, heartbeats, leases, blobs and usage.
 
 Every failure to reach control is one error, Unavailable; callers keep working from what they have.
 """
@@ -10,13 +10,16 @@ import contextlib
 from collections.abc import Iterator, Sequence
 
 import httpx
+from pydantic import ValidationError
 
-from plaza_core.errors import LedgerUnavailable, NotFound, Unavailable
+from plaza_core.budget import Grants, LeaseAsks, Recall
+from plaza_core.errors import Conflict, LedgerUnavailable, NotFound, QuotaExceeded, Unavailable
 from plaza_core.inference import UsageRecord
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
 from plaza_core.usage_wire import to_line
 
 _CHUNK = 1 << 20
+_EXCHANGE_S = 2.0
 
 
 class ControlClient:
@@ -56,6 +59,39 @@ class ControlClient:
         _expect_ok(answer)
         return HeartbeatReply.model_validate_json(answer.content)
 
+    async def exchange(self, asks: LeaseAsks, *, recall: int | None = None) -> Grants:
+        """LeaseChannel: tell and ask about leases; `recall` marks the returns to a recall."""
+        try:
+            answer = await self._async.post(
+                "/internal/v1/leases",
+                params={} if recall is None else {"recall": recall},
+                content=asks.model_dump_json(),
+                headers={"content-type": "application/json"},
+                timeout=_EXCHANGE_S,
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable("control cannot be reached") from error
+        _expect_ok(answer)
+        try:
+            return Grants.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unavailable("control answered something else") from error
+
+    async def recalls(self, replica: str, after: int, wait_s: float) -> Recall | None:
+        """LeaseChannel: what control recalls after number `after`, else None after `wait_s`."""
+        try:
+            answer = await self._async.get(
+                "/internal/v1/recalls",
+                params={"replica": replica, "after": after, "wait": f"{wait_s:g}"},
+                timeout=httpx.Timeout(5, read=wait_s + 5),
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable("control cannot be reached") from error
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return None
+        _expect_ok(answer)
+        return Recall.model_validate_json(answer.content)
+
     @contextlib.contextmanager
     def open_blob(self, sha256: str) -> Iterator[Iterator[bytes]]:
         try:
@@ -85,6 +121,21 @@ class ControlClient:
             self.ship(b"".join(map(to_line, records)))
         except Unavailable as error:
             raise LedgerUnavailable("usage cannot be recorded now", retry_after=5) from error
+
+    async def tell(self, path: str, body: bytes) -> bytes:
+        """POST JSON to the internal API. Raises Unavailable, QuotaExceeded, Conflict."""
+        try:
+            answer = await self._async.post(
+                path, content=body, headers={"content-type": "application/json"}
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable("control cannot be reached") from error
+        if answer.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise QuotaExceeded("control has no room for this", retry_after=60)
+        if answer.status_code == httpx.codes.CONFLICT:
+            raise Conflict("control refuses this; try again", retry_after=1)
+        _expect_ok(answer)
+        return answer.content
 
     async def close(self) -> None:
         await self._async.aclose()

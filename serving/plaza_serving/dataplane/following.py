@@ -1,4 +1,4 @@
-"""Following control: the hub table as it changes, and a heartbeat every second.
+"""Following control: the hub table as it changes, and a heartbeat every second or when one is due.
 
     fetch ──▶ keys and limits take effect at once
           └─▶ new versions open and warm ──▶ names are published
@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from plaza_core.clock import Clock
 from plaza_core.errors import PlazaError, Unavailable
 from plaza_core.ports import TableSource
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
@@ -33,6 +34,8 @@ Beat = Callable[[Heartbeat], Awaitable[HeartbeatReply]]
 
 _FIRST_WAIT_S = 2.0
 _AGAIN_S = 0.5
+_BEAT_S = 1.0
+_SOONEST_S = 0.05
 
 
 class TableFollower:
@@ -130,14 +133,38 @@ class TableFollower:
         return None
 
 
-async def beat_forever(
-    beat: Beat, describe: Callable[[], Heartbeat], share: Callable[[int], None]
-) -> None:
-    """Report every second; learn how many replicas share the rates. Until cancelled."""
-    while True:
+class Beats:
+    """Heartbeats of one replica, one at a time: control relies on a report being sent only after
+    the answer to the last one was heeded or given up."""
+
+    def __init__(
+        self,
+        beat: Beat,
+        describe: Callable[[], Heartbeat],
+        heed: Callable[[HeartbeatReply, int], None],
+        due: asyncio.Event,
+        clock: Clock,
+    ) -> None:
+        self._beat = beat
+        self._describe = describe
+        self._heed = heed
+        self._due = due
+        self._clock = clock
+
+    async def once(self) -> None:
+        """Report and heed the answer; that control is away is no error."""
+        self._due.clear()
+        sent_ns = self._clock.monotonic_ns()
         try:
-            reply = await beat(describe())
-            share(reply.live_replicas)
+            self._heed(await self._beat(self._describe()), sent_ns)
         except PlazaError as error:
             log.debug("no heartbeat: %s", error.message)
-        await asyncio.sleep(1)
+
+    async def forever(self) -> None:
+        """Every second, and soon after `due` is set. Until cancelled."""
+        while True:
+            await asyncio.sleep(_SOONEST_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_BEAT_S - _SOONEST_S):
+                    await self._due.wait()
+            await self.once()

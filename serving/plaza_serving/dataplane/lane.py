@@ -1,30 +1,20 @@
-"""Lanes and workers: requests wait in one lane per open version; threads take what waits.
+"""A lane: the waiting requests of one open version, and what runs them.
 
-    loop ──offer──▶ lane.waiting ──(wake-up)──▶ worker: take, run, settle ──(wake-up)──▶ loop
-
-Batching is opportunistic: a free worker takes what waits, as much as is worth joining, and adds no
-delay of its own. A lane with work left goes to the end of the line, so one busy model
-cannot starve another. `scheduled` may be set twice by a race between loop and worker; the second
-visit finds the lane empty, which is harmless.
+Which organisation and key a waiting request belongs to, and who is next, is the business of
+`fair.FairQueue`; it alone touches `waiting` and `mean_us`.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from queue import SimpleQueue
-from typing import Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Protocol
 
-from plaza_core.clock import Clock
-from plaza_core.errors import ModelFailed
 from plaza_serving.dataplane.work import Finished, Work
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from plaza_serving.dataplane.flows import Organisation, Queues
 
-Settles = Callable[[list[Finished]], None]
+_FIRST_GUESS_US = 1000.0
 
 
 class Runs(Protocol):
@@ -37,100 +27,18 @@ class Runs(Protocol):
 
 
 class Lane:
-    """The waiting requests of one opened version."""
+    """`mean_us`: what a request cost on the average so far, a guess until `measured` is above 0."""
 
-    __slots__ = ("run", "scheduled", "waiting")
+    __slots__ = ("mean_us", "measured", "run", "waiting")
 
     def __init__(self, run: Runs) -> None:
         self.run = run
-        self.waiting: deque[Work] = deque()
-        self.scheduled = False
+        self.waiting: dict[Organisation, Queues] = {}
+        self.mean_us = _FIRST_GUESS_US
+        self.measured = 0
 
-    def take(self, now_ns: int) -> list[Work]:
-        """As many as are worth joining and still wanted; late and abandoned ones are dropped.
-
-        A dropped request was or will be answered by the loop's deadline sweep.
-        """
-        taken: list[Work] = []
-        enough = self.run.worth_joining()
-        while len(taken) < enough:
-            try:
-                work = self.waiting.popleft()
-            except IndexError:
-                break
-            if not work.claimed and now_ns < work.deadline_ns:
-                taken.append(work)
-        return taken
-
-
-class Workers:
-    """A fixed set of threads that serve lanes in turn."""
-
-    def __init__(
-        self,
-        threads: int,
-        settle: Settles,
-        clock: Clock,
-        *,
-        delay_s: float = 0.0,
-        pause: Callable[[float], None] = time.sleep,
-    ) -> None:
-        self._ready: SimpleQueue[Lane | Callable[[], object] | None] = SimpleQueue()
-        self._settle = settle
-        self._now = clock.monotonic_ns
-        self._delay_s = delay_s
-        self._pause = pause
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"worker-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
-
-    def offer(self, lane: Lane, work: Work) -> None:
-        """Called on the loop. Wakes a worker only when the lane was idle."""
-        lane.waiting.append(work)
-        if not lane.scheduled:
-            lane.scheduled = True
-            self._ready.put(lane)
-
-    def later(self, task: Callable[[], object]) -> None:
-        """Run a small blocking task on a worker, between batches."""
-        self._ready.put(task)
-
-    def alive(self) -> bool:
-        return all(thread.is_alive() for thread in self._threads)
-
-    def close(self) -> None:
-        """Let running batches finish and end the threads."""
-        for _ in self._threads:
-            self._ready.put(None)
-        for thread in self._threads:
-            thread.join(timeout=5)
-
-    def _serve(self) -> None:
-        while (lane := self._ready.get()) is not None:
-            if not isinstance(lane, Lane):
-                lane()
-                continue
-            if self._delay_s and len(lane.waiting) < lane.run.worth_joining():
-                self._pause(self._delay_s)
-            taken = lane.take(self._now())
-            if lane.waiting:
-                self._ready.put(lane)
-            else:
-                lane.scheduled = False
-                if lane.waiting and not lane.scheduled:  # the loop appended meanwhile
-                    lane.scheduled = True
-                    self._ready.put(lane)
-            if taken:
-                self._finish(lane, taken)
-
-    def _finish(self, lane: Lane, taken: list[Work]) -> None:
-        try:
-            finished = lane.run(taken)
-        except Exception:
-            # A worker thread must outlive any fault of a runner or family; the callers are told.
-            log.exception("a batch failed outside the model")
-            finished = [Finished(w, None, ModelFailed("the batch failed")) for w in taken]
-        self._settle(finished)
+    def learn(self, total_us: float, requests: int) -> None:
+        """Take note of what a batch cost."""
+        mean = total_us / requests
+        self.mean_us = mean if not self.measured else 0.8 * self.mean_us + 0.2 * mean
+        self.measured += requests

@@ -19,14 +19,20 @@ from plaza_core.ids import RandomBytes, ReplicaId, RequestId, buffered, new_requ
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
-from plaza_core.table import Heartbeat, HubTable
+from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
 from plaza_serving.dataplane.access import AccessTable, Caller
 from plaza_serving.dataplane.admission import Admission
+from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
+from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
-from plaza_serving.dataplane.lane import Workers
+from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
-from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.reservations import Reservations
+from plaza_serving.dataplane.reserves import Reserves, rows_of
+from plaza_serving.dataplane.slots import Slots
+from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
+from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
 
 _SWEEP_LEAST_S = 0.005
@@ -44,6 +50,8 @@ class PlaneOptions:
     default_deadline_ms: int
     worker_threads: int
     batch_delay_us: int
+    weight: int = 1
+    """Of the provider: what a µs of its device costs where no price says otherwise."""
 
 
 class DataPlane:
@@ -62,27 +70,49 @@ class DataPlane:
     ) -> None:
         self.clock = clock
         self.rates = Rates(clock)
+        self.budgets = Budgets(clock)
         self._replica = replica
         self._options = options
         self._host = host
         self._sink = sink
         self._pepper = pepper
         self._random = buffered(random)
-        self._admission = Admission(self.rates, slots=options.slots)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self._catalogue = Catalogue(_EMPTY)
+        self.slots = Slots(clock)
+        self._beats = 0
+        self._queue = FairQueue(options.worker_threads)
+        self._reserves = Reserves()
+        self._reservations = Reservations(self.budgets, self._reserves)
+        self._prices = PriceList(weight=options.weight)
+        self._admission = Admission(
+            self.rates,
+            self.slots,
+            self._queue,
+            self._reservations,
+            places=options.slots,
+            threads=options.worker_threads,
+        )
         self._inside: set[Work] = set()
         self._loop = asyncio.get_running_loop()
         self._workers = Workers(
-            options.worker_threads, self._settle, clock, delay_s=options.batch_delay_us / 1e6
+            options.worker_threads,
+            self._settle,
+            clock,
+            queue=self._queue,
+            delay_s=options.batch_delay_us / 1e6,
         )
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_ns = _NEVER
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────
     def admit_table(self, table: HubTable) -> None:
-        """Keys and limits take effect now."""
+        """Keys, limits and prices take effect now."""
         self._access = AccessTable(table, pepper=self._pepper, clock=self.clock)
+        self._prices = PriceList(table.prices, weight=self._options.weight)
+        self._reserves.keep_only(table)
+        self._queue.configure(table)
+        self._admission.configure(table)
         self.rates.forget_except({node for key in table.keys for node, _ in key.limits})
 
     async def publish_table(self, table: HubTable) -> None:
@@ -92,13 +122,24 @@ class DataPlane:
         self._host.keep_only(table)
 
     def heartbeat(self) -> Heartbeat:
+        """What control should know now. Counts since the last one begin anew."""
+        self._beats += 1
         return Heartbeat(
             replica=self._replica,
             pool=self._options.pool,
             table_version=self._catalogue.table.version,
             ready=self._host.ready(),
             failed=self._host.failed(),
+            arrivals=self.rates.arrivals(),
+            inside=self.slots.wanted(),
+            held=self.slots.held(),
+            sequence=self._beats,
         )
+
+    def heed(self, reply: HeartbeatReply, sent_ns: int) -> None:
+        """Control's answer to the heartbeat that was sent at `sent_ns`."""
+        self.rates.share_among(reply.live_replicas, reply.rate_shares)
+        self.slots.grant(reply.slots, sent_ns)
 
     # ── verbs of the doors ───────────────────────────────────────────────────────────────────────
     def new_request_id(self) -> RequestId:
@@ -128,6 +169,7 @@ class DataPlane:
         hosted = await self._hosted(target)
         _check(call, hosted)
         now = self.clock.monotonic_ns()
+        provider = hosted.runner.provider
         hosted.users += 1
         try:
             return await self._run(
@@ -137,11 +179,13 @@ class DataPlane:
                     call=call,
                     principal=principal,
                     target=target,
-                    provider=hosted.runner.provider,
+                    provider=provider,
                     deadline_ns=self._deadline(call, hosted, now),
                     admitted_ns=now,
                     admitted_unix_us=self.clock.unix_us(),
                     future=self._loop.create_future(),
+                    price=self._prices.price(target.model.id, provider),
+                    rows=rows_of(call, batched=hosted.signature.batched),
                 ),
             )
         finally:
@@ -149,7 +193,7 @@ class DataPlane:
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
     async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
-        async with self._admission.admit(caller):
+        async with self._admission.admit(caller, hosted.lane, work):
             self._inside.add(work)
             if work.deadline_ns < self._sweep_ns:
                 self._sweep_at(work.deadline_ns)
@@ -191,37 +235,40 @@ class DataPlane:
     def _sweep(self) -> None:
         """Answer what is late, also what a worker is still computing."""
         now = self.clock.monotonic_ns()
-        late = [w for w in self._inside if now >= w.deadline_ns and w.claim()]
+        late = [w for w in self._inside if now >= w.deadline_ns and w.claim(DeadlineExceeded.code)]
         for work in late:
-            error = DeadlineExceeded("the deadline passed before the answer was ready")
-            self._record_refusal(work, error)
+            self._record_dropped(work)
             if not work.future.done():
-                work.future.set_exception(error)
+                work.future.set_exception(
+                    DeadlineExceeded("the deadline passed before the answer was ready")
+                )
         self._sweeper, self._sweep_ns = None, _NEVER
         waiting = [w.deadline_ns for w in self._inside if not w.claimed]
         if waiting:
             self._sweep_at(min(waiting))
 
     def _abandon(self, work: Work) -> None:
-        """The client left: nobody computes or bills this any more."""
-        if work.claim():
-            self._record_refusal(work, None)
+        """The client left: what has not started never will, what has is charged when it ends."""
+        if work.claim("cancelled"):
+            self._record_dropped(work)
 
-    def _record_refusal(self, work: Work, error: PlazaError | None) -> None:
-        outcome = error.code if error else "cancelled"
-        self._workers.later(lambda: self._append([self._usage(work, outcome)]))
+    def _record_dropped(self, work: Work) -> None:
+        """Usage of a request that never started; a started one is written by its worker."""
+        if not work.started:
+            self._workers.later(lambda: self._append([self._usage(work, work.dropped_as or "")]))
 
     def _settle(self, finished: list[Finished]) -> None:
         """Worker thread: claim, write usage, then hand the answers to the loop in one wake-up."""
         won = [done for done in finished if done.work.claim()]
-        if not won:
-            return
-        refusal = self._append(
-            [self._usage(d.work, d.error.code if d.error else "ok", d) for d in won]
-        )
+        refusal = self._append([self._usage(d.work, _outcome(d), d.bill) for d in finished])
+        for done in finished:
+            self._reservations.settle(done.work, 0 if refusal else done.bill.charge)
+            if done.outcome is not None:
+                self._reservations.learn(done.work, done.bill.charge + done.bill.overrun)
         if refusal is not None:
             won = [Finished(d.work, None, d.error or refusal) for d in won]
-        self._loop.call_soon_threadsafe(_deliver, won)
+        if won:
+            self._loop.call_soon_threadsafe(_deliver, won)
 
     def _append(self, records: Sequence[UsageRecord]) -> PlazaError | None:
         try:
@@ -230,8 +277,8 @@ class DataPlane:
             return error
         return None
 
-    def _usage(self, work: Work, outcome: str, done: Finished | None = None) -> UsageRecord:
-        billed = done is not None and done.error is None
+    def _usage(self, work: Work, outcome: str, bill: Bill = FREE) -> UsageRecord:
+        held = work.reservation
         return UsageRecord(
             organisation=work.principal.organisation,
             project=work.principal.project,
@@ -241,13 +288,16 @@ class DataPlane:
             version=work.target.version.version,
             digest=work.target.version.digest,
             provider=work.provider,
-            rows=done.rows if done and billed else 0,
-            compute_us=done.compute_us if done and billed else 0,
-            host_us=done.host_us if done and billed else 0,
+            rows=bill.rows,
+            compute_us=bill.compute_us,
+            host_us=bill.host_us,
             latency_us=(self.clock.monotonic_ns() - work.admitted_ns) // 1000,
             outcome=outcome,
             at_unix_us=work.admitted_unix_us,
             replica=self._replica,
+            charge=bill.charge,
+            overrun=bill.overrun,
+            lease=None if held is None else held.lease,
         )
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
@@ -279,6 +329,11 @@ def _check(call: Call, hosted: Hosted) -> None:
             f"this model is of family '{hosted.manifest.family}', not '{call.family}'",
             input="model",
         )
+
+
+def _outcome(done: Finished) -> str:
+    """What the caller was told, also when it was told before the run ended."""
+    return done.work.dropped_as or (done.error.code if done.error else "ok")
 
 
 def _deliver(finished: list[Finished]) -> None:

@@ -1,15 +1,19 @@
 """The usage spool: one file per replica incarnation, written before an answer leaves.
 
-    append ──▶ state/spool/<replica>-<n>.log ──ship (every 500 ms)──▶ control ──▶ ledger
-    owner dies ──▶ its lock falls ──▶ control adopts the file: ingest all, delete
+    append ──▶ state/spool/<replica>-<n>.log ──ship (every second)──▶ control ──▶ ledger
+    owner dies ──▶ its lock falls ──▶ control adopts its files: ingest all, close its leases, delete
 
 Shipping the same line twice changes nothing (the ledger is unique by organisation and request), so
 a position need not survive a crash. A line without its newline was never acknowledged and is
 ignored. A write that fails is cut off again and nothing of it counts.
+
+From its start to its end a replica has at least one named, locked file here, even if it never wrote
+a line: while there is one, it may hold leases, and nobody else decides that it is gone.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import logging
 import os
@@ -26,6 +30,8 @@ log = logging.getLogger(__name__)
 Ship = Callable[[bytes], object]
 """Takes whole lines; returns once they are in the ledger. Raises Unavailable."""
 Ingest = Callable[[Sequence[UsageRecord]], object]
+Gone = Callable[[str], object]
+"""Told the name of a dead replica once all its usage is ingested. May be told twice."""
 
 _ROTATE_BYTES = 8 << 20
 _FULL_BYTES = 64 << 20
@@ -84,8 +90,9 @@ class Spool:
             self._shipped = start + len(chunk)
         return self._shipped < end
 
-    def close(self) -> None:
-        """Ship what can be shipped and leave; what remains is adopted by control."""
+    def close(self, *, leases_returned: bool = True) -> None:
+        """Ship what can be shipped and leave. What remains is adopted by control: usage that could
+        not be shipped, and the replica's leases where it could not return them."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=5)
@@ -95,7 +102,8 @@ class Spool:
         except PlazaError as error:
             log.warning("usage stays in the spool: %s", error.message)
         else:
-            self._path.unlink(missing_ok=True)
+            if leases_returned:
+                self._path.unlink(missing_ok=True)
         os.close(self._file)
 
     def _begin(self) -> int:
@@ -130,29 +138,51 @@ class Spool:
                 self._stop.wait(0.5)
 
 
-def adopt(directory: Path, ingest: Ingest) -> int:
-    """Ingest and delete spool files whose owner is gone; return how many records they held.
+def adopt(directory: Path, ingest: Ingest, gone: Gone = lambda _: None) -> int:
+    """Ingest and delete spool files of dead replicas; return how many records they held.
 
-    Whoever gets the lock owns the file, so two adopters never disturb one another.
+    A replica's files are adopted together or not at all. Whoever has all their locks owns them, so
+    two adopters never disturb one another.
     """
-    count = 0
-    for path in sorted(directory.glob("*.log")):
-        try:
-            file = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            continue
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    replicas = {path.name.rpartition("-")[0] for path in directory.glob("*.log")}
+    return sum(_adopt(directory, replica, ingest, gone) for replica in sorted(replicas))
+
+
+def _adopt(directory: Path, replica: str, ingest: Ingest, gone: Gone) -> int:
+    with contextlib.ExitStack() as locks:
+        paths = _files_of(directory, replica)
+        if not all(_locked(path, locks) for path in paths) or not paths:
+            return 0
+        if _files_of(directory, replica) != paths:
+            return 0  # its owner has just begun another
+        count = 0
+        for path in paths:
             records = list(_whole_lines(path))
             for start in range(0, len(records), _ADOPT_RECORDS):
                 ingest(records[start : start + _ADOPT_RECORDS])
-            path.unlink(missing_ok=True)
             count += len(records)
-        except BlockingIOError:
-            continue  # its owner lives
-        finally:
-            os.close(file)
-    return count
+        gone(replica)
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return count
+
+
+def _files_of(directory: Path, replica: str) -> list[Path]:
+    return sorted(p for p in directory.glob("*.log") if p.name.rpartition("-")[0] == replica)
+
+
+def _locked(path: Path, locks: contextlib.ExitStack) -> bool:
+    """Lock a file until `locks` ends; False while its owner lives, or has just removed it."""
+    try:
+        file = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    locks.callback(os.close, file)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(file), path.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _whole_lines(path: Path) -> Iterator[UsageRecord]:

@@ -1,8 +1,11 @@
 """One admitted request on its way through queue and worker, and who may finish it.
 
-A request is finished exactly once: by the worker that computed it, or by the loop when its deadline
-passed or its client left. Whoever calls `claim` first wins; the other's result is dropped. That
-keeps ledger and answer equal: a worker writes usage only for what it has claimed.
+    waiting ──start──▶ running ──▶ settled by the worker: measured, billed, one usage line
+       └─ claimed before it started (client left, deadline passed): never runs, charged 0
+
+A request is answered exactly once: by the worker that computed it, or by the loop when its deadline
+passed or its client left. Whoever calls `claim` first wins; the other's answer is dropped. Usage is
+written by the worker for all it started, by the loop for the rest, so each has one line.
 """
 
 from __future__ import annotations
@@ -10,13 +13,21 @@ from __future__ import annotations
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
+from plaza_core.budget import Price
 from plaza_core.errors import PlazaError
+from plaza_core.ids import ModelId
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
 from plaza_serving.dataplane.catalogue import Resolved
+from plaza_serving.dataplane.purses import Reservation
+
+if TYPE_CHECKING:
+    from plaza_serving.dataplane.flows import Key
 
 _claims = threading.Lock()
+_PLAIN = Price()
 
 
 @dataclass(slots=True, eq=False)
@@ -29,15 +40,54 @@ class Work:
     admitted_ns: int
     admitted_unix_us: int
     future: asyncio.Future[Outcome]
+    price: Price = _PLAIN
+    """In force at admission; what the request will be charged by."""
+    rows: int = 1
+    """As counted at admission."""
+    reservation: Reservation | None = None
+    """None where no budget limits the key."""
+    started: bool = field(default=False, init=False)
     claimed: bool = field(default=False, init=False)
+    dropped_as: str | None = field(default=None, init=False)
+    """The outcome that the loop gave while a worker was computing."""
+    flow: Key | None = field(default=None, init=False)
+    """Who pays in the fair queue, since it was taken; the next three are its receipt."""
+    estimate_us: float = field(default=0.0, init=False)
+    parts: int = field(default=1, init=False)
+    lifts: int = field(default=0, init=False)
 
-    def claim(self) -> bool:
-        """True for the first caller only."""
+    @property
+    def version_key(self) -> tuple[ModelId, int]:
+        return self.target.model.id, self.target.version.version
+
+    def start(self) -> bool:
+        """A worker takes it; False when nobody waits for it any more."""
+        with _claims:
+            self.started = not self.claimed
+            return self.started
+
+    def claim(self, dropped_as: str | None = None) -> bool:
+        """True for the first caller only; after that `started` does not change."""
         with _claims:
             if self.claimed:
                 return False
             self.claimed = True
+            self.dropped_as = dropped_as
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a request used and costs. `charge + overrun` is its part of what its batch cost."""
+
+    rows: int = 0
+    compute_us: int = 0
+    host_us: int = 0
+    charge: int = 0
+    overrun: int = 0
+
+
+FREE = Bill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +97,4 @@ class Finished:
     work: Work
     outcome: Outcome | None
     error: PlazaError | None
-    rows: int = 0
-    compute_us: int = 0
-    host_us: int = 0
+    bill: Bill = FREE

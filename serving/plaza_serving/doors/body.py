@@ -74,6 +74,8 @@ class BodyReader:
 
         Raises PayloadTooLarge, Overloaded, MalformedRequest, UnsupportedMedia, ClientGoneError.
         """
+        if exchange.body is not None:
+            return exchange.body
         announced = exchange.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > self.limit:
             raise too_large(self.limit)

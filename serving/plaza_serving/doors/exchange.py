@@ -51,8 +51,8 @@ class Exchange:
     """State of one request. `principal`, `model` and `version` are set by the door's routing."""
 
     __slots__ = (
-        "body_read", "born", "cut", "headers", "held", "listener", "model", "principal", "reading",
-        "receive", "request_id", "scope", "task", "version",
+        "body", "body_read", "born", "cut", "headers", "held", "listener", "model", "principal",
+        "reading", "receive", "request_id", "scope", "task", "version",
     )  # fmt: skip
 
     principal: Principal
@@ -66,6 +66,8 @@ class Exchange:
         self.request_id = request_id
         self.model = ""
         self.version: str | None = None
+        self.body: bytes | None = None
+        """Set once it was read for somebody who then calls the handler."""
         self.body_read = False
         self.held = 0
         """Bytes counted in the body budget."""

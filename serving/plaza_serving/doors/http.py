@@ -35,9 +35,11 @@ from plaza_serving.doors.exchange import (
     Watch,
 )
 from plaza_serving.doors.oip import OpenInference
+from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.problems import internal, problem
 from plaza_serving.doors.routes import Route, Router, WrongMethod
 from plaza_serving.doors.tasks import Tasks
+from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
 
 BODY_SECONDS = 30.0
@@ -45,8 +47,9 @@ BODIES_IN_FLIGHT = 16
 """How many bodies of the largest size may be in memory at once."""
 
 _ONCE = (b"authorization", b"content-length", b"content-type", b"content-encoding",
-         b"inference-header-content-length", b"transfer-encoding")  # fmt: skip
+         b"idempotency-key", b"inference-header-content-length", b"transfer-encoding")  # fmt: skip
 _KEY_FIELDS = {"key", "api_key", "api-key", "apikey", "access_token", "token", "authorization"}
+_KEY_IN_URL = "a key belongs in the Authorization header, never in a URL"
 _SMALL_REST = 1 << 16
 _CLOSE = (b"connection", b"close")
 _HTML = b"text/html; charset=utf-8"
@@ -65,7 +68,10 @@ def hub_version() -> str:
 
 
 class HttpDoor:
-    """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main."""
+    """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main.
+
+    Without a `keeper` a request with an Idempotency-Key is refused.
+    """
 
     def __init__(
         self,
@@ -74,8 +80,10 @@ class HttpDoor:
         *,
         prefix: str = "",
         body_seconds: float = BODY_SECONDS,
+        keeper: Keeper | None = None,
     ) -> None:
         self._plane = plane
+        self._keeper = keeper
         self._watch = Watch(body_seconds)
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
@@ -155,12 +163,15 @@ class HttpDoor:
                 self._watch.leave(exchange)
             if exchange.held:
                 self._bodies.release(exchange)
-        await _send(send, reply, request_id, close=not exchange.body_read and _has_body(exchange))
+        close = not exchange.body_read and _has_body(exchange)
+        await _send(send, reply, exchange.request_id, close=close)
 
     async def _reply(self, exchange: Exchange) -> Reply:
         scope, headers = exchange.scope, exchange.headers
         if len(headers) != len(scope["headers"]):
             _refuse_doubles(scope)
+        if "plz_" in scope["path"]:  # no name of anything has a `_` in it
+            raise MalformedRequest(_KEY_IN_URL, input="authorization")
         if scope["query_string"]:
             _refuse_key_in(scope["query_string"])
         route = self.router.find(scope["path"], scope["method"], exchange)
@@ -174,6 +185,8 @@ class HttpDoor:
             exchange.principal = principal
             if route.method == "POST":
                 self._watch.enter(exchange)
+                if b"idempotency-key" in headers:
+                    return await answer_once(self._keeper, self._bodies, exchange, route.handler)
         return await route.handler(exchange)
 
 
@@ -211,9 +224,7 @@ def _refuse_doubles(scope: Scope) -> None:
 def _refuse_key_in(query: bytes) -> None:
     for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
         if name.lower() in _KEY_FIELDS or value.startswith("plz_"):
-            raise MalformedRequest(
-                "a key belongs in the Authorization header, never in a URL", input="authorization"
-            )
+            raise MalformedRequest(_KEY_IN_URL, input="authorization")
 
 
 async def _lifespan(receive: Receive, send: Send) -> None:

@@ -165,6 +165,8 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
     identity = document.get("id")
     if identity is not None and type(identity) is not str:
         raise MalformedRequest("id must be a string", input="id")
+    if identity is not None and "plz_" in identity:  # it is answered, and kept by who asked
+        raise MalformedRequest("a key belongs in the Authorization header", input="id")
     timeout_us, binary = None, False
     parameters = document.get("parameters")
     if parameters is not None:
@@ -291,9 +293,13 @@ def write_answer(request: InferRequest, outcome: Outcome) -> Reply:
     return Reply(200, BINARY, b"".join((head, *tail)), (length, *costs))
 
 
-def cost_headers(outcome: Outcome) -> tuple[Header, Header]:
-    """What the request was charged and how many rows shared its batch."""
-    return (
-        (b"plaza-compute-us", b"%d" % outcome.compute_us),
-        (b"plaza-batch-rows", b"%d" % outcome.batch_rows),
+def cost_headers(outcome: Outcome) -> tuple[Header, ...]:
+    """What the request used and was charged, and what is left of its budget where that is known."""
+    costs = (
+        (b"x-plaza-charge", b"%d" % outcome.charge),
+        (b"x-plaza-compute-us", b"%d" % outcome.compute_us),
+        (b"x-plaza-host-us", b"%d" % outcome.host_us),
+        (b"x-plaza-batch-rows", b"%d" % outcome.batch_rows),
     )
+    left = outcome.budget_remaining
+    return costs if left is None else (*costs, (b"x-plaza-budget-remaining", b"%d" % left))

@@ -19,6 +19,7 @@ _ERRORS = {
     401: "No key, or not a valid one",
     403: "The key's role does not include this",
     404: "No such model or version, or it belongs to somebody else",
+    409: "The first request with this Idempotency-Key is not answered yet, or cannot be replayed",
     413: "The body is over the limit",
     415: "A body of a kind this endpoint does not take",
     422: "Well-formed, but its meaning is refused; `input` names the field",
@@ -26,6 +27,12 @@ _ERRORS = {
     500: "The hub or the model failed",
     503: "Overloaded, or the model is still loading; see Retry-After",
     504: "The deadline passed",
+}
+_COSTS = {
+    "x-plaza-charge": "Compute units charged for this request",
+    "x-plaza-compute-us": "Its share of the device's time, µs × the provider's weight",
+    "x-plaza-host-us": "Host time it took, µs: decoding, tokenising, reading the outputs",
+    "x-plaza-batch-rows": "Rows of the run it shared",
 }
 _READ_ERRORS = (401, 403, 404, 500)
 _INFER_ERRORS = tuple(_ERRORS)
@@ -42,6 +49,15 @@ _VERSION = {
     "required": True,
     "description": "An integer or an alias such as `champion`",
     "schema": {"type": "string"},
+}
+
+
+_ONCE = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "1 to 255 characters. A repetition within 24 hours gets the first answer again, "
+    "with `idempotency-replayed: true`, and is not charged",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
 
@@ -92,6 +108,7 @@ def _ok(description: str, schema: str) -> dict[str, Any]:
         "headers": {
             "x-request-id": {
                 "description": "Made by the hub for this request",
+                "required": True,
                 "schema": {"type": "string"},
             }
         },
@@ -118,12 +135,24 @@ def _get(name: str, summary: str, schema: str, *, tag: str, public: bool = False
 
 
 def _post(name: str, summary: str, body: dict[str, Any], schema: str, tag: str) -> dict[str, Any]:
+    answer = _ok(summary, schema)
+    amount = {"type": "integer", "minimum": 0}
+    answer["headers"] |= {
+        header: {"description": text, "required": True, "schema": amount}
+        for header, text in _COSTS.items()
+    }
+    answer["headers"]["x-plaza-budget-remaining"] = {
+        "description": "Compute units this key may still spend, where a budget limits it and the "
+        "replica knows; requests under way elsewhere may lower it",
+        "schema": amount,
+    }
     return {
         "operationId": name,
         "summary": summary,
         "tags": [tag],
+        "parameters": [_ONCE],
         "requestBody": {"required": True, "content": body},
-        "responses": {"200": _ok(summary, schema), **_errors(*_INFER_ERRORS)},
+        "responses": {"200": answer, **_errors(*_INFER_ERRORS)},
     }
 
 
@@ -169,12 +198,13 @@ def _protocol_paths() -> dict[str, Any]:
             tag,
         )
         infer["parameters"] = [
+            _ONCE,
             {
                 "name": "Inference-Header-Content-Length",
                 "in": "header",
                 "description": "Length of the JSON part when binary tensors follow it",
                 "schema": {"type": "integer", "minimum": 0},
-            }
+            },
         ]
         paths[path] = {
             "parameters": parameters,
@@ -207,7 +237,7 @@ def _task_paths() -> dict[str, Any]:
         "picture in base64."
     )
     fields = SCHEMAS["DetectRequest"]["properties"]
-    detect["parameters"] = [
+    detect["parameters"] = [_ONCE] + [
         {
             "name": name,
             "in": "query",

@@ -17,6 +17,7 @@ import orjson
 
 from plaza_core import errors as e
 from plaza_core.ids import RequestId
+from plaza_core.keys import without_keys
 from plaza_serving.doors.exchange import JSON, Header, Reply
 
 log = logging.getLogger(__name__)
@@ -55,10 +56,11 @@ def status_of(error: e.PlazaError) -> int:
 
 
 def body_of(error: e.PlazaError, request_id: RequestId) -> dict[str, str | None]:
+    """What is quoted of a request (a field's or a model's name) may be a key in a wrong place."""
     return {
-        "error": error.message,
+        "error": without_keys(error.message),
         "code": error.code,
-        "input": error.input,
+        "input": None if error.input is None else without_keys(error.input),
         "request_id": request_id,
     }
 

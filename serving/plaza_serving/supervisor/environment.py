@@ -19,7 +19,13 @@ from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import Ports
 
 _FOREIGN = ("RAY_", "SERVE_", "PLAZA_", "DASHBOARD_METRIC_PORT")
-_NOT_FOR_REPLICAS = ("api_key", "database_url", "mlflow_uri")
+_NOT_FOR_REPLICAS = (
+    "api_key",
+    "database_url",
+    "database_owner_url",
+    "mlflow_uri",
+    "oidc_client_secret",
+)
 """Settings with other people's passwords in them; replicas talk to control only."""
 _RAY_START = (sys.executable, "-m", "plaza_serving.rayapp.start")
 """`ray start` of this very interpreter's Ray, whatever PATH says."""

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+import plaza_tenancy.schema_budgets  # noqa: F401 its tables
 from plaza_tenancy.schema import Base
 
 connection = context.config.attributes.get("connection")

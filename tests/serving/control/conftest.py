@@ -23,6 +23,7 @@ from plaza_registry.uploads import Uploads
 from plaza_serving.control.app import build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
@@ -95,7 +96,7 @@ class World:
         return answer.json()
 
 
-def open_world(directory: Path, examiner=None) -> World:
+def open_world(directory: Path, examiner=None, bank=None) -> World:
     clock, tracker = FakeClock(), MemoryTracker()
     settings = Settings(state_dir=directory, max_bundle_mb=2)
     tenancy = Tenancy(
@@ -104,6 +105,7 @@ def open_world(directory: Path, examiner=None) -> World:
         clock=clock,
         random=os.urandom,
         default_rate=RateLimit(per_second=100, burst=200),
+        vault=bytes(range(32)),
     )
     made = tenancy.bootstrap()
     assert isinstance(made, NewKey)
@@ -111,6 +113,7 @@ def open_world(directory: Path, examiner=None) -> World:
     blobs = LocalBlobs(directory / "blobs")
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
+    fleet = Fleet(feed, clock)
     parts = Parts(
         settings=settings,
         clock=clock,
@@ -122,7 +125,8 @@ def open_world(directory: Path, examiner=None) -> World:
         uploads=Uploads(directory / "uploads", clock, limits=limits),
         blobs=blobs,
         feed=feed,
-        fleet=Fleet(feed, clock),
+        fleet=fleet,
+        leases=LeaseDesk(bank or tenancy.leases, clock, fleet.live),
         ray_state=lambda: RayState(reachable=True, since_unix_us=1),
         node_token=NODE_TOKEN,
     )

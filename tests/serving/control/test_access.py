@@ -12,12 +12,13 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from plaza_core.keys import issue
-from plaza_core.principal import RIGHTS, Role
+from plaza_core.principal import RIGHTS, Right, Role
 from plaza_serving.control.guard import (
     NODE_ONLY,
     PUBLIC,
     Needs,
     NodeOnly,
+    SessionOnly,
     check_all_guarded,
     guards,
 )
@@ -36,11 +37,47 @@ class Try:
     more: dict = field(default_factory=dict)
     whose: bool = False
     operators: bool = False
+    query: dict = field(default_factory=dict)
 
 
 ORG = "/api/v1/organisations/acme"
 MODEL = "/api/v1/models/acme.main.private"
 UPLOAD = "/api/v1/uploads/{upload}"
+ALERT = f"{ORG}/alerts/{{webhook}}"
+
+TERMS = {"json": {"limit": 5}}
+STEP = {"json": {"by": 5}}
+
+
+def tries_of_budgets():
+    """The routes of a node's limits; only operators may change those of an organisation."""
+    for kind, at in (("", ""), ("/projects/{project}", "/projects/main"), ("/keys/{key}",) * 2):
+        route, path, own = f"/api/v1/organisations/{{org}}{kind}", f"{ORG}{at}", not kind
+        yield f"GET {route}/budget", Try("usage.read", f"{path}/budget")
+        for method, more in (("PUT", TERMS), ("PATCH", STEP), ("DELETE", {})):
+            attempt = Try("tenants.write", f"{path}/budget", more, operators=own)
+            yield f"{method} {route}/budget", attempt
+        attempt = Try("tenants.write", f"{path}/concurrency", TERMS, operators=own)
+        yield f"PUT {route}/concurrency", attempt
+
+
+TRIES_OF_BUDGETS = {
+    **dict(tries_of_budgets()),
+    "GET /api/v1/organisations/{org}/budgets": Try("usage.read", f"{ORG}/budgets"),
+    "GET /api/v1/organisations/{org}/estimate": Try(
+        "usage.read", f"{ORG}/estimate", query={"model": "acme.main.private", "device_us": 5}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/priority": Try(
+        "tenants.write", f"{ORG}/keys/{{key}}/priority", {"json": {"priority": 1}}
+    ),
+    "GET /api/v1/prices": Try("usage.read"),
+    "PUT /api/v1/prices": Try("tenants.write", more={"json": {"weight": 2}}, operators=True),
+    "DELETE /api/v1/prices": Try("tenants.write", operators=True),
+    "GET /api/v1/shares": Try("tenants.read"),
+    "PUT /api/v1/shares": Try(
+        "tenants.write", more={"json": {"organisation": "acme", "weight": 2}}, operators=True
+    ),
+}
 
 TRIES = {
     "GET /api/v1/whoami": Try(None),
@@ -59,6 +96,23 @@ TRIES = {
         "keys.write", f"{ORG}/keys", {"json": {"role": "consumer"}}
     ),
     "DELETE /api/v1/organisations/{org}/keys/{key}": Try("keys.write", f"{ORG}/keys/{{key}}"),
+    "POST /api/v1/organisations/{org}/keys/{key}/rotate": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/rotate", {"json": {}}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/expiry": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/expiry", {"json": {"never": True}}
+    ),
+    "GET /api/v1/organisations/{org}/members": Try("members.read", f"{ORG}/members"),
+    "POST /api/v1/organisations/{org}/members": Try(
+        "members.write", f"{ORG}/members", {"json": {"email": "{new}", "role": "consumer"}}
+    ),
+    "PATCH /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}", {"json": {"role": "auditor"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}"
+    ),
+    **TRIES_OF_BUDGETS,
     "POST /api/v1/uploads": Try("models.write", whose=True),
     "PUT /api/v1/uploads/{upload}/files/{path}": Try(
         "models.write", f"{UPLOAD}/files/a.txt", {"content": b"x"}
@@ -75,7 +129,43 @@ TRIES = {
     ),
     "GET /api/v1/usage": Try("usage.read", whose=True),
     "GET /api/v1/audit": Try("audit.read", whose=True),
+    "GET /api/v1/usage/verify": Try("audit.read", whose=True),
+    "GET /api/v1/audit/verify": Try("audit.read", whose=True),
+    "GET /api/v1/organisations/{org}/statements/{period}": Try(
+        "audit.read", f"{ORG}/statements/2026-11"
+    ),
+    "POST /api/v1/organisations/{org}/corrections": Try(
+        "tenants.write",
+        f"{ORG}/corrections",
+        {"json": {"charge": -1, "reason": "a test"}},
+        operators=True,
+    ),
+    "GET /api/v1/usage/drift": Try("tenants.read", operators=True),
+    "POST /api/v1/usage/rebuild": Try("tenants.write", operators=True),
+    "POST /api/v1/usage/drop": Try(
+        "tenants.write", more={"json": {"before": "2020-01"}}, operators=True
+    ),
     "GET /api/v1/status": Try("tenants.read", operators=True),
+    "GET /api/v1/organisations/{org}/alerts": Try("tenants.read", f"{ORG}/alerts"),
+    "POST /api/v1/organisations/{org}/alerts": Try(
+        "tenants.write", f"{ORG}/alerts", {"json": {"url": "https://hooks.example.org/"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/alerts/{webhook}": Try("tenants.write", ALERT),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/rotate": Try(
+        "tenants.write", f"{ALERT}/rotate"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/enable": Try(
+        "tenants.write", f"{ALERT}/enable"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/test": Try("tenants.write", f"{ALERT}/test"),
+    "GET /api/v1/organisations/{org}/alerts/{webhook}/deliveries": Try(
+        "tenants.read", f"{ALERT}/deliveries"
+    ),
+    "GET /api/v1/alert-hosts": Try("tenants.write", operators=True),
+    "POST /api/v1/alert-hosts": Try(
+        "tenants.write", more={"json": {"pattern": "other.example.org"}}, operators=True
+    ),
+    "DELETE /api/v1/alert-hosts/{pattern}": Try("tenants.write", operators=True),
 }
 
 
@@ -92,6 +182,8 @@ def test_every_route_has_exactly_the_guard_written_here(world):
         (guard,) = guards(route)
         if isinstance(guard, NodeOnly):
             assert route.path.startswith("/internal/v1/")
+        elif isinstance(guard, SessionOnly):
+            assert route.path.startswith("/auth/")
         else:
             found[name] = guard.right
     assert found == {name: TRIES[name].right for name in TRIES}
@@ -99,7 +191,8 @@ def test_every_route_has_exactly_the_guard_written_here(world):
 
 def test_the_public_list_is_short(world):
     public = {r.path for r in iter_route_contexts(world.app.routes)} & PUBLIC
-    assert public == {"/healthz", "/readyz", "/openapi.json"}
+    login = {"/auth/login", "/auth/callback", "/auth/cli", "/auth/cli/redeem"}
+    assert public == {"/healthz", "/readyz", "/openapi.json"} | login
 
 
 def unguarded():
@@ -149,6 +242,13 @@ class Callers:
         self.acme = acme
         self.stranger = globex["admin"]
         self._upload = None
+        self._people = 0
+        self.tenancy = world.parts.tenancy
+        operator = self.tenancy.authenticate(world.operator)
+        self.scope = self.tenancy.scope(operator, Right.TENANTS_WRITE, organisation="acme")
+        platform = self.tenancy.platform(operator, Right.TENANTS_WRITE)
+        for host in ("hooks.example.org", "old.example.org"):
+            self.tenancy.hosts.allow(platform, host)
         self.wrong = issue(b"another pepper", lambda n: bytes(range(n))).text
 
     async def call(self, name, key, *, acting=False):
@@ -162,10 +262,19 @@ class Callers:
         async with self.world.client(key) as client:
             if "{upload}" in path:
                 path = path.replace("{upload}", await self.upload_for(key))
+            path = path.replace("{pattern}", "old.example.org")
+            if "{webhook}" in path:
+                path = path.replace("{webhook}", await self.target())
             if "{key}" in path:
                 path = path.replace("{key}", await self.victim())
+            if "{member}" in path:
+                path = path.replace("{member}", await self.friend())
             query = {"organisation": "acme"} if attempt.whose or acting else {}
-            answer = await client.request(method, path, params=query, **attempt.more)
+            more = attempt.more
+            if more.get("json", {}).get("email") == "{new}":
+                more = {"json": more["json"] | {"email": self.address()}}
+            query |= attempt.query
+            answer = await client.request(method, path, params=query, **more)
         if answer.status_code >= 400:
             assert set(answer.json()) == {"error", "code", "input", "request_id"}, (
                 "a refusal carries nothing else"
@@ -183,10 +292,30 @@ class Callers:
             self._upload = begun.json()["upload"]
         return self._upload
 
+    def address(self):
+        self._people += 1
+        return f"friend{self._people}@acme.test"
+
+    async def friend(self):
+        url = "/api/v1/organisations/acme/members"
+        body = {"role": "consumer", "email": self.address()}
+        made = await self.world.ask(self.acme["admin"], "POST", url, json=body)
+        return made.json()["id"]
+
+    async def target(self):
+        """A target of `acme`'s alerts, a new one each time."""
+        for webhook in self.tenancy.webhooks.list(self.scope):
+            self.tenancy.webhooks.remove(self.scope, webhook.id)
+        hosts = self.tenancy.hosts.patterns()
+        url = "https://hooks.example.org/in"
+        return self.tenancy.webhooks.add(self.scope, url, hosts).webhook.id
+
     async def victim(self):
         url = "/api/v1/organisations/acme/keys"
         made = await self.world.ask(self.acme["admin"], "POST", url, json={"role": "consumer"})
-        return made.json()["id"]
+        key = made.json()["id"]
+        await self.world.ask(self.acme["admin"], "PUT", f"{url}/{key}/budget", **TERMS)
+        return key
 
 
 @pytest.fixture
@@ -194,6 +323,9 @@ async def callers(world, make_bundle):
     acme = await world.organisation("acme", **{r.value: {"role": r.value} for r in Role})
     made = await world.register(acme["engineer"], make_bundle("private"))
     assert made.status_code == 200, made.text
+    for at in ("", "/projects/main"):
+        set_ = await world.ask(world.operator, "PUT", f"{ORG}{at}/budget", **TERMS)
+        assert set_.status_code == 200, set_.text
     return Callers(world, acme, await world.organisation("globex", admin={"role": "admin"}))
 
 

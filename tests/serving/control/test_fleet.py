@@ -6,8 +6,11 @@ import pytest
 
 from plaza_core.table import Heartbeat, HubTable
 from plaza_core.testing import FakeClock
+from plaza_serving.control.apportion import SILENT_S
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import FORGET_S, Fleet
+from plaza_serving.control.granted import GrantMark
+from tests.serving.dataplane.world import make_key
 
 
 class World:
@@ -117,3 +120,44 @@ async def test_a_replica_that_falls_silent_ends_the_wait(world):
     world.clock.advance(5)
 
     assert (await wait).settled
+
+
+# ── what replicas are told ───────────────────────────────────────────────────────────────────────
+def limited(tmp_path, clock, slots=4):
+    """A fleet over a table with one key: so many requests at once, and a rate."""
+    entry, _ = make_key(slots=[("org_acme", slots)])
+    table = HubTable(version="1", models=[], keys=[entry])
+    feed = TableFeed(lambda: table, lambda: table.version)
+    feed.refresh()
+    return Fleet(feed, clock, GrantMark(tmp_path / "slots.granted", clock))
+
+
+def report(replica, **more):
+    return Heartbeat(replica=replica, pool="main", table_version="1", ready={}, failed={}, **more)
+
+
+def test_a_heartbeat_is_answered_with_slots_and_parts_of_rates(tmp_path):
+    fleet = limited(tmp_path, FakeClock())
+    reply = fleet.answer(report("r1", arrivals={"org_acme": 10, "no limit": 5}))
+    assert reply.slots == {"org_acme": 4}
+    assert reply.rate_shares == {"org_acme": pytest.approx(1)}
+    assert reply.live_replicas == 1
+
+
+def test_a_control_that_is_restarted_gives_away_nothing_that_may_be_held(tmp_path):
+    clock = FakeClock()
+    assert limited(tmp_path, clock).answer(report("r1")).slots == {"org_acme": 4}
+    clock.advance(1)
+    restarted = limited(tmp_path, clock)
+    assert restarted.answer(report("r2")).slots == {"org_acme": 0}
+    clock.advance(SILENT_S)
+    assert limited(tmp_path, clock).answer(report("r2")).slots == {"org_acme": 4}
+
+
+def test_a_replica_that_is_gone_for_certain_frees_what_it_held(tmp_path):
+    fleet = limited(tmp_path, FakeClock())
+    fleet.answer(report("r1"))
+    assert fleet.answer(report("r2")).slots == {"org_acme": 0}
+    fleet.gone("r1")
+    assert fleet.answer(report("r2")).slots == {"org_acme": 4}
+    assert [r.heartbeat.replica for r in fleet.replicas()] == ["r2"]

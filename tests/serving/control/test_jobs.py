@@ -3,11 +3,12 @@
 import asyncio
 import json
 import logging
+from contextlib import nullcontext
 
 import pytest
 
 from plaza_core.errors import Unavailable
-from plaza_serving.control.jobs import Drain, every, forever, slower
+from plaza_serving.control.jobs import Drain, every, forever, in_turn, slower
 from plaza_serving.control.logs import JsonLines
 
 
@@ -57,6 +58,14 @@ async def test_the_outbox_is_tried_more_slowly_while_the_tracker_is_away():
     answers = iter([False, False, True, False])
     drain = Drain(lambda: next(answers), 1.0)
     assert [await drain.step() for _ in range(4)] == [1, 2, 1, 1]
+
+
+async def test_what_another_process_is_at_is_left_out():
+    done = []
+    turns = iter([False, True])
+    step = every(3, in_turn(lambda: nullcontext(next(turns)), lambda: done.append(1)))
+    assert [await step() for _ in range(2)] == [3, 3]
+    assert done == [1]
 
 
 def formatted(record):

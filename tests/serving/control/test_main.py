@@ -25,7 +25,7 @@ def free_port():
 
 
 @contextmanager
-def control(state):
+def control(state, **more):
     """A control process on a port of its own; Ray's dashboard is nowhere."""
     port = free_port()
     environment = {
@@ -33,6 +33,7 @@ def control(state):
         "PLAZA_STATE_DIR": str(state),
         "PLAZA_CONTROL_PORT": str(port),
         "PLAZA_DASHBOARD_PORT": str(free_port()),
+        **more,
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "plaza_serving.control"],

@@ -82,4 +82,4 @@ def test_compute_is_weighted_and_shared_by_rows():
         runner, TensorFamily(), max_batch=8, weight=3, clock=clock, cpu_ns=clock.monotonic_ns
     )
     done = run([work(1), work(3)])
-    assert [d.compute_us for d in done] == [3000, 9000]
+    assert [d.bill.compute_us for d in done] == [3000, 9000]

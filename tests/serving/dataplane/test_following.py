@@ -3,8 +3,9 @@
 import asyncio
 
 from plaza_core.errors import Unavailable
-from plaza_core.testing import MemoryTableSource
-from plaza_serving.dataplane.following import TableFollower
+from plaza_core.table import Heartbeat, HeartbeatReply
+from plaza_core.testing import FakeClock, MemoryTableSource
+from plaza_serving.dataplane.following import Beats, TableFollower
 from tests.serving.dataplane.world import make_key, make_table
 
 
@@ -70,3 +71,38 @@ async def test_a_replica_starts_from_the_kept_table_when_control_is_away(tmp_pat
     later = Log()
     await follower(Away(), later, kept).start()
     assert later.published == ["7"]
+
+
+async def test_a_heartbeat_that_is_due_does_not_wait_for_the_second_to_be_over():
+    told, heeded, due = asyncio.Queue(), [], asyncio.Event()
+
+    async def control(beat):
+        await told.put(beat)
+        return HeartbeatReply(live_replicas=1)
+
+    def describe():
+        return Heartbeat(replica="r", pool="main", table_version="1", ready={}, failed={})
+
+    clock = FakeClock()
+    beats = Beats(control, describe, lambda reply, sent: heeded.append((reply, sent)), due, clock)
+    task = asyncio.create_task(beats.forever())
+    due.set()
+    async with asyncio.timeout(0.5):
+        await told.get()
+    await asyncio.sleep(0)
+    assert heeded == [(HeartbeatReply(live_replicas=1), clock.monotonic_ns())]
+    assert not due.is_set()
+    task.cancel()
+
+
+async def test_a_control_that_is_away_is_reported_to_again():
+    async def away(beat):
+        raise Unavailable("control cannot be reached")
+
+    def heed(reply, sent):
+        raise AssertionError("there was no answer")
+
+    def describe():
+        return Heartbeat(replica="r", pool="main", table_version="1", ready={}, failed={})
+
+    await Beats(away, describe, heed, asyncio.Event(), FakeClock()).once()

@@ -66,3 +66,47 @@ def test_no_window_grants_more_than_burst_plus_rate(gaps, per_second, burst):
         for j in range(i, len(granted)):
             window = granted[j] - start
             assert j - i + 1 <= burst + per_second * window + 1e-6
+
+
+def granted(rates, limits, tries=200):
+    count = 0
+    for _ in range(tries):
+        with contextlib.suppress(RateLimited):
+            rates.take(limits)
+            count += 1
+    return count
+
+
+def test_a_share_that_grows_brings_rate_but_no_burst():
+    clock = FakeClock()
+    rates = Rates(clock)
+    rates.share_among(2, {"node": 0.1})
+    for _ in range(5):
+        rates.take(limit(100, 100))
+    rates.share_among(2, {"node": 0.9})
+    assert granted(rates, limit(100, 100)) == 5
+    clock.advance(0.501)  # an interval is rounded up to whole nanoseconds
+    assert granted(rates, limit(100, 100)) == 45
+
+
+def test_a_share_that_shrinks_takes_its_part_of_the_burst_along():
+    clock = FakeClock()
+    rates = Rates(clock)
+    rates.share_among(2, {"node": 0.9})
+    rates.take(limit(100, 100))
+    rates.share_among(2, {"node": 0.1})
+    assert granted(rates, limit(100, 100)) == 10
+
+
+def test_a_share_that_grew_before_anybody_asked_brings_no_burst_either():
+    rates = Rates(FakeClock())
+    rates.share_among(2, {"node": 0.1})
+    rates.share_among(2, {"node": 0.9})
+    assert granted(rates, limit(100, 100)) == 10
+
+
+def test_what_was_asked_is_counted_granted_or_not():
+    rates = Rates(FakeClock())
+    granted(rates, limit(1, 2), tries=5)
+    assert rates.arrivals() == {"node": 5}
+    assert rates.arrivals() == {}

@@ -116,3 +116,80 @@ def test_kill_9_loses_no_acknowledged_record(tmp_path):
     recorded = {r.compute_us for r in ledger.records.values()}
     assert set(acknowledged) <= recorded
     assert len(recorded) <= len(acknowledged) + 1
+
+
+class Bank:
+    """Remembers whose leases were closed, and how many records were there by then."""
+
+    def __init__(self, ledger):
+        self.ledger, self.closed = ledger, []
+
+    def gone(self, replica):
+        self.closed.append((replica, len(self.ledger.records)))
+
+
+def test_a_dead_replica_is_gone_only_after_its_last_file(tmp_path):
+    (tmp_path / "main-1-ab-0.log").write_bytes(to_line(record(1)))
+    (tmp_path / "main-1-ab-1.log").write_bytes(to_line(record(2)))
+    (tmp_path / "main-2-cd-0.log").write_bytes(b"")
+    ledger = MemoryUsage()
+    bank = Bank(ledger)
+    assert adopt(tmp_path, ledger.ingest, bank.gone) == 2
+    assert bank.closed == [("main-1-ab", 2), ("main-2-cd", 2)]
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_replica_lives_while_one_of_its_files_is_locked(tmp_path):
+    ledger = MemoryUsage()
+    bank = Bank(ledger)
+    spool = Spool(tmp_path, "main-1-ab", shipping_to(ledger))
+    (tmp_path / "main-1-ab-7.log").write_bytes(to_line(record(1)))
+    assert adopt(tmp_path, ledger.ingest, bank.gone) == 0
+    assert not bank.closed
+    spool.close(leases_returned=False)
+    assert adopt(tmp_path, ledger.ingest, bank.gone) == 1
+    assert bank.closed == [("main-1-ab", 1)]
+
+
+def test_a_replica_that_returned_its_leases_leaves_nothing_to_adopt(tmp_path):
+    spool = Spool(tmp_path, "main-1-ab", shipping_to(MemoryUsage()))
+    spool.close()
+    assert not list(tmp_path.iterdir())
+
+
+def test_leases_that_could_not_be_closed_are_tried_again(tmp_path):
+    (tmp_path / "main-1-ab-0.log").write_bytes(to_line(record(1)))
+    ledger = MemoryUsage()
+
+    def away(replica):
+        raise Unavailable("the database is away")
+
+    with pytest.raises(Unavailable):
+        adopt(tmp_path, ledger.ingest, away)
+    bank = Bank(ledger)
+    adopt(tmp_path, ledger.ingest, bank.gone)
+    assert bank.closed == [("main-1-ab", 1)]
+
+
+def test_an_adopter_that_was_too_early_does_not_take_a_live_replica_for_dead(tmp_path, monkeypatch):
+    """It opens the old file just before the owner, turning to a new one, removes and unlocks it."""
+    ledger = MemoryUsage()
+    bank = Bank(ledger)
+    spool = Spool(tmp_path, "main-1-ab", shipping_to(ledger))
+    monkeypatch.setattr("plaza_serving.dataplane.spool._ROTATE_BYTES", 1)
+    spool.append([record(1)])
+    spool.ship()
+    opened = os.open
+
+    def then_rotate(path, *options):
+        file = opened(path, *options)
+        if str(path).endswith("-0.log"):
+            spool.ship()
+        return file
+
+    monkeypatch.setattr(os, "open", then_rotate)
+    adopt(tmp_path, ledger.ingest, bank.gone)
+    monkeypatch.undo()
+    assert not bank.closed
+    assert [p.name for p in tmp_path.iterdir()] == ["main-1-ab-1.log"]
+    spool.close()

@@ -70,6 +70,8 @@ def make_key(
     per_second=1e6,
     burst=1_000_000,
     expires=None,
+    metered=False,
+    slots=(),
 ):
     """(entry for the table, text for the header)."""
     new = keys.issue(PEPPER, os.urandom)
@@ -84,12 +86,14 @@ def make_key(
         operator=False,
         expires_unix_us=expires,
         limits=[(f"org_{organisation}", RateLimit(per_second=per_second, burst=burst))],
+        metered=metered,
+        slots=list(slots),
     )
     return entry, f"Bearer {new.text}"
 
 
-def make_table(models=(), keys=(), version="1"):
-    return HubTable(version=version, models=list(models), keys=list(keys))
+def make_table(models=(), keys=(), version="1", prices=()):
+    return HubTable(version=version, models=list(models), keys=list(keys), prices=list(prices))
 
 
 class NoBundles:
@@ -102,9 +106,19 @@ class NoBundles:
 class PlaneKit:
     """A plane with every part in reach of the test."""
 
-    def __init__(self, *, factory=None, clock=None, slots=64, threads=1, budget=1 << 30):
+    def __init__(
+        self,
+        *,
+        factory=None,
+        clock=None,
+        slots=64,
+        threads=1,
+        budget=1 << 30,
+        sink=None,
+        name="replica-1",
+    ):
         self.clock = clock or SystemClock()
-        self.usage = MemoryUsage()
+        self.usage = sink or MemoryUsage()
         self.factory = factory or EchoRunnerFactory()
         self.family = TensorFamily()
         self.host = ModelHost(
@@ -116,7 +130,7 @@ class PlaneKit:
             clock=self.clock,
         )
         self.plane = DataPlane(
-            replica=ReplicaId("replica-1"),
+            replica=ReplicaId(name),
             options=PlaneOptions(
                 pool="main",
                 slots=slots,

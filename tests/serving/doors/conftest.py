@@ -55,6 +55,7 @@ class SmallHub:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.is_live = self.is_ready = True
+        self.budget_remaining: int | None = None
         self.calls: list[Call] = []
         self.fail: BaseException | None = None
         """Raised by `infer` instead of an answer."""
@@ -113,6 +114,9 @@ class SmallHub:
             timing=Timing(1, 2, 3, 4),
             compute_us=9,
             batch_rows=1,
+            charge=14,
+            host_us=5,
+            budget_remaining=self.budget_remaining,
             tensors={} if call.tensors is None else made,
             answer=made if call.tensors is None else None,
         )

@@ -93,11 +93,23 @@ async def test_an_unknown_model_or_version_is_404(client, tail):
     assert answer.problem() == (404, "model_not_found", "model")
 
 
+async def test_what_is_left_of_a_budget_is_told_where_it_is_known(client, hub):
+    hub.budget_remaining = 0
+    answer = await client.infer(request())
+    assert answer.headers["x-plaza-budget-remaining"] == "0"
+
+
 # ── infer ────────────────────────────────────────────────────────────────────────────────────────
 async def test_json_in_json_out(client):
     answer = await client.infer(request(id="mine", model_name="ignored"))
     assert answer.headers["content-type"] == "application/json"
-    assert (answer.headers["plaza-compute-us"], answer.headers["plaza-batch-rows"]) == ("9", "1")
+    usage = {n: v for n, v in answer.headers.items() if n.startswith("x-plaza-")}
+    assert usage == {
+        "x-plaza-charge": "14",
+        "x-plaza-compute-us": "9",
+        "x-plaza-host-us": "5",
+        "x-plaza-batch-rows": "1",
+    }
     assert answer.json() == {
         "model_name": "echo",
         "model_version": "1",

@@ -50,7 +50,7 @@ async def test_a_picture_in_base64(client, hub):
     answer = await client.post("/v1/vision/detect", DETECT)
     assert answer.status == 200
     assert hub.calls[0].task == DetectTask(PNG, None, 300)
-    assert answer.headers["plaza-compute-us"] == "9"
+    assert answer.headers["x-plaza-charge"] == "14"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,12 @@ def test_flags_of_the_operators_shell_do_not_reach_ray():
 
 
 def test_replicas_get_no_password_and_control_gets_no_client_key():
-    secrets = {"database_url": "postgresql://u:secret@db/x", "api_key": "plz_x", "mlflow_uri": "m"}
+    secrets = {
+        "database_url": "postgresql://u:secret@db/x",
+        "database_owner_url": "postgresql://o:secret@db/x",
+        "api_key": "plz_x",
+        "mlflow_uri": "m",
+    }
     replicas = ray_env(dict.fromkeys(("PLAZA_DATABASE_URL", "PLAZA_API_KEY"), "old"), **secrets)
     assert not {"PLAZA_DATABASE_URL", "PLAZA_API_KEY", "PLAZA_MLFLOW_URI"} & replicas.keys()
     control = control_environment(Settings(**secrets), {})

@@ -50,7 +50,7 @@ def blob(hub: Hub, sha256: str) -> StreamingResponse:
 
 @router.post("/heartbeats")
 async def heartbeat(hub: Hub, beat: Heartbeat) -> HeartbeatReply:
-    return HeartbeatReply(live_replicas=hub.fleet.hear(beat))
+    return hub.fleet.answer(beat)
 
 
 @router.post("/usage")

@@ -1,0 +1,60 @@
+"""What the admin API tells of budgets, prices and shares. Frozen values, in compute units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How one node's budget stands. `remaining` is what replicas may still be granted."""
+
+    node: str
+    kind: str
+    organisation_name: str
+    project_name: str | None
+    label: str | None
+    limit: int | None
+    """None: it counts and never refuses."""
+    period: str
+    period_start_unix_us: int
+    period_end_unix_us: int | None
+    settled: int
+    """Used and in the ledger."""
+    leased: int
+    """Held by replicas: in use, or ready to be."""
+    remaining: int | None
+    runs_out_unix_us: int | None
+    """When it will be used up if spending goes on as in this period; None: it will last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """How many requests are left. `seen` 0: the cost was priced from given figures."""
+
+    cost: int
+    seen: int
+    remaining: int | None
+    node: str | None
+    """Whose budget is the tightest."""
+    requests: int | None
+    """None: no limit, or they cost nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """Units per µs of device and host time, or `fixed` per row. None: all of them."""
+
+    provider: str | None
+    model: str | None
+    weight: int
+    host_weight: int
+    fixed: int | None
+    model_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    organisation_name: str
+    weight: int
+    borrow_percent: int | None

@@ -1,0 +1,153 @@
+"""Alerts: which budgets have reached 50, 80 or 100 % of a period, each told once.
+
+What was settled counts, not what is only leased. The row in `alerts` and the messages to all
+targets of the organisation are one transaction, so an alert is neither lost nor told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from sqlalchemy import Table, column, select, table
+from sqlalchemy.orm import Session
+
+from plaza_core.budget import FOREVER
+from plaza_core.ids import OrganisationId
+from plaza_core.webhooks import PERCENTS, Event
+from plaza_tenancy import dialect
+from plaza_tenancy.outgoing import enqueue, message_body
+from plaza_tenancy.schema import OrganisationRow
+from plaza_tenancy.schema_webhooks import AlertRow, WebhookRow
+from plaza_tenancy.store import Store
+
+_ALERTS: Table = AlertRow.metadata.tables["alerts"]
+# Named, not mapped: the columns that an alert needs of the table of budget accounts.
+_ACCOUNTS = table(
+    "accounts",
+    *[column(c) for c in ("organisation", "node", "period_start", "period_end", "limit")],
+    column("settled"),
+)
+
+
+class Account(Protocol):
+    """A budget of one node in one period. Amounts in compute units, times in µs since 1970."""
+
+    @property
+    def organisation(self) -> OrganisationId: ...
+    @property
+    def node(self) -> str: ...
+    @property
+    def period_start(self) -> int: ...
+    @property
+    def period_end(self) -> int: ...
+    @property
+    def limit(self) -> int: ...
+    @property
+    def settled(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A percentage that an account has reached."""
+
+    account: Account
+    percent: int
+
+    def key(self) -> tuple[str, str, int, int]:
+        """What makes an alert one alert."""
+        a = self.account
+        return a.organisation, a.node, a.period_start, self.percent
+
+
+def due_alerts(accounts: Iterable[Account]) -> list[Due]:
+    """Every percentage reached, the lower ones first. A budget of nothing reaches none."""
+    return [
+        Due(account, percent)
+        for account in accounts
+        for percent in PERCENTS
+        if account.limit > 0 and account.settled * 100 >= account.limit * percent
+    ]
+
+
+class Alerts:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def raise_due(self, accounts: Iterable[Account]) -> int:
+        """Tell what was not told before; returns how many alerts were new."""
+        # In one order: two processes of one database then never wait for one another in a circle.
+        due = sorted(due_alerts(accounts), key=Due.key)
+        if not due:
+            return 0
+        now = self._store.clock.unix_us()
+        with self._store.append_everything() as session:
+            told = _told(session, now)
+            return sum(self._raise(session, one, now) for one in due if one.key() not in told)
+
+    def accounts(self) -> list[Account]:
+        """Accounts of this moment that are half used or more, from the table of budgets."""
+        now = self._store.clock.unix_us()
+        columns = _ACCOUNTS.c
+        query = select(*columns).where(
+            columns.period_start <= now,
+            columns.period_end > now,
+            columns.settled >= columns["limit"] / 2 - 1,
+        )
+        with self._store.read_everything() as session:
+            return [_Account(**row) for row in session.execute(query).mappings()]
+
+    def _raise(self, session: Session, due: Due, now: int) -> bool:
+        account = due.account
+        values: dict[str, Any] = {
+            "organisation": account.organisation,
+            "node": account.node,
+            "period_start": account.period_start,
+            "percent": due.percent,
+            "period_end": account.period_end,
+            "at": now,
+        }
+        if not dialect.insert_new(session.connection(), _ALERTS, [values]):
+            return False
+        event = Event(f"budget.{due.percent}")
+        body = message_body(event, now, _data(session, due))
+        query = select(WebhookRow).filter_by(organisation=account.organisation, active=True)
+        for target in session.scalars(query.order_by(WebhookRow.id).with_for_update()).all():
+            if event.value in target.events:
+                enqueue(session, self._store.random, target, event, body=body, now=now)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    organisation: OrganisationId
+    node: str
+    period_start: int
+    period_end: int
+    limit: int
+    settled: int
+
+
+def _told(session: Session, now: int) -> set[tuple[str, str, int, int]]:
+    query = select(
+        AlertRow.organisation, AlertRow.node, AlertRow.period_start, AlertRow.percent
+    ).where(AlertRow.period_end > now)
+    return {(row[0], row[1], row[2], row[3]) for row in session.execute(query)}
+
+
+def _data(session: Session, due: Due) -> dict[str, Any]:
+    account = due.account
+    name = session.scalar(
+        select(OrganisationRow.name).where(OrganisationRow.id == account.organisation)
+    )
+    return {
+        "organisation": account.organisation,
+        "organisation_name": name,
+        "node": account.node,
+        "percent": due.percent,
+        "limit": account.limit,
+        "settled": account.settled,
+        "period_start_unix_us": account.period_start,
+        "period_end_unix_us": None if account.period_end >= FOREVER else account.period_end,
+    }

@@ -1,0 +1,202 @@
+"""LeaseBank on SQL: what replicas hold of budgets. One call is one transaction for all its asks.
+
+exchange   replica ──asks──▶ accounts and leases of the batch, locked ──▶ grants
+settle     new usage records, inside the ledger's transaction: leased ──▶ settled
+close      a dead replica whose usage is all in the ledger gives the rest back
+write_off  a dead replica whose usage will never come is charged the rest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy.orm import Session
+
+from plaza_core import drift as auditing
+from plaza_core.book import Book, Wanted, accounts_at, branch_of, written_off
+from plaza_core.budget import Branch, Grant, LeaseAsk
+from plaza_core.clock import Clock
+from plaza_core.drift import Charged, Drift
+from plaza_core.errors import NotFound
+from plaza_core.ids import new_id
+from plaza_core.inference import UsageRecord
+from plaza_core.principal import TenantScope
+from plaza_tenancy.books import (
+    ACCOUNTS,
+    LEASES,
+    Plan,
+    Writer,
+    branches,
+    budgets,
+    open_book,
+    read_accounts,
+    read_budgets,
+    read_leases,
+)
+from plaza_tenancy.nodes import demand_platform
+from plaza_tenancy.schema import UsageRow
+from plaza_tenancy.store import Store
+
+_DAY_US = 86_400_000_000
+
+Ingest = Callable[[Sequence[UsageRecord]], int]
+
+
+class Leases:
+    """`ingest` is the ledger's: a loss is usage too."""
+
+    def __init__(self, store: Store, ingest: Ingest) -> None:
+        self._store = store
+        self._ingest = ingest
+
+    def exchange(self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1) -> list[Grant]:
+        """See `ports.LeaseBank.exchange`.
+
+        An ask on a lease that has ended (its period is over, a budget on its branch was set or
+        removed, it was closed) only tells: `until_unix_us` of its Grant is 0. Give back what is
+        left of it and ask without a lease.
+        """
+        if not asks:
+            return []
+        now = self._store.clock.unix_us()
+        with self._store.append_everything() as session:
+            book = open_book(
+                session, now, self._new_lease, lambda: _plan_exchange(session, replica, asks, now)
+            )
+            writer = Writer(session, book)
+            grants = book.exchange(replica, asks, live)
+            writer.save()
+        return grants
+
+    def held_by(self, replica: str) -> list[Grant]:
+        """Every lease of a replica as it stands, also those it never heard of: for a recall."""
+        mine = [LEASES.c.replica == replica, LEASES.c.closed.is_(None)]
+        with self._store.read_everything() as session:
+            book = Book(self._store.clock.unix_us(), _no_lease)
+            book.leases = {lease.id: lease for lease in read_leases(session, mine)}
+        return book.held_by(replica)
+
+    def close(self, replica: str) -> int:
+        """See `ports.LeaseBank.close`."""
+        now = self._store.clock.unix_us()
+        mine = Plan(leases=[LEASES.c.replica == replica, LEASES.c.closed.is_(None)])
+        with self._store.append_everything() as session:
+            book = open_book(session, now, _no_lease, lambda: mine)
+            writer = Writer(session, book)
+            back = book.close(book.leases.values())
+            writer.save()
+        return back
+
+    def write_off(self, scope: TenantScope, lease: str) -> int:
+        """Charge in full what a lease still holds, because its host is lost for good.
+
+        For operators. The loss is a record of outcome `written_off` in the ledger. Returns the
+        units charged; a second call returns 0. Raises NotFound.
+        """
+        demand_platform(scope)
+        with self._store.read(scope) as session:
+            found = read_leases(session, [LEASES.c.id == lease])
+        if not found:
+            raise NotFound("there is no such lease", input="lease")
+        lost = found[0].outstanding
+        if lost:
+            self._ingest([written_off(found[0], self._store.clock.unix_us())])
+        with self._store.change(scope, "lease.write_off", lease) as change:
+            plan = Plan(leases=[LEASES.c.id == lease, LEASES.c.closed.is_(None)])
+            book = open_book(change.session, change.now, _no_lease, lambda: plan)
+            if not book.leases:
+                change.nothing_to_do()
+            branch = found[0].branch
+            change.organisation, change.project = branch.organisation, branch.project
+            change.before, change.after = {"outstanding": lost}, {"written_off": lost}
+            writer = Writer(change.session, book)
+            book.close(book.leases.values())
+            writer.save()
+        return lost
+
+    def drift(self) -> list[Drift]:
+        """Recompute every current account and every lease from leases and usage.
+
+        Returns what differs; anything but an empty list is a defect. Reads the usage of the
+        longest current period: a job for quiet hours.
+        """
+        now = self._store.clock.unix_us()
+        with self._store.read_everything() as session:
+            # Usage of a period that has just ended may still count towards it.
+            accounts = read_accounts(session, [ACCOUNTS.c.period_end > now - _DAY_US])
+            book = Book(now, _no_lease, read_budgets(session, [true()]))
+            book.accounts = {account.id: account for account in accounts}
+            book.leases = {lease.id: lease for lease in read_leases(session, [true()])}
+            of_leases = _usage(session, UsageRow.lease.is_not(None))
+            return auditing.drift(
+                book,
+                of_leases,
+                lambda start, end: _usage(
+                    session, UsageRow.at_unix_us >= start, UsageRow.at_unix_us < end
+                ),
+            )
+
+    def _new_lease(self) -> str:
+        return new_id("lse", self._store.random)
+
+
+def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) -> None:
+    """Move what new usage charges from leased to settled, inside the ledger's transaction.
+
+    `records` are those that were inserted just now, each once. Without a lease, or with one that
+    draws from no account of a node, usage counts in that node's period of its admission.
+    """
+    charged = [record for record in records if record.charge]
+    if not charged:
+        return
+
+    def plan() -> Plan:
+        found = [branch_of(record) for record in charged]
+        limited = budgets(session, found)
+        wanted: Wanted = {}
+        for branch, record in zip(found, charged, strict=True):
+            wanted |= accounts_at(branch, limited, record.at_unix_us)
+        named = {record.lease for record in charged if record.lease is not None}
+        whose = {record.organisation for record in charged if record.lease is not None}
+        of_records = [LEASES.c.organisation.in_(whose), LEASES.c.id.in_(named)] if named else []
+        fresh = frozenset(record.request_id for record in charged)
+        return Plan(budgets=limited, wanted=wanted, leases=of_records, fresh=fresh)
+
+    book = open_book(session, clock.unix_us(), _no_lease, plan)
+    writer = Writer(session, book)
+    for record in charged:
+        lease = book.leases.get(record.lease or "")
+        book.spend(branch_of(record), lease, record.at_unix_us, record.charge)
+    writer.save()
+
+
+def _plan_exchange(session: Session, replica: str, asks: Sequence[LeaseAsk], now: int) -> Plan:
+    found = branches(session, {ask.key for ask in asks})
+    limited = budgets(session, found.values())
+    wanted: Wanted = {}
+    for ask in asks:
+        if ask.lease is None and ask.need > 0 and ask.key in found:
+            wanted |= accounts_at(found[ask.key], limited, now)
+    return Plan(
+        branches=found,
+        budgets=limited,
+        wanted=wanted,
+        leases=[
+            LEASES.c.organisation.in_({branch.organisation for branch in found.values()}),
+            LEASES.c.replica == replica,
+            LEASES.c.key.in_(found),
+            LEASES.c.closed.is_(None),
+        ],
+    )
+
+
+def _usage(session: Session, *conditions: ColumnElement[bool]) -> Iterator[Charged]:
+    whose = (UsageRow.organisation, UsageRow.project, UsageRow.key, UsageRow.lease)
+    query = select(*whose, func.sum(UsageRow.charge)).where(*conditions).group_by(*whose)
+    for organisation, project, key, lease, charge in session.execute(query):
+        yield Branch(organisation=organisation, project=project, key=key), lease, int(charge)
+
+
+def _no_lease() -> str:
+    raise RuntimeError("only an exchange opens a lease")

@@ -1,0 +1,109 @@
+"""The books through the SDK, against the real admin API on a real database."""
+
+import asyncio
+import json
+
+import pytest
+from sqlalchemy import text
+
+import plaza
+from plaza_tenancy import dialect
+from tests.client.hub import serving
+from tests.client.test_client import Blocking
+from tests.serving.control.conftest import open_world
+from tests.tenancy.world import make_record
+
+NOVEMBER = "2023-11"
+
+
+@pytest.fixture
+def world(tmp_path):
+    directory = tmp_path / "state"
+    directory.mkdir()
+    opened = open_world(directory)
+    yield opened
+    opened.parts.close_waits()
+    opened.parts.tenancy.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def hub(request, world):
+    with serving(world.app) as address:
+        arguments = {"control_url": address, "api_key": world.operator}
+        if request.param == "sync":
+            with plaza.Client(**arguments) as client:
+                yield client
+        else:
+            with asyncio.Runner() as runner:
+                client = plaza.AsyncClient(**arguments)
+                yield Blocking(client, runner)
+                runner.run(client.close())
+
+
+@pytest.fixture
+def acme(world, hub):
+    """An organisation with three charged requests; returns its id."""
+    whose = hub.orgs.create("acme").id
+    now = world.clock.unix_us()
+    world.parts.tenancy.ledger.ingest(
+        [make_record(whose, f"r{n}", charge=10, at_unix_us=now) for n in range(3)]
+    )
+    return whose
+
+
+def tamper(world, statement):
+    with dialect.writing(world.parts.tenancy._store._engine).begin() as connection:
+        assert connection.execute(text(statement)).rowcount > 0
+
+
+def test_a_statement_comes_whole_or_into_a_file(hub, acme, tmp_path):
+    told = json.loads(hub.ledger.statement("acme", NOVEMBER))
+    assert (told["name"], told["totals"]["charge"]) == ("acme", 30)
+    file = tmp_path / "november.csv"
+    hub.ledger.save_statement("acme", NOVEMBER, file, format="csv")
+    assert file.read_bytes() == hub.ledger.statement("acme", NOVEMBER, format="csv")
+    assert file.read_text().startswith('"kind"')
+
+
+def test_a_refused_statement_leaves_the_file_as_it_was(hub, acme, tmp_path):
+    file = tmp_path / "november.csv"
+    file.write_text("of yesterday")
+    with pytest.raises(plaza.PlazaError) as caught:
+        hub.ledger.save_statement("nobody", NOVEMBER, file)
+    assert (caught.value.code, caught.value.status) == ("not_found", 404)
+    assert file.read_text() == "of yesterday"
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["november.csv"]
+
+
+def test_chains_are_verified(hub, world, acme):
+    (chain,) = hub.ledger.verify(organisation="acme")
+    assert (chain.organisation, chain.links, chain.intact) == (acme, 1, True)
+    assert all(chain.intact for chain in hub.ledger.verify_audit(organisation="*"))
+    tamper(world, "UPDATE usage SET charge = 9 WHERE request_id = 'r1'")
+    (chain,) = hub.ledger.verify(organisation="acme")
+    assert (chain.intact, chain.broken) == (False, 1)
+    assert "changed" in chain.why
+    tamper(world, f"UPDATE audit SET target = 'x' WHERE organisation = '{acme}'")
+    (chain,) = hub.ledger.verify_audit(organisation="acme")
+    assert chain.broken == 1
+
+
+def test_corrections_and_sums(hub, world, acme):
+    made = hub.ledger.correct("acme", -4, "ticket 17", request="r1")
+    assert (made.charge, made.refers, made.reason) == (-4, "r1", "ticket 17")
+    world.clock.advance(1)
+    (row,) = hub.usage(organisation="acme", by="month")
+    assert (row.group, row.charge, row.requests) == ({"month": NOVEMBER}, 26, 3)
+    assert hub.ledger.drift() == []
+    tamper(world, "UPDATE usage_hours SET charge = charge + 1 WHERE requests > 0")
+    found = hub.ledger.drift()
+    assert [d.charge for d in found] == [1]
+    assert hub.ledger.rebuild() == found
+    assert hub.ledger.drift() == []
+
+
+def test_retention(hub, world, acme):
+    world.clock.advance(60 * 86_400)
+    (dropped,) = hub.ledger.drop_before("2023-12")
+    assert dropped == plaza.Dropped(acme, batches=1, entries=3, anchor=1)
+    assert hub.ledger.drop_before("2023-12") == []

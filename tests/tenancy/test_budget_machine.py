@@ -1,0 +1,75 @@
+"""Budgets under everything that can happen, on both banks; and planted bugs that must be found."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.tenancy.banks import OnSql, on_postgres
+from tests.tenancy.budget_machine import BudgetMachine
+from tests.tenancy.planted import PLANTED
+
+
+class OnSqlMachine(BudgetMachine):
+    open_bank = staticmethod(OnSql)
+
+
+def on_postgres_machine(server) -> type[BudgetMachine]:
+    class OnPostgresMachine(BudgetMachine):
+        open_bank = staticmethod(lambda: on_postgres(server))
+
+    return OnPostgresMachine
+
+
+def prove(machine, examples: int, steps: int, **more) -> None:
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            **more,
+        ),
+    )
+
+
+def test_no_budget_is_overspent_and_nothing_is_lost_in_memory():
+    prove(BudgetMachine, 150, 40)
+
+
+def test_no_budget_is_overspent_and_nothing_is_lost_on_sql():
+    prove(OnSqlMachine, 8, 30)
+
+
+@pytest.mark.postgres
+def test_no_budget_is_overspent_and_nothing_is_lost_on_postgres(postgres):
+    prove(on_postgres_machine(postgres), 4, 30)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_no_budget_is_overspent_and_nothing_is_lost_in_memory_for_long():
+    prove(BudgetMachine, 5000, 60)
+
+
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_no_budget_is_overspent_and_nothing_is_lost_on_sql_for_long():
+    prove(OnSqlMachine, 300, 50)
+
+
+@pytest.mark.postgres
+@pytest.mark.prove
+@pytest.mark.timeout(3600)
+def test_no_budget_is_overspent_and_nothing_is_lost_on_postgres_for_long(postgres):
+    prove(on_postgres_machine(postgres), 150, 50)
+
+
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_found(bug):
+    """Each from the same beginning every time, so that a lucky run hides nothing."""
+    planted, finding = PLANTED[bug]
+    with pytest.raises(AssertionError, match=finding):
+        prove(planted, 2000, 40, derandomize=True, database=None, phases=[Phase.generate])
