@@ -56,6 +56,9 @@ class Families:
         self._record = record
         self._boot = boot_id()
         self._me = os.getpid()
+        self._others = {one.identity for one in table().values() if one.parent == self._me}
+        """Children from before, such as those of a shell script that became this process by exec:
+        they are nobody's orphans."""
         self._families: dict[str, Family] = {}
         self._written = ""
 
@@ -83,7 +86,8 @@ class Families:
             family.members |= {pid: processes[pid].identity for pid in below}
             claimed |= family.members.keys()
         for pid, seen in processes.items():
-            if seen.parent == self._me and pid not in claimed:
+            orphaned = seen.parent == self._me and pid not in claimed
+            if orphaned and seen.identity not in self._others:
                 self._adopt(seen, processes)
 
     def _adopt(self, orphan: Seen, processes: dict[int, Seen]) -> None:

@@ -61,6 +61,20 @@ def test_what_a_starter_leaves_behind_stays_in_the_family_and_is_reaped(families
     assert not family.alive()
 
 
+def test_what_this_process_started_before_belongs_to_no_family(tmp_path, subreaper):
+    before = subprocess.Popen([sys.executable, "-S", "-c", SLEEP])
+    try:
+        families = Families(tmp_path / "processes.json")
+        family = start(families, tmp_path, SLEEP)
+        families.refresh()
+        assert list(family.members) == [family.leader.pid]
+        assert end(families, family)
+        assert before.poll() is None
+    finally:
+        before.kill()
+        before.wait()
+
+
 def test_an_orphan_is_given_to_the_family_whose_mark_it_carries(families, tmp_path):
     other = start(families, tmp_path, SLEEP, name="other")
     family = start(families, tmp_path, STARTER.format(code=SLEEP), keeps_orphans=False)
