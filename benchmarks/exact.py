@@ -105,7 +105,7 @@ def at_once(hub: Hub, number: int) -> Trial:
     tenant = new_tenant(hub, NODES[number % len(NODES)])
     all_know(hub)
     begin = time.monotonic()
-    answers = volley(_port(hub), request_bytes(_PATH, tenant.key, _BODY), AT_ONCE)
+    answers = volley(port(hub), request_bytes(_PATH, tenant.key, _BODY), AT_ONCE)
     return _judge(hub, tenant, "at once", answers, time.monotonic() - begin)
 
 
@@ -114,7 +114,7 @@ def in_a_row(hub: Hub, number: int) -> Trial:
     tenant = new_tenant(hub, NODES[number % len(NODES)])
     all_know(hub)
     begin = time.monotonic()
-    answers = row(_port(hub), request_bytes(_PATH, tenant.key, _BODY), IN_A_ROW, pause_s=PAUSE_S)
+    answers = row(port(hub), request_bytes(_PATH, tenant.key, _BODY), IN_A_ROW, pause_s=PAUSE_S)
     return _judge(hub, tenant, "in a row", answers, time.monotonic() - begin)
 
 
@@ -155,7 +155,7 @@ def _judge(hub: Hub, tenant: Tenant, how: str, answers: list[Answer], seconds: f
         odd.append("an answer after a refusal")
     return Trial(
         how=how,
-        replicas=_replicas(hub),
+        replicas=replicas_of(hub),
         tight=tenant.tight,
         sent=len(answers),
         answers=dict(Counter(kinds)),
@@ -169,11 +169,11 @@ def _judge(hub: Hub, tenant: Tenant, how: str, answers: list[Answer], seconds: f
     )
 
 
-def _port(hub: Hub) -> int:
+def port(hub: Hub) -> int:
     return int(hub.environment["PLAZA_HTTP_PORT"])
 
 
-def _replicas(hub: Hub) -> int:
+def replicas_of(hub: Hub) -> int:
     return int(hub.environment.get("PLAZA_REPLICAS", "1"))
 
 
@@ -182,7 +182,7 @@ def all_know(hub: Hub) -> None:
 
     def know() -> bool:
         live = [one for one in hub.admin.status().replicas if one["live"]]
-        return len(live) == _replicas(hub) and all(one["current"] for one in live)
+        return len(live) == replicas_of(hub) and all(one["current"] for one in live)
 
     if not _wait(know):
         raise TimeoutError(f"not all replicas have the newest table: {hub.admin.status().replicas}")
