@@ -4,24 +4,23 @@ Workers send requests on keep-alive connections and keep a journal of what becam
 
     ok        2xx, with the request id that the hub gave it
     refused   503 (or 429) with Retry-After: the hub said so honestly
+    denied    429 `quota_exceeded`: the budget is used up
     broken    cut off before a whole answer, or 500/502/504 of the ingress: in flight at the kill
     unopened  no connection could be made: nothing was sent
     wrong     anything else, which must never happen
 
-The books must balance: every acknowledged id is in the ledger, and the ledger holds nothing that
-was not sent: acknowledged ⊆ ledger ⊆ issued.
+What the journals say is held against the hub's books by `benchmarks.parties`.
 """
 
 from __future__ import annotations
 
 import http.client
 import itertools
-import sqlite3
+import json
 import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 _PAUSE_S = 0.05
 """A client that was refused or cut off waits this long before it tries again."""
@@ -32,19 +31,23 @@ class Journal:
     """What clients saw. Times are seconds on the monotonic clock."""
 
     counts: Counter[str] = field(default_factory=Counter)
-    acknowledged: set[str] = field(default_factory=set)
+    acknowledged: dict[str, int] = field(default_factory=dict)
+    """Request id -> what its answer said it was charged."""
     answers: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self, what: str, request_id: str | None = None, detail: str = "") -> None:
+    def note(self, what: str, detail: str = "") -> None:
         with self.lock:
             self.counts[what] += 1
-            if what == "ok" and request_id:
-                self.acknowledged.add(request_id)
-                self.answers.append(time.monotonic())
             if what == "wrong":
                 self.wrong.append(detail)
+
+    def answered(self, request_id: str, charge: int) -> None:
+        with self.lock:
+            self.counts["ok"] += 1
+            self.acknowledged[request_id] = charge
+            self.answers.append(time.monotonic())
 
     @property
     def issued(self) -> int:
@@ -115,35 +118,16 @@ class Traffic:
             self.journal.note("broken")
             return False
         if answer.status == http.client.OK:
-            self.journal.note("ok", answer.headers.get("x-request-id"))
+            given = answer.headers
+            self.journal.answered(given["x-request-id"], int(given["x-plaza-charge"]))
             return True
-        if answer.status in {503, 429} and answer.headers.get("retry-after"):
-            self.journal.note("refused")
-        elif answer.status in {500, 502, 504}:
-            self.journal.note("broken")
-        else:
-            self.journal.note("wrong", detail=f"{answer.status} {text[:200]!r}")
+        self.journal.note(_kind(answer, text), detail=f"{answer.status} {text[:200]!r}")
         return False
 
 
-def ledger_ids(state_dir: Path, organisation: str) -> set[str]:
-    """Request ids of an organisation in the hub's SQLite ledger, read beside the hub."""
-    with sqlite3.connect(f"file:{state_dir}/plaza.db?mode=ro", uri=True, timeout=10) as database:
-        rows = database.execute(
-            "SELECT request_id FROM usage JOIN organisations ON organisations.id = organisation"
-            " WHERE organisations.name = ?",
-            (organisation,),
-        ).fetchall()
-    return {row[0] for row in rows}
-
-
-def wait_for_ledger(
-    state_dir: Path, organisation: str, wanted: set[str], within_s: float
-) -> set[str]:
-    """The ledger once it holds all of `wanted`, or what it holds after `within_s`."""
-    give_up = time.monotonic() + within_s
-    while True:
-        found = ledger_ids(state_dir, organisation)
-        if wanted <= found or time.monotonic() > give_up:
-            return found
-        time.sleep(0.2)
+def _kind(answer: http.client.HTTPResponse, text: bytes) -> str:
+    if answer.status == 429 and json.loads(text)["code"] == "quota_exceeded":
+        return "denied"
+    if answer.status in {503, 429} and answer.headers.get("retry-after"):
+        return "refused"
+    return "broken" if answer.status in {500, 502, 504} else "wrong"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import graphs
+from benchmarks import exact, graphs
 from benchmarks.hub import running_hub
 from plaza_core.tensors import DType
 from tests.hub.waiting import until
@@ -18,14 +18,26 @@ _numbers = itertools.count(1)
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory):
     state = tmp_path_factory.mktemp("hub") / "state"
-    with running_hub(state, rate_per_second=100_000, rate_burst=100_000) as running:
+    with running_hub(state, **exact.SETTINGS) as running:
         running.models = tmp_path_factory.mktemp("models")
         for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
             running.admin.models.register(bundle.parent, visibility="public")
         running.detector = "road-vehicles"
         register(running, "tiny", graphs.tiny())
+        exact.prepare(running, running.models)
         for datatype in DType:
             register(running, f"identity-{datatype.lower()}", graphs.identity(datatype))
+        yield running
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory):
+    """A second hub: two replicas, and every request goes through Ray Serve's own code."""
+    place = tmp_path_factory.mktemp("plain")
+    with running_hub(place / "state", bypass=False, replicas=2, **exact.SETTINGS) as running:
+        running.admin.models.register(graphs.tiny().write(place / "tiny"), visibility="public")
+        exact.prepare(running, place)
+        exact.all_know(running)
         yield running
 
 

@@ -3,10 +3,7 @@
 import httpx
 import pytest
 
-from benchmarks import graphs
-from benchmarks.hub import running_hub
 from tests.hub.test_refusals import binary, huge_png, infer_body
-from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub
 
@@ -25,15 +22,6 @@ def exchange(url, key, method, path, content=b"", headers=None):
     said = {name: value for name, value in answer.headers.items() if name not in VARIES}
     body = answer.text.replace(answer.headers.get("x-request-id", "-"), "ID")
     return answer.status_code, said, body
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    place = tmp_path_factory.mktemp("plain")
-    with running_hub(place / "state", bypass=False, replicas=1) as hub:
-        hub.admin.models.register(graphs.tiny().write(place / "tiny"), visibility="public")
-        until(lambda: hub.admin.metadata("tiny"))
-        yield hub
 
 
 REQUESTS = [

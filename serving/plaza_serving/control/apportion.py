@@ -10,7 +10,8 @@ have let in has met its deadline; one that is dead for certain can be forgotten 
 after a predecessor's last grant control gives nobody more than they report to hold.
 
 Rates. A replica's part is 0.2/n, and 0.8 by its part of the arrivals, smoothed over about 2 s. It
-grows only by what others were told to give up; only a replica that starts gets 0.2/n at once.
+grows only by what others were told to give up; only a replica that starts gets 0.2/n at once, and
+keeps it while one that may be dead still has all the rest.
 
 Both are in memory: heartbeats tell them again. One control process divides; with several, all the
 heartbeats of a hub must reach the same one.
@@ -184,6 +185,5 @@ class RateDivision:
         part = node.arrivals[replica] / whole if whole else 1 / n
         wanted = SPREAD / n + (1 - SPREAD) * part
         free = 1 - sum(node.told.get(r, 1 / n) for r in others)
-        first = SPREAD / n if replica not in node.told else 0.0
-        node.told[replica] = max(min(wanted, free), first)
+        node.told[replica] = max(min(wanted, free), SPREAD / n)
         return node.told[replica]

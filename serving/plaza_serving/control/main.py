@@ -162,8 +162,19 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
     )
 
-    def adopt_orphans() -> None:
-        adopt(spool, ledger.ingest, parts.leases.gone)
+    async def adopt_orphans() -> float:
+        gone: list[str] = []
+
+        def settled(replica: str) -> None:
+            parts.leases.gone(replica)
+            gone.append(replica)
+
+        try:
+            await to_thread(adopt, spool, ledger.ingest, settled)
+        finally:
+            for replica in gone:
+                parts.fleet.gone(replica)
+        return 1.0
 
     async def reconcile() -> None:
         async with reconciler:
@@ -172,7 +183,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     return (
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
-        lambda: forever("adopt", every(1.0, adopt_orphans)),
+        lambda: forever("adopt", adopt_orphans),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),

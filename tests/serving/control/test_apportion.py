@@ -363,3 +363,14 @@ def test_the_part_of_a_replica_that_is_gone_goes_to_the_others():
     fleet.clock.advance(1)
     fleet.beat(0)
     assert fleet.shares[0] == pytest.approx(1)
+
+
+def test_a_replica_in_place_of_one_that_fell_silent_keeps_the_least_part():
+    """Nobody can tell for certain that the other is dead, and it had everything."""
+    division = RateDivision()
+    for second in range(3):
+        division.hear(beat("r1", asked=50), {"node"}, second)
+    for second in range(3, 8):
+        assert division.hear(beat("r2", asked=50), {"node"}, second)["node"] >= SPREAD / 2
+    later = division.hear(beat("r2", asked=50), {"node"}, 3 + SILENT_S)
+    assert later["node"] == pytest.approx(1)

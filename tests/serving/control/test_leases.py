@@ -8,6 +8,7 @@ import pytest
 
 from plaza_core.budget import LeaseAsk, LeaseAsks, Period
 from plaza_core.errors import Unavailable
+from plaza_core.table import Heartbeat
 from plaza_core.testing import FakeClock
 from plaza_serving.control.main import jobs_of
 from plaza_serving.control.recalls import Recalls
@@ -127,15 +128,20 @@ async def test_leases_of_a_dead_replica_come_back(world):
     assert world.bank.outstanding() == 0
 
 
-async def test_the_job_that_adopts_spools_closes_their_leases(world, tmp_path):
+async def test_the_job_that_adopts_spools_frees_all_that_their_replica_held(world, tmp_path):
+    """Else the replica in its place would have no part of any rate while the dead one's lasts."""
     spool = tmp_path / "spool"
     spool.mkdir()
     async with client_of(world) as client:
         await client.exchange(asks("main-1-ab", {"key": "key-1", "need": 100}))
+        await client.beat(
+            Heartbeat(replica="main-1-ab", pool="main", table_version="", ready={}, failed={})
+        )
+    assert [one.heartbeat.replica for one in world.parts.fleet.replicas()] == ["main-1-ab"]
     (spool / "main-1-ab-0.log").touch()
     jobs = [asyncio.create_task(job()) for job in jobs_of(world.parts, None, spool)[1:3]]
     async with asyncio.timeout(10):
-        while world.bank.outstanding():
+        while world.bank.outstanding() or world.parts.fleet.replicas():
             await asyncio.sleep(0.01)
     for job in jobs:
         job.cancel()
