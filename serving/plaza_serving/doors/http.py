@@ -166,8 +166,7 @@ class HttpDoor:
         finally:
             if exchange.task is not None:
                 self._watch.leave(exchange)
-            if exchange.held:
-                self._bodies.release(exchange)
+            self._bodies.release(exchange)
         close = not exchange.body_read and _has_body(exchange)
         if late:
             await self._brake.pause()

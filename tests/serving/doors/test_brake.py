@@ -1,4 +1,4 @@
-"""Who asks again at once after a refusal is refused late, so that refusals take no time of others."""
+"""Who asks again at once when refused is answered late: refusals take no time from others."""
 
 import asyncio
 
