@@ -11,7 +11,7 @@ An organisation is entitled to the smaller of its demand and its weight's part o
 Jain's index is taken over served / fair, where fair is the max-min division of the capacity: what
 the polite ones leave of their shares is lent to the flooder. Medians over the rounds count.
 
-    python -m benchmarks.fairness [flooder] [weights] [--replicas 1 2] [--seconds 8] [--rounds 3]
+    python -m benchmarks.fairness [flooder] [weights] [--replicas 1 2] [--seconds 4] [--rounds 5]
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ import json
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from benchmarks.sharing import Demand, Served, SharedHub, shared_hub
+from benchmarks.sharing import Demand, Served, SharedHub, Stretch, shared_hub
 
 NAMES = ("o1", "o2", "o3", "o4")
 POLITE = NAMES[1:]
@@ -57,32 +57,29 @@ def max_min(capacity: float, demands: Mapping[str, float]) -> dict[str, float]:
     return parts
 
 
-class Rounds:
-    """Stretches of a hub under load, with its capacity measured before and after each."""
-
-    def __init__(self, hub: SharedHub, seconds: float) -> None:
-        self.hub, self.seconds = hub, seconds
-        self.capacities = [self.capacity()]
-
-    def capacity(self) -> float:
-        """Requests per second of one organisation that has the hub for itself."""
-        alone = {POLITE[0]: Demand(CLIENTS * self.hub.replicas * 2)}
-        return self.hub.serve(alone, self.seconds / 2)[POLITE[0]].per_second(self.seconds / 2)
-
-    def run(self, demands: Mapping[str, Demand]) -> tuple[float, dict[str, Served]]:
-        """(requests per second that were there to be divided, what each was served)."""
-        served = self.hub.serve(demands, self.seconds)
-        self.capacities.append(self.capacity())
-        return statistics.mean(self.capacities[-2:]), served
+def alone(hub: SharedHub, seconds: float) -> Stretch:
+    """One organisation that has the hub for itself: its capacity."""
+    return hub.serve({POLITE[0]: Demand(2 * CLIENTS * hub.replicas)}, seconds)
 
 
 def flooder(hub: SharedHub, seconds: float, rounds: int) -> Result:
-    turns = Rounds(hub, seconds)
-    results = [
-        {"polite": manner, **_flood(turns, manner)}
-        for _ in range(rounds)
-        for manner in ("modest", "waiting")
-    ]
+    """In turn: alone, modest, alone, waiting, alone, …; each against the two beside it."""
+    turns, rates = [alone(hub, seconds)], []
+    for manner in ("modest", "waiting") * rounds:
+        share = turns[-1].roughly(POLITE[0]) / len(NAMES)
+        polite = (
+            Demand(64, MODEST * share) if manner == "modest" else Demand(CLIENTS * hub.replicas)
+        )
+        flood = Demand(FLOOD_CONNECTIONS, 10 * share)
+        rates.append(polite.rate)
+        turns.append(hub.serve({FLOODER: flood, **dict.fromkeys(POLITE, polite)}, seconds))
+        turns.append(alone(hub, seconds))
+    served = [hub.served(turn) for turn in turns]
+    capacities = [one[POLITE[0]].per_second for one in served[::2]]
+    results = []
+    for n, (turn, got) in enumerate(zip(turns[1::2], served[1::2], strict=True)):
+        capacity = statistics.mean(capacities[n : n + 2])
+        results.append(_judge(capacity, rates[n], got, turn.told))
     summary: Result = {"rounds": results}
     held = []
     for manner in ("modest", "waiting"):
@@ -94,44 +91,50 @@ def flooder(hub: SharedHub, seconds: float, rounds: int) -> Result:
     return {**summary, "held": all(held)}
 
 
-def _flood(turns: Rounds, manner: str) -> Result:
-    hub, seconds, expected = turns.hub, turns.seconds, turns.capacities[-1]
-    share = expected / len(NAMES)
-    polite = Demand(64, MODEST * share) if manner == "modest" else Demand(CLIENTS * hub.replicas)
-    flood = Demand(FLOOD_CONNECTIONS, 10 * share)
-    capacity, served = turns.run({FLOODER: flood, **dict.fromkeys(POLITE, polite)})
-    got = {name: served[name].per_second(seconds) for name in NAMES}
-    wanted = {FLOODER: 10 * share, **dict.fromkeys(POLITE, polite.rate or capacity)}
-    kept = {n: got[n] / min(wanted[n], capacity / len(NAMES)) for n in POLITE}
-    fair = max_min(capacity, wanted)
+def _judge(
+    capacity: float,
+    rate: float | None,
+    served: Mapping[str, Served],
+    told: Mapping[str, Mapping[str, int]],
+) -> Result:
+    """One stretch under the flood: what each got of what it was entitled to.
+
+    `rate`: the demand of a polite organisation; None: more than it can get.
+    """
+    manner = "modest" if rate else "waiting"
+    got = {name: served[name].per_second for name in NAMES}
+    wanted = rate or capacity
+    kept = {n: got[n] / min(wanted, capacity / len(NAMES)) for n in POLITE}
+    fair = max_min(capacity, {FLOODER: 10 * capacity, **dict.fromkeys(POLITE, wanted)})
     index = jain([got[name] / fair[name] for name in NAMES])
     parts = "  ".join(f"{n} {got[n]:5.1f}/s ({kept.get(n, got[n] / fair[n]):.3f})" for n in NAMES)
-    told = {n: dict(served[n].told) for n in NAMES}
-    console.print(f"  flooder, {manner}: of {capacity:.1f}/s  {parts}  Jain {index:.4f}  {told}")
-    if any(served[n].told.get("refused") or served[n].told.get("late") for n in POLITE):
-        raise RuntimeError(f"a polite organisation was refused: {told}")
+    flood = f"flooder: {dict(told[FLOODER])}"
+    console.print(f"  {manner:7} of {capacity:.1f}/s: {parts}  Jain {index:.4f}; {flood}")
+    if refused := {n: told[n] for n in POLITE if told[n].get("refused") or told[n].get("late")}:
+        raise RuntimeError(f"a polite organisation was refused: {refused}")
     return {
+        "polite": manner,
         "capacity": round(capacity, 1),
         "per_second": {n: round(v, 1) for n, v in got.items()},
         "kept": {n: round(v, 4) for n, v in kept.items()},
         "jain": round(index, 4),
-        "told": told,
+        "flooder": dict(told[FLOODER]),
     }
 
 
 def weights(hub: SharedHub, seconds: float, rounds: int) -> Result:
     wanted = {"o1": 1, "o2": 2, "o3": 4}
     hub.weigh(wanted)
-    demand = Demand(2 * CLIENTS * hub.replicas)
+    demands = dict.fromkeys(wanted, Demand(2 * CLIENTS * hub.replicas))
     results = []
-    for _ in range(rounds):
-        served = hub.serve(dict.fromkeys(wanted, demand), seconds)
+    for turn in [hub.serve(demands, seconds) for _ in range(rounds)]:
+        served = hub.served(turn)
         whole = sum(one.compute_us for one in served.values())
         off = {
             n: served[n].compute_us / whole * sum(wanted.values()) / w - 1
             for n, w in wanted.items()
         }
-        console.print("  weights: " + "  ".join(f"{n} {v:+.3%}" for n, v in off.items()))
+        console.print("  weights 1:2:4: " + "  ".join(f"{n} {v:+.3%}" for n, v in off.items()))
         results.append({n: round(v, 5) for n, v in off.items()})
     hub.weigh(dict.fromkeys(wanted, 1))
     worst = max(abs(statistics.median(r[n] for r in results)) for n in wanted)
@@ -144,7 +147,9 @@ SCENARIOS: dict[str, Callable[[SharedHub, float, int], Result]] = {
 }
 
 
-def prove(names: list[str], replicas: int, seconds: float = 8.0, rounds: int = 3) -> Result:
+def prove(
+    replicas: int, names: Sequence[str] = tuple(SCENARIOS), seconds: float = 4.0, rounds: int = 5
+) -> Result:
     """The scenarios on one hub, one after the other."""
     results: Result = {}
     with (
@@ -161,11 +166,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("scenarios", nargs="*", help=", ".join(SCENARIOS))
     parser.add_argument("--replicas", type=int, nargs="*", default=[1, 2])
-    parser.add_argument("--seconds", type=float, default=8.0)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=4.0)
+    parser.add_argument("--rounds", type=int, default=5)
     asked = parser.parse_args()
     names = asked.scenarios or list(SCENARIOS)
-    results = {n: prove(names, n, asked.seconds, asked.rounds) for n in asked.replicas}
+    results = {n: prove(n, names, asked.seconds, asked.rounds) for n in asked.replicas}
     console.print(json.dumps(results, indent=1))
     return 0 if all(r["held"] for r in results.values()) else 1
 

@@ -22,7 +22,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks.sharing import Demand, SharedHub, shared_hub
+from benchmarks.sharing import Demand, SharedHub, Stretch, shared_hub
 
 NAMES = ("o1", "o2", "o3", "o4")
 CLIENTS = 16
@@ -34,13 +34,16 @@ console = Console(highlight=False)
 
 def compare(hub: SharedHub, model: str, seconds: float, rounds: int) -> dict[str, Any]:
     """Requests per second with a quarter share and with the hub alone, and their ratios."""
-    rates: dict[bool, list[float]] = {True: [], False: []}
+    demand = {NAMES[0]: Demand(CLIENTS * hub.replicas, model=model)}
+    turns: dict[bool, list[Stretch]] = {True: [], False: []}
     for among_others in [True, False, False, True] * rounds:
         hub.alone(NAMES[0], among_others=among_others)
-        demand = {NAMES[0]: Demand(CLIENTS * hub.replicas, model=model)}
-        served = hub.serve(demand, seconds)[NAMES[0]]
-        rates[among_others].append(served.per_second(seconds))
+        turns[among_others].append(hub.serve(demand, seconds))
     hub.alone(NAMES[0], among_others=True)
+    rates = {
+        among_others: [hub.served(turn)[NAMES[0]].per_second for turn in mine]
+        for among_others, mine in turns.items()
+    }
     ratios = [a / b for a, b in zip(rates[True], rates[False], strict=True)]
     lent = statistics.median(ratios)
     console.print(

@@ -32,7 +32,7 @@ NEIGHBOURS = ("n1", "n2", "n3")
 CLIENTS = 8
 EVERY_S = 0.025
 SPREAD = 0.2
-MODELS = ("conv", "tiny")
+MODELS = ("conv", "tiny", "speed")
 
 console = Console(highlight=False)
 

@@ -3,6 +3,9 @@
     demo         a fresh clone with an empty home: `make demo ONCE=1` twice, ready under 25 s again
     bench        the front door against its peers, `make bench`
     chaos        kill -9 of every part under traffic, three rounds each; the books balance
+    fairness     a flooder beside three polite organisations, weights 1:2:4; one replica and two
+    lending      one organisation with a quarter share gets what the hub has while others are idle
+    price        the same request costs the same beside quiet and busy neighbours
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
@@ -25,7 +28,7 @@ import numpy as np
 from rich.console import Console
 
 import plaza
-from benchmarks import bench, graphs
+from benchmarks import bench, fairness, graphs, lending, price
 from benchmarks.chaos_rounds import ROUNDS, chaos_round
 from benchmarks.hub import Hub, own_ports, running_hub
 
@@ -58,7 +61,14 @@ def prove_demo() -> dict[str, Any]:
 def prove_bench() -> dict[str, Any]:
     status = bench.main()
     document: dict[str, Any] = json.loads(bench.RESULTS.read_text())
-    return {"ratios": document["ratios"], "bars": document["bars"], "held": status == 0}
+    told = {name: document[name] for name in ("ratios", "bars", "bookkeeping")}
+    return {**told, "held": status == 0}
+
+
+def _for_replicas(proof: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+    """A proof with one replica and with two."""
+    results = {f"replicas {n}": proof(n) for n in (1, 2)}
+    return {**results, "held": all(r["held"] for r in results.values())}
 
 
 def prove_chaos() -> dict[str, Any]:
@@ -115,6 +125,9 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": prove_demo,
     "bench": prove_bench,
     "chaos": prove_chaos,
+    "fairness": lambda: _for_replicas(fairness.prove),
+    "lending": lambda: _for_replicas(lending.prove),
+    "price": price.prove,
     "third-party": prove_third_party,
 }
 

@@ -7,6 +7,7 @@ the requests that were finished in a stretch of time: moment of admission + late
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,22 +27,37 @@ WARM_S = 1.5
 SHIPPED_S = 2.0
 """Usage is shipped once a second."""
 BUDGET = 10**15
+SPEED = Path(__file__).parents[1] / "models" / "bundles" / "traffic-speed-quantiles"
+"""A shipped forecaster, called through its task: half of what it costs is host time."""
 CORES = 2
 """Worker threads of all replicas together."""
 
 
 @dataclass(frozen=True, slots=True)
+class Stretch:
+    """A stretch of time under load and what the clients were told in it and before it."""
+
+    start_us: int
+    end_us: int
+    told: Mapping[str, Mapping[str, int]]
+
+    @property
+    def seconds(self) -> float:
+        return (self.end_us - self.start_us) / 1e6
+
+    def roughly(self, name: str) -> float:
+        """Requests per second by the clients' own count, before the ledger can tell."""
+        return self.told[name].get("ok", 0) / (self.seconds + WARM_S)
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """What an organisation got in one stretch of time, and what its clients were told."""
+    """What an organisation got in one stretch of time."""
 
-    compute_us: int
+    compute_us: int = 0
     """Device and host time."""
-    requests: int
-    sent: int
-    told: Mapping[str, int]
-
-    def per_second(self, seconds: float) -> float:
-        return self.requests / seconds
+    per_second: float = 0.0
+    """Requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +70,13 @@ class Demand:
 
 
 class SharedHub:
-    """A running hub, the models `conv` and `tiny`, and one key for every organisation."""
+    """A running hub, the models `conv`, `tiny` and `speed`, a key for every organisation."""
 
     def __init__(self, hub: Hub, place: Path, names: Sequence[str], replicas: int) -> None:
         self.hub, self.replicas, self.names = hub, replicas, tuple(names)
         for graph, name in ((graphs.conv(), "conv"), (graphs.tiny(), "tiny")):
             hub.admin.models.register(graph.write(place / name), visibility="public")
+        hub.admin.models.register(SPEED, visibility="public")
         self.keys: dict[str, str] = {}
         for name in names:
             hub.admin.orgs.create(name)
@@ -74,13 +91,16 @@ class SharedHub:
     def request(self, organisation: str, model: str) -> bytes:
         """A whole HTTP request."""
         headers = {"Authorization": f"Bearer {self.keys[organisation]}"}
-        if model == "tiny":
-            body = bench.tiny_body()
-            headers["Content-Type"] = "application/json"
-        else:
+        if model == "conv":
             body, head = bench.conv_body(bench.conv_size())
             headers["Inference-Header-Content-Length"] = str(head)
-        return bench.http_request("hub", f"/v2/models/{model}/infer", body, headers)
+            return bench.http_request("hub", "/v2/models/conv/infer", body, headers)
+        headers["Content-Type"] = "application/json"
+        if model == "tiny":
+            return bench.http_request("hub", "/v2/models/tiny/infer", bench.tiny_body(), headers)
+        values = [60 + n % 7 for n in range(288)]
+        body = json.dumps({"model": SPEED.name, "values": values, "horizon": 12}).encode()
+        return bench.http_request("hub", "/v1/forecast", body, headers)
 
     def weigh(self, weights: Mapping[str, int]) -> None:
         for name, weight in weights.items():
@@ -95,8 +115,8 @@ class SharedHub:
                 change(other)
         time.sleep(1.5)
 
-    def serve(self, demands: Mapping[str, Demand], seconds: float) -> dict[str, Served]:
-        """Let all of them call for `WARM_S + seconds`; what each was served in the latter part.
+    def serve(self, demands: Mapping[str, Demand], seconds: float) -> Stretch:
+        """Let all of them call for `WARM_S + seconds`; the latter part counts.
 
         Raises RuntimeError where a client was told anything but yes, later, or too late.
         """
@@ -116,16 +136,19 @@ class SharedHub:
             start = time.time_ns() // 1000
             time.sleep(seconds)
             end = time.time_ns() // 1000
-        if wrong := {n: dict(c.counts) for n, c in clients.items() if c.counts["wrong"]}:
+        told = {name: dict(one.counts) for name, one in clients.items()}
+        if wrong := {n: counts for n, counts in told.items() if counts.get("wrong")}:
             raise RuntimeError(f"unexpected answers: {wrong}")
-        time.sleep(SHIPPED_S)
-        ledger = self._ledger(start, end)
-        served = {}
-        for name, one in clients.items():
-            compute_us, requests = ledger.get(name, (0, 0))
-            sent = one.counts.pop("sent")
-            served[name] = Served(compute_us, requests, sent, dict(one.counts))
-        return served
+        return Stretch(start, end, told)
+
+    def served(self, stretch: Stretch) -> dict[str, Served]:
+        """What the ledger says of a stretch; waits until all of it was shipped."""
+        time.sleep(max(0.0, stretch.end_us / 1e6 + SHIPPED_S - time.time()))
+        ledger = self._ledger(stretch.start_us, stretch.end_us)
+        return {
+            name: Served(compute, requests / stretch.seconds)
+            for name, (compute, requests) in ledger.items()
+        }
 
     def until_answered(self, name: str) -> None:
         client, size = self.hub.client(self.keys[name]), bench.conv_size()
