@@ -6,8 +6,8 @@ busy minute of the machine hits both sides alike. Written to `benchmarks/results
     tiny   whole front door : bare uvicorn + ONNX Runtime
     conv   whole front door : ONNX Runtime in this process
 
-The whole front door: HAProxy, key, rate, budget lease, fair queue, usage written, ledger. What of it
-is the hub's own bookkeeping, without transport and model, is measured beside them in µs
+The whole front door: HAProxy, key, rate, budget lease, fair queue, usage written, ledger. What of
+it is the hub's own bookkeeping, without transport and model, is measured beside them in µs
 (`benchmarks/admission.py`).
 
 A row beside them, bare uvicorn on every core with the convolution, shows what any HTTP server in
