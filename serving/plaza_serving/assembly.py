@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from plaza_accel.graph_signature import synthetic
 from plaza_accel.provider import select
 from plaza_core import keys, plugins
 from plaza_core.clock import SystemClock
@@ -23,6 +24,7 @@ from plaza_core.table import HubTable
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
+from plaza_serving.dataplane.calibration import calibrate
 from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
 from plaza_serving.dataplane.following import Beats, TableFollower
@@ -82,6 +84,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=settings.batch_join_us * 1000,
+            row_us=calibrate(runner, {s.name: synthetic(s) for s in runner.signature.inputs}),
             clock=clock,
         )
         return Lane(batch)

@@ -40,6 +40,8 @@ class AccessTable:
         self._clock = clock
         self._seen: dict[str, Caller] = {}
         self._callers: dict[KeyId, Caller] = {}
+        self._limits: dict[str, RateLimit] = {}
+        """Node -> its limit: one object for all keys below it, which spares comparing by value."""
 
     def authenticate(self, authorization: str | None) -> Caller:
         """Raises Unauthenticated for anything but a known, unexpired key."""
@@ -87,7 +89,7 @@ class AccessTable:
         )
         return Caller(
             principal,
-            tuple(entry.limits),
+            tuple((node, self._limits.setdefault(node, limit)) for node, limit in entry.limits),
             entry.expires_unix_us,
             metered=entry.metered,
             slots=tuple(entry.slots),

@@ -50,7 +50,9 @@ class Lease:
                 raise
             admission.enter(caller, self._lane, self._work)
         try:
-            await admission.reservations.hold(caller, self._work)
+            short = admission.reservations.hold(caller, self._work)
+            if short:
+                await admission.reservations.ask(caller, self._work, short)
         except BaseException:
             admission.leave(caller)
             raise

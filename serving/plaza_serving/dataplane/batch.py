@@ -20,6 +20,7 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.ports import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
+from plaza_serving.dataplane.calibration import steady
 from plaza_serving.dataplane.work import Bill, Finished, Work
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class BatchRunner:
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
+    `row_us` is the calibrated cost of a row, where it is known.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class BatchRunner:
         max_batch: int,
         weight: int,
         join_ns: int = 0,
+        row_us: int | None = None,
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
     ) -> None:
@@ -75,6 +78,7 @@ class BatchRunner:
         self._cpu = cpu_ns
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
+        self._row_us = row_us
         self._row_ns = 0.0
 
     def __call__(self, works: Sequence[Work]) -> list[Finished]:
@@ -201,7 +205,7 @@ class BatchRunner:
             interpret_ns = self._now() - now
             host_ns += self._cpu() - cpu
             outputs = {}
-        bill = self._bill(job, run.device_us, compute.microseconds(host_ns))
+        bill = self._bill(job, run, compute.microseconds(host_ns))
         held = work.reservation
         outcome = Outcome(
             model=work.call.model,
@@ -223,13 +227,16 @@ class BatchRunner:
         )
         return Finished(work, outcome, None, bill)
 
-    def _bill(self, job: _Job, device_us: int, host_us: int) -> Bill:
-        """Charge what was measured, up to the reserve; the platform bears the rest."""
+    def _bill(self, job: _Job, run: _Run, host_us: int) -> Bill:
+        """Charge what was measured and is the caller's, up to the reserve; the platform bears the
+        rest."""
         work, rows = job.work, job.prepared.rows
-        cost = work.price.cost(device_us=device_us, host_us=host_us, rows=rows)
+        own_us = steady(run.device_us, self._row_us, rows, run.rows)
+        charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
-        charge = cost if held is None else min(cost, held.amount)
-        device_us += job.lost_us
+        if held is not None:
+            charge = min(charge, held.amount)
+        device_us = run.device_us + job.lost_us
         borne = work.price.cost(device_us=device_us, host_us=host_us, rows=rows) - charge
         return Bill(rows, device_us * self._weight, host_us, charge, borne)
 

@@ -23,28 +23,33 @@ class Reservations:
         self._budgets = budgets
         self._reserves = reserves
 
-    async def hold(self, caller: Caller, work: Work) -> None:
-        """Budget for what the request may cost: from memory, else by asking control.
+    def hold(self, caller: Caller, work: Work) -> int:
+        """Hold budget for what the request may cost, out of memory.
 
-        Nothing where no budget limits the key. Raises QuotaExceeded, Unavailable, DeadlineExceeded;
-        then nothing is held.
+        Returns 0, also where no budget limits the key; else the amount to `ask` for.
         """
         if not caller.metered:
-            return
-        left_ns = work.deadline_ns - work.admitted_ns
-        amount = self._reserves.estimate(work.version_key, work.price, work.rows, left_ns // 1000)
+            return 0
+        left_us = (work.deadline_ns - work.admitted_ns) // 1000
+        amount = self._reserves.estimate(work.version_key, work.price, work.rows, left_us)
         if not amount:
             work.reservation = Reservation(None, 0)
-            return
+            return 0
         work.reservation = self._budgets.reserve(
             caller.principal.key, amount, work.admitted_unix_us
         )
-        if work.reservation is None:
-            try:
-                async with asyncio.timeout(left_ns / 1e9):
-                    work.reservation = await self._budgets.wait(caller, amount)
-            except TimeoutError:
-                raise DeadlineExceeded("the deadline passed while waiting for budget") from None
+        return amount if work.reservation is None else 0
+
+    async def ask(self, caller: Caller, work: Work, amount: int) -> None:
+        """Hold `amount` once control has granted it.
+
+        Raises QuotaExceeded, Unavailable, DeadlineExceeded; then nothing is held.
+        """
+        try:
+            async with asyncio.timeout((work.deadline_ns - work.admitted_ns) / 1e9):
+                work.reservation = await self._budgets.wait(caller, amount)
+        except TimeoutError:
+            raise DeadlineExceeded("the deadline passed while waiting for budget") from None
 
     def leave(self, work: Work) -> None:
         """The request is answered or gone: give back what no worker will settle."""

@@ -44,7 +44,9 @@ class Slots:
         """Raises ConcurrencyExceeded when a node has no slot left here."""
         fresh = self._clock.monotonic_ns() < self._until_ns
         for name, most in limits:
-            node = self._nodes.setdefault(name, _Node())
+            node = self._nodes.get(name)
+            if node is None:
+                node = self._nodes[name] = _Node()
             if node.inside >= min(most, node.granted if fresh else 0):
                 node.wanted = min(most, max(node.wanted, node.inside) + 1)
                 raise ConcurrencyExceeded(

@@ -23,6 +23,7 @@ from plaza_core.principal import Right
 from plaza_core.settings import Settings
 from plaza_serving.doors import openapi
 from plaza_serving.doors.body import BodyReader
+from plaza_serving.doors.brake import Brake
 from plaza_serving.doors.exchange import (
     JSON,
     ClientGoneError,
@@ -85,6 +86,7 @@ class HttpDoor:
         self._plane = plane
         self._keeper = keeper
         self._watch = Watch(body_seconds)
+        self._brake = Brake(plane.clock)
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
         document = openapi.document()
@@ -141,12 +143,15 @@ class HttpDoor:
     async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = self._plane.new_request_id()
         exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
+        late = False
         try:
             reply = await self._reply(exchange)
         except WrongMethod as error:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
             reply = problem(error, request_id)
+            known = getattr(exchange, "principal", None)
+            late = known is not None and self._brake.holds(error, known.organisation)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -154,16 +159,17 @@ class HttpDoor:
                 raise  # somebody else stops this task: the server shuts down
             if exchange.cut is Cut.GONE:
                 return
-            late = DeadlineExceeded("the body did not arrive in time", input="body")
-            reply = problem(late, request_id)
+            slow = DeadlineExceeded("the body did not arrive in time", input="body")
+            reply = problem(slow, request_id)
         except Exception as error:  # noqa: BLE001 the border: nothing may leave but an answer
             reply = internal(error, request_id)
         finally:
             if exchange.task is not None:
                 self._watch.leave(exchange)
-            if exchange.held:
-                self._bodies.release(exchange)
+            self._bodies.release(exchange)
         close = not exchange.body_read and _has_body(exchange)
+        if late:
+            await self._brake.pause()
         await _send(send, reply, exchange.request_id, close=close)
 
     async def _reply(self, exchange: Exchange) -> Reply:

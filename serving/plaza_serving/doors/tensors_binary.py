@@ -17,6 +17,8 @@ from plaza_core.tensors import BATCH_AXIS, NUMPY, Array, DType, Signature
 from plaza_serving.doors.tensors_json import check_shape, reshaped
 
 _NUMPY = {datatype.value: dtype for datatype, dtype in NUMPY.items()}
+_SMALL = 1 << 16
+
 DATATYPES: dict[np.dtype[Any], str] = {dtype: name.value for name, dtype in NUMPY.items()}
 
 
@@ -40,8 +42,10 @@ def read(name: str, datatype: str, shape: Any, body: bytes, *, start: int, size:
     array: Array = np.frombuffer(body, dtype, count, start)
     if datatype == "BOOL" and count and array.view(np.uint8).max() > 1:
         raise InvalidTensor("a BOOL byte must be 0 or 1", input=name)
-    if not array.flags.aligned:
-        array = array.copy()  # runtimes read vectors of the item's alignment
+    if not array.flags.aligned:  # runtimes read vectors of the item's alignment
+        # Slicing keeps the interpreter lock, which numpy's copy gives away and must wait for again.
+        small = 0 < size <= _SMALL
+        array = np.frombuffer(body[start : start + size], dtype) if small else array.copy()
     return reshaped(name, array, shape)
 
 
