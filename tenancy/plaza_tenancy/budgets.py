@@ -15,8 +15,8 @@ from functools import partial
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from plaza_core.book import NO_LIMIT, Account, AccountId, Book
-from plaza_core.budget import FOREVER, Period, bounds
+from plaza_core.book import Account, AccountId, Book
+from plaza_core.budget import FOREVER, LARGEST, Period, bounds
 from plaza_core.errors import Conflict, InvalidInput, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import TenantScope
@@ -48,16 +48,20 @@ class Budgets:
         self._store = store
 
     def set(
-        self, scope: TenantScope, node: Node, *, limit: int | None, period: Period = Period.MONTH
+        self, scope: TenantScope, node: Node, *, limit: int | None, period: Period | None = None
     ) -> Budget:
-        """Set or change what a node may spend. `limit` None counts without limiting.
+        """Set or change what a node may spend. `limit` None counts without limiting; `period` None
+        keeps the one it has (a new budget counts by month).
 
         Another period begins a new account, with what the ledger says of it. Raises NotFound,
         Forbidden, InvalidInput.
         """
-        _valid_limit(limit)
+        _valid_limit(limit, "limit")
 
-        return self._change(scope, node, lambda _: (limit, period), "budget.set")
+        def decide(row: BudgetRow | None) -> tuple[int | None, Period]:
+            return limit, period or (Period.MONTH if row is None else Period(row.period))
+
+        return self._change(scope, node, decide, "budget.set")
 
     def adjust(self, scope: TenantScope, node: Node, *, by: int) -> Budget:
         """Raise (by > 0) or lower (by < 0) a limit, whatever others do at the same time.
@@ -72,7 +76,7 @@ class Budgets:
             if row.limit is None:
                 raise Conflict("this budget only counts; set a limit first", input="by")
             limit = max(0, row.limit + by)
-            _valid_limit(limit)
+            _valid_limit(limit, "by")
             return limit, Period(row.period)
 
         return self._change(scope, node, decide, "budget.raise" if by > 0 else "budget.lower")
@@ -169,9 +173,9 @@ def _open(change: Change, found: Found) -> tuple[Book, Writer]:
     return book, Writer(change.session, book)
 
 
-def _valid_limit(limit: int | None) -> None:
-    if limit is not None and not 0 <= limit < NO_LIMIT:
-        raise InvalidInput("a limit is a number of compute units from 0 on", input="limit")
+def _valid_limit(limit: int | None, name: str) -> None:
+    if limit is not None and not 0 <= limit <= LARGEST:
+        raise InvalidInput(f"a limit is a number of units from 0 to {LARGEST:,}", input=name)
 
 
 def _row(session: Session, found: Found) -> BudgetRow | None:

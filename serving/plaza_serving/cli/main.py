@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -25,6 +26,8 @@ from plaza_serving.cli import (
     tenants,
 )
 from plaza_serving.cli.session import Session
+
+_JSON = "--json"
 
 app = typer.Typer(
     name="plaza",
@@ -60,7 +63,7 @@ def _global_options(
         str | None,
         typer.Option(help="API key; better in PLAZA_API_KEY, where no process list shows it."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option(_JSON, help="Print JSON, for programs.")] = False,
 ) -> None:
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     context.obj = Session(url, control, key, as_json, out, err)
@@ -68,4 +71,11 @@ def _global_options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    app(arguments)
+    app(_hoisted(sys.argv[1:] if arguments is None else arguments))
+
+
+def _hoisted(arguments: Sequence[str]) -> list[str]:
+    """`--json` where people look for it first: at the end."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [one for one in arguments[:end] if one != _JSON]
+    return [*([_JSON] if len(before) < end else []), *before, *arguments[end:]]

@@ -62,18 +62,27 @@ def set_quota(
     context: typer.Context,
     limit: Annotated[
         int | None,
-        typer.Option(parser=amount, metavar="UNITS|90s|15m|2h", help="Default: only count."),
+        typer.Option(parser=amount, metavar="UNITS|90s|15m|2h", help="What may be spent."),
     ] = None,
-    period: Annotated[Period, typer.Option(help="Counted by the calendar, UTC.")] = Period.MONTH,
+    count_only: Annotated[
+        bool, typer.Option("--count-only", help="Count, and never refuse.")
+    ] = False,
+    period: Annotated[
+        Period | None,
+        typer.Option(help="Counted by the calendar, UTC. Default: as it is; month at first."),
+    ] = None,
     organisation: Of = None,
     project: Project = None,
     key_id: Key = None,
 ) -> None:
     """Set what a node may spend per period. An organisation's own: for operators."""
+    if count_only == (limit is not None):
+        raise typer.BadParameter("say either --limit or --count-only")
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        done = hub.quotas.set(whose, limit, period=period.value, project=project, key=key_id)
+        kept = period.value if period else None
+        done = hub.quotas.set(whose, limit, period=kept, project=project, key=key_id)
     _show(here, [done])
 
 
@@ -157,13 +166,17 @@ def estimate(
 
 @quota.command("concurrency")
 def concurrency(
+    *,
     context: typer.Context,
-    limit: Annotated[int | None, typer.Option(min=1, help="Default: no limit.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most at once.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Lift the limit.")] = False,
     organisation: Of = None,
     project: Project = None,
     key_id: Key = None,
 ) -> None:
     """Limit how many requests of a node are inside at once, over all replicas."""
+    if none == (limit is not None):
+        raise typer.BadParameter("say either --limit or --none")
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)

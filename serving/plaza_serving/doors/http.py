@@ -36,7 +36,7 @@ from plaza_serving.doors.exchange import (
 )
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
-from plaza_serving.doors.problems import internal, problem
+from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.routes import Route, Router, WrongMethod
 from plaza_serving.doors.tasks import Tasks
 from plaza_serving.idempotency.keeper import Keeper
@@ -146,7 +146,8 @@ class HttpDoor:
         except WrongMethod as error:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
-            reply = problem(error, request_id)
+            costs = charged(error) if exchange.infers else ()
+            reply = problem(error, request_id, *costs)
         except ClientGoneError:
             return
         except asyncio.CancelledError:
@@ -176,6 +177,7 @@ class HttpDoor:
             _refuse_key_in(scope["query_string"])
         route = self.router.find(scope["path"], scope["method"], exchange)
         right = route.right
+        exchange.infers = right is Right.INFER
         if right is not None:
             authorization = headers.get(b"authorization")
             principal = self._plane.authenticate(
