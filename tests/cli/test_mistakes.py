@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.cli.test_quotas import ACME, answer, command  # noqa: F401 fixtures of the same hub
+from tests.cli.test_quotas import ACME, answer, command, world  # noqa: F401 fixtures of the same hub
 
 
 def test_another_period_needs_a_limit_or_the_word_that_there_is_none(command, answer):  # noqa: F811 as above

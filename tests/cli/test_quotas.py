@@ -13,8 +13,8 @@ from tests.tenancy.world import make_version
 
 
 @pytest.fixture
-def command(run, elsewhere, tmp_path):
-    """`plaza …` as the operator of a hub with the organisation `acme` and its model `cars`."""
+def world(tmp_path):
+    """A hub with the organisation `acme` and its model `cars`."""
     directory = tmp_path / "state"
     directory.mkdir()
     world = open_world(directory)
@@ -23,10 +23,16 @@ def command(run, elsewhere, tmp_path):
     tenancy.organisations.create(tenancy.platform(operator, Right.TENANTS_WRITE), "acme")
     scope = tenancy.scope(operator, Right.MODELS_WRITE, organisation="acme")
     tenancy.records.add_version(scope, make_version(name="cars"))
-    with serving(world.app) as address:
-        yield lambda *more: run("--control", address, "--key", world.operator, *more)
+    yield world
     world.parts.close_waits()
     tenancy.close()
+
+
+@pytest.fixture
+def command(world, run, elsewhere):
+    """`plaza …` as its operator."""
+    with serving(world.app) as address:
+        yield lambda *more: run("--control", address, "--key", world.operator, *more)
 
 
 @pytest.fixture

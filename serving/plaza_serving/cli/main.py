@@ -15,8 +15,10 @@ from rich.console import Console
 from plaza_serving.cli import (
     alerts,
     backup,
+    forecasts,
     infer,
     ledger,
+    limits,
     login,
     models,
     people,
@@ -43,6 +45,8 @@ app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(people.members, name="members")
+limits.mount()
+forecasts.mount()
 app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")

@@ -13,6 +13,8 @@ import typer
 
 import plaza
 from plaza_core.budget import Period
+from plaza_core.ids import kind_of_node
+from plaza_serving.cli.chart import bar
 from plaza_serving.cli.session import Session, session
 from plaza_serving.cli.show import moment, table_of
 from plaza_serving.cli.tenants import own
@@ -51,9 +53,9 @@ def show_quota(
     with here.hub() as hub:
         whose = own(hub, organisation)
         if project is None and key_id is None:
-            _show(here, hub.quotas.list(whose))
+            show(here, hub.quotas.list(whose))
         else:
-            _show(here, [hub.quotas.show(whose, project=project, key=key_id)])
+            show(here, [hub.quotas.show(whose, project=project, key=key_id)])
 
 
 @quota.command("set")
@@ -81,9 +83,14 @@ def set_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        kept = period.value if period else None
-        done = hub.quotas.set(whose, limit, period=kept, project=project, key=key_id)
-    _show(here, [done])
+        done = hub.quotas.set(
+            whose,
+            limit,
+            period=period.value if period else None,
+            project=project,
+            key=key_id,
+        )
+    show(here, [done])
 
 
 @quota.command("raise")
@@ -98,7 +105,7 @@ def raise_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        _show(here, [hub.quotas.raise_limit(whose, by, project=project, key=key_id)])
+        show(here, [hub.quotas.raise_limit(whose, by, project=project, key=key_id)])
 
 
 @quota.command("lower")
@@ -113,7 +120,7 @@ def lower_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        _show(here, [hub.quotas.lower_limit(whose, by, project=project, key=key_id)])
+        show(here, [hub.quotas.lower_limit(whose, by, project=project, key=key_id)])
 
 
 @quota.command("remove")
@@ -144,11 +151,15 @@ def estimate(
     rows: Annotated[int | None, typer.Option(min=1)] = None,
     provider: Annotated[str | None, typer.Option(help="Where it would run.")] = None,
 ) -> None:
-    """How many requests to a model the budgets still allow."""
+    """How many requests to a model the budgets still allow: those of the caller's own key, unless
+    another node is named."""
     here = session(context)
     with here.hub() as hub:
+        me = hub.whoami()
+        if (organisation, project, key_id) == (None, None, None) and not _is_person(me.key):
+            key_id = me.key
         found = hub.quotas.estimate(
-            own(hub, organisation),
+            organisation or me.organisation_name,
             model,
             project=project,
             key=key_id,
@@ -159,9 +170,14 @@ def estimate(
         )
     left = "no limit" if found.requests is None else found.requests
     basis = f"mean of {found.seen:,} requests" if found.seen else "as given"
-    columns = ["requests left#", "one costs#", "by", "remaining#", "of"]
-    rows_ = [(left, found.cost, basis, found.remaining, found.node)]
+    columns = ["requests left#", "one costs#", "by", "remaining#", "of the"]
+    tightest = None if found.node is None else f"{kind_of_node(found.node)} {found.node}"
+    rows_ = [(left, found.cost, basis, found.remaining, tightest)]
     here.answer(found, table_of(columns, rows_))
+
+
+def _is_person(actor: str) -> bool:
+    return actor.startswith("mbr_")
 
 
 @quota.command("concurrency")
@@ -201,7 +217,7 @@ def priority(
     here.answer(result, table_of(["key", "priority#"], [(key_id, number)]))
 
 
-def _show(here: Session, found: list[plaza.Budget]) -> None:
+def show(here: Session, found: list[plaza.Budget]) -> None:
     rows = [
         (
             b.kind,
@@ -211,12 +227,13 @@ def _show(here: Session, found: list[plaza.Budget]) -> None:
             b.settled,
             b.leased,
             b.remaining,
+            bar(b.settled + b.leased, b.limit),
             moment(b.period_end_unix_us),
             moment(b.runs_out_unix_us),
         )
         for b in found
     ]
-    columns = ["kind", "node", "period", "limit#", "used#", "held#", "left#"]
+    columns = ["kind", "node", "period", "limit#", "used#", "held#", "left#", "taken"]
     here.answer(found, table_of([*columns, "begins anew (UTC)", "runs out (UTC)"], rows))
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from plaza_serving.cli.chart import bar
 from plaza_serving.cli.models import For
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import changed, moment, table_of
@@ -57,6 +58,7 @@ def usage(
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with here.hub() as hub:
         found = hub.usage(since=start, until=end, by=by.value, organisation=organisation)
+    most = max((u.charge for u in found), default=0)
     rows = [
         (
             u.labels.get(by.value) or u.group.get(by.value),
@@ -65,10 +67,11 @@ def usage(
             u.rows,
             f"{u.compute_us / 1e6:,.3f}",
             u.charge,
+            bar(u.charge, most, percent=False),
         )
         for u in found
     ]
-    columns = [by.value, "requests#", "answered#", "rows#", "compute s#", "charge#"]
+    columns = [by.value, "requests#", "answered#", "rows#", "compute s#", "charge#", ""]
     here.answer(found, table_of(columns, rows))
 
 
