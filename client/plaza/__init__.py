@@ -43,7 +43,15 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
-from plaza.records_quotas import Budget, Estimate, Price, Share
+from plaza.records_quotas import (
+    Budget,
+    BudgetLease,
+    Estimate,
+    Holding,
+    NodeLimits,
+    Price,
+    Share,
+)
 
 __all__ = [
     "AlertDelivery",
@@ -52,6 +60,7 @@ __all__ = [
     "AsyncClient",
     "AuditEntry",
     "Budget",
+    "BudgetLease",
     "Chain",
     "Classification",
     "Client",
@@ -63,6 +72,7 @@ __all__ = [
     "Embeddings",
     "Estimate",
     "Forecast",
+    "Holding",
     "Inference",
     "Key",
     "Label",
@@ -72,6 +82,7 @@ __all__ = [
     "NewAlertTarget",
     "NewKey",
     "NewLogin",
+    "NodeLimits",
     "Organisation",
     "PlazaError",
     "Price",

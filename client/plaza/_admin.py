@@ -6,7 +6,7 @@ key's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -52,12 +52,13 @@ def _call(
     read: Callable[[Answer], T],
     *,
     body: Mapping[str, Any] | None = None,
+    nulls: Collection[str] = (),
     **params: Param,
 ) -> Call[T]:
     path = f"/api/v1{path}"
     if body is None:
         return Call("control", method, path, read, params)
-    return Call("control", method, path, read, params, JSON_TYPE, json_body(body))
+    return Call("control", method, path, read, params, JSON_TYPE, json_body(body, nulls))
 
 
 def _one(kind: type[T]) -> Callable[[Answer], T]:

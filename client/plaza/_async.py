@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
+from plaza import _admin, _alerts, _inference, _ledger, _limits, _people, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -162,6 +162,12 @@ class Quotas(_Part):
     estimate = _verb(_quotas.estimate)
     limit_concurrency = _verb(_quotas.limit_concurrency)
     set_priority = _verb(_quotas.set_priority)
+    set_calendar = _verb(_limits.set_calendar)
+    limits = _verb(_limits.list_limits)
+    set_rate = _verb(_limits.set_rate)
+    set_holding = _verb(_limits.set_holding)
+    leases = _verb(_limits.list_leases)
+    write_off = _verb(_limits.write_off)
 
 
 class Prices(_Part):

@@ -7,7 +7,7 @@ several requests is a generator of Calls, which is sent the result of each.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -69,9 +69,10 @@ class Call(Generic[T]):
 Steps = Generator[Call[Any], Any, T]
 
 
-def json_body(document: Mapping[str, Any]) -> bytes:
-    """Compact JSON without the fields that are None. Raises ValueError for NaN."""
-    given = {name: value for name, value in document.items() if value is not None}
+def json_body(document: Mapping[str, Any], nulls: Collection[str] = ()) -> bytes:
+    """Compact JSON without the fields that are None, but for those that mean something by it:
+    `nulls`. Raises ValueError for a number that is not finite."""
+    given = {n: value for n, value in document.items() if value is not None or n in nulls}
     return json.dumps(given, separators=(",", ":"), allow_nan=False).encode()
 
 

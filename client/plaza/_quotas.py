@@ -42,13 +42,17 @@ def set_budget(
     organisation: str,
     limit: int | None,
     *,
-    period: Period = "month",
+    period: Period | None = None,
     project: str | None = None,
     key: str | None = None,
 ) -> Call[Budget]:
-    """Set or change what a node may spend per period; `limit` None counts and never refuses."""
+    """Set or change what a node may spend per period; `limit` None counts and never refuses.
+
+    `period` None keeps the one it has; a new budget counts by month.
+    """
     path = _place(organisation, project, key, "budget")
-    return _call("PUT", path, _one(Budget), body={"limit": limit, "period": period})
+    body = {"limit": limit, "period": period}
+    return _call("PUT", path, _one(Budget), body=body, nulls=["limit"])
 
 
 def raise_budget(
@@ -82,7 +86,8 @@ def limit_concurrency(
 ) -> Call[int | None]:
     """Most requests of a node inside at once, over all replicas; None: no limit."""
     path = _place(organisation, project, key, "concurrency")
-    return _call("PUT", path, lambda answer: answer.json()["limit"], body={"limit": limit})
+    body = {"limit": limit}
+    return _call("PUT", path, lambda answer: answer.json()["limit"], body=body, nulls=body)
 
 
 def set_priority(organisation: str, key: str, priority: int) -> Call[int]:

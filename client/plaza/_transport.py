@@ -84,9 +84,11 @@ def arriving(path: Path) -> Iterator[BinaryIO]:
 
 def unreachable(error: httpx.TransportError) -> Unreachable:
     """Timeouts and lost connections, without the text of lower layers."""
+    url = error.request.url
+    where = f"{url.scheme}://{url.netloc.decode()}"
     if isinstance(error, httpx.TimeoutException):
-        return Unreachable("no answer in time")
-    return Unreachable("no connection")
+        return Unreachable(f"no answer in time from {where}")
+    return Unreachable(f"no connection to {where}; does the hub run, and is this its address?")
 
 
 def read_chunks(body: FileBody) -> Iterator[bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,10 @@ class Budget:
     remaining: int | None
     runs_out_unix_us: int | None
     """When it will be used up if spending goes on as in this period; None: it will last."""
+    usual: int | None = None
+    """The limit of periods that no window of the calendar is about."""
+    windows: list[Mapping[str, Any]] = field(default_factory=list)
+    """The calendar: the first that holds on a period's first day says its limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +64,39 @@ class Share:
     organisation_name: str
     weight: int
     borrow_percent: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """The limits of one node that are no budgets. `holdings`: {what, used, limit} of each kind."""
+
+    node: str
+    kind: str
+    name: str
+    project_name: str | None
+    rate: Mapping[str, Any] | None
+    concurrency: int | None
+    priority: int | None
+    holdings: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """How many of one kind a node holds. `limit` None: as many as it likes."""
+
+    what: str
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetLease:
+    """What one replica holds of the budgets over a key. `live`: it told of itself just now."""
+
+    id: str
+    organisation_name: str
+    key: str
+    replica: str
+    live: bool
+    opened_unix_us: int
+    outstanding: int

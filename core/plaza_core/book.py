@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from plaza_core.budget import FOREVER, Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId, RequestId
 from plaza_core.inference import UsageRecord
+from plaza_core.windows import Window, limit_at
 
 NO_LIMIT: Final = 2**62
 """Stands for a budget without limit: it counts, and never refuses."""
@@ -36,6 +37,12 @@ class Budget:
     """Another number each time a budget begins anew on a node; its accounts carry it."""
     since: int = 0
     """Usage of the node admitted up to here may be older than the budget."""
+    windows: tuple[Window, ...] = ()
+    """Its calendar."""
+
+    def limit_at(self, start: int) -> int | None:
+        """The limit of the period that begins at `start`."""
+        return limit_at(self.limit, self.windows, start)
 
 
 class AccountId(NamedTuple):
@@ -151,7 +158,7 @@ def accounts_at(branch: Branch, budgets: Mapping[str, Budget], at: int) -> Wante
             account = AccountId(
                 branch.organisation, depth, node, budget.period, start, budget.generation
             )
-            found[account] = (end, budget.limit)
+            found[account] = (end, budget.limit_at(start))
     return found
 
 

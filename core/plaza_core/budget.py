@@ -24,6 +24,9 @@ _Frozen = ConfigDict(frozen=True)
 FOREVER: Final = 2**62
 """The end, in µs since 1970, of a period that has none."""
 
+LARGEST: Final = 2**53
+"""The largest limit: any JSON reader keeps integers up to here."""
+
 
 class Period(StrEnum):
     """Over what a budget counts. Calendar periods begin at midnight UTC; weeks on Monday."""

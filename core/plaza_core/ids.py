@@ -51,6 +51,11 @@ def valid_digest(text: str, *, input: str = "digest") -> Digest:
     return Digest(text)
 
 
+def kind_of_node(node: str) -> str:
+    """`organisation`, `project` or `key`, by the form of a node's id; for messages."""
+    return {"org": "organisation", "prj": "project"}.get(node.partition("_")[0], "key")
+
+
 def base62(number: int, width: int) -> str:
     """`number` in base 62, left-padded with zeros to `width`."""
     digits: list[str] = []

@@ -40,6 +40,7 @@ from plaza_core.book import (
 from plaza_core.budget import Branch, Period
 from plaza_core.drift import paid
 from plaza_core.ids import KeyId
+from plaza_core.windows import Window
 from plaza_tenancy import dialect
 from plaza_tenancy.schema import HubRow, KeyRow, UsageRow
 from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
@@ -166,10 +167,12 @@ def budgets(session: Session, found: Iterable[Branch]) -> dict[str, Budget]:
 
 def read_budgets(session: Session, conditions: Conditions) -> dict[str, Budget]:
     query = select(BudgetRow).where(*conditions)
-    return {
-        row.node: Budget(row.limit, Period(row.period), row.generation, row.since)
-        for row in session.scalars(query)
-    }
+    return {row.node: budget_of(row) for row in session.scalars(query)}
+
+
+def budget_of(row: BudgetRow) -> Budget:
+    windows = tuple(Window.model_validate(one) for one in row.windows or ())
+    return Budget(row.limit, Period(row.period), row.generation, row.since, windows)
 
 
 def read_accounts(session: Session, conditions: Conditions) -> list[Account]:

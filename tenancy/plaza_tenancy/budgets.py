@@ -9,22 +9,24 @@ transaction that sets it.
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from plaza_core.book import NO_LIMIT, Account, AccountId, Book
-from plaza_core.budget import FOREVER, Period, bounds
+from plaza_core.book import Account, AccountId, Book
+from plaza_core.budget import FOREVER, LARGEST, Period, bounds
 from plaza_core.errors import Conflict, InvalidInput, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import TenantScope
+from plaza_core.windows import MOST_WINDOWS, Window
 from plaza_tenancy.books import (
     ACCOUNTS,
     LEASES,
     Plan,
     Writer,
+    budget_of,
     hold_budgets_still,
     open_book,
     opening,
@@ -48,16 +50,20 @@ class Budgets:
         self._store = store
 
     def set(
-        self, scope: TenantScope, node: Node, *, limit: int | None, period: Period = Period.MONTH
+        self, scope: TenantScope, node: Node, *, limit: int | None, period: Period | None = None
     ) -> Budget:
-        """Set or change what a node may spend. `limit` None counts without limiting.
+        """Set or change what a node may spend. `limit` None counts without limiting; `period` None
+        keeps the one it has (a new budget counts by month).
 
         Another period begins a new account, with what the ledger says of it. Raises NotFound,
         Forbidden, InvalidInput.
         """
-        _valid_limit(limit)
+        _valid_limit(limit, "limit")
 
-        return self._change(scope, node, lambda _: (limit, period), "budget.set")
+        def decide(row: BudgetRow | None) -> tuple[int | None, Period]:
+            return limit, period or (Period.MONTH if row is None else Period(row.period))
+
+        return self._change(scope, node, decide, "budget.set")
 
     def adjust(self, scope: TenantScope, node: Node, *, by: int) -> Budget:
         """Raise (by > 0) or lower (by < 0) a limit, whatever others do at the same time.
@@ -72,10 +78,34 @@ class Budgets:
             if row.limit is None:
                 raise Conflict("this budget only counts; set a limit first", input="by")
             limit = max(0, row.limit + by)
-            _valid_limit(limit)
+            _valid_limit(limit, "by")
             return limit, Period(row.period)
 
         return self._change(scope, node, decide, "budget.raise" if by > 0 else "budget.lower")
+
+    def set_calendar(self, scope: TenantScope, node: Node, windows: Sequence[Window]) -> Budget:
+        """Say when another limit holds; the first window that fits a period counts. It replaces the
+        calendar there was; none is the usual limit always.
+
+        Raises NotFound without a budget, Forbidden, InvalidInput (too many windows; weekdays of
+        periods longer than a day), Conflict for a budget without periods.
+        """
+        with self._store.change(scope, "budget.set_calendar", node.name) as change:
+            session = change.session
+            hold_budgets_still(session)
+            found = find_to_limit(session, scope, node)
+            row = _row(session, found)
+            if row is None:
+                raise NotFound(f"the {node.kind} has no budget; set one first", input=node.kind)
+            _valid_windows(windows, Period(row.period))
+            wanted = [window.model_dump(mode="json") for window in windows]
+            _tell(change, found, row)
+            change.before, change.after = {"windows": row.windows}, {"windows": wanted}
+            if row.windows == wanted:
+                change.nothing_to_do()
+            row.windows = wanted
+            _limit_accounts(session, row)
+            return _view(session, row, change.now)
 
     def remove(self, scope: TenantScope, node: Node) -> None:
         """The node is no longer limited. Raises NotFound when it was not."""
@@ -129,8 +159,14 @@ class Budgets:
             _tell(change, found, row)
             change.after = {"limit": limit, "period": period}
             if row is not None and row.period == period:
-                _limit_accounts(session, row, limit)
+                row.limit = limit
+                _limit_accounts(session, row)
             else:
+                if row is not None and row.windows:
+                    raise Conflict(
+                        f"this budget has a calendar of {row.period}s; clear that first",
+                        input="period",
+                    )
                 row = row or BudgetRow(organisation=found.organisation, node=found.id)
                 row.depth, row.project = found.kind.depth, found.project
                 row.generation = session.scalars(select(HubRow.revision)).one()
@@ -169,9 +205,18 @@ def _open(change: Change, found: Found) -> tuple[Book, Writer]:
     return book, Writer(change.session, book)
 
 
-def _valid_limit(limit: int | None) -> None:
-    if limit is not None and not 0 <= limit < NO_LIMIT:
-        raise InvalidInput("a limit is a number of compute units from 0 on", input="limit")
+def _valid_limit(limit: int | None, name: str) -> None:
+    if limit is not None and not 0 <= limit <= LARGEST:
+        raise InvalidInput(f"a limit is a number of units from 0 to {LARGEST:,}", input=name)
+
+
+def _valid_windows(windows: Sequence[Window], period: Period) -> None:
+    if windows and period is Period.TOTAL:
+        raise Conflict("a budget in total has no periods, so no calendar", input="windows")
+    if len(windows) > MOST_WINDOWS:
+        raise InvalidInput(f"at most {MOST_WINDOWS} windows", input="windows")
+    if period is not Period.DAY and any(window.weekdays for window in windows):
+        raise InvalidInput("weekdays are for budgets per day", input="weekdays")
 
 
 def _row(session: Session, found: Found) -> BudgetRow | None:
@@ -185,16 +230,19 @@ def _tell(change: Change, found: Found, row: BudgetRow | None) -> None:
     change.before = {} if row is None else {"limit": row.limit, "period": row.period}
 
 
-def _limit_accounts(session: Session, row: BudgetRow, limit: int | None) -> None:
-    session.execute(
-        update(ACCOUNTS)
-        .where(
-            ACCOUNTS.c.organisation == row.organisation,
-            ACCOUNTS.c.node == row.node,
-            ACCOUNTS.c.generation == row.generation,
-        )
-        .values({"limit": limit})
-    )
+def _limit_accounts(session: Session, row: BudgetRow) -> None:
+    its = [
+        ACCOUNTS.c.organisation == row.organisation,
+        ACCOUNTS.c.node == row.node,
+        ACCOUNTS.c.generation == row.generation,
+    ]
+    if not row.windows:
+        session.execute(update(ACCOUNTS).where(*its).values({"limit": row.limit}))
+        return
+    budget = budget_of(row)
+    for start in session.scalars(select(ACCOUNTS.c.period_start).where(*its)).all():
+        here = update(ACCOUNTS).where(*its, ACCOUNTS.c.period_start == start)
+        session.execute(here.values({"limit": budget.limit_at(start)}))
 
 
 def _last_use(session: Session, found: Found) -> int:
@@ -208,10 +256,11 @@ def _last_use(session: Session, found: Found) -> int:
 def _view(session: Session, row: BudgetRow, now: int) -> Budget:
     period = Period(row.period)
     start, end = bounds(period, now)
+    limit = budget_of(row).limit_at(start)
     account = _account(session, row, start) or Account(
         AccountId(row.organisation, row.depth, row.node, period, start),
         end,
-        row.limit,
+        limit,
         opened=now,
     )
     organisation, project, label = _names(session, row)
@@ -221,13 +270,15 @@ def _view(session: Session, row: BudgetRow, now: int) -> Budget:
         organisation_name=organisation,
         project_name=project,
         label=label,
-        limit=row.limit,
+        limit=limit,
+        usual=row.limit,
+        windows=tuple(row.windows or ()),
         period=period,
         period_start_unix_us=start,
         period_end_unix_us=None if end == FOREVER else end,
         settled=account.settled,
         leased=account.leased,
-        remaining=None if row.limit is None else max(0, account.remaining),
+        remaining=None if limit is None else max(0, account.remaining),
         runs_out_unix_us=runs_out(account, now),
     )
 

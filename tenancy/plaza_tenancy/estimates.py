@@ -9,7 +9,7 @@ from plaza_core.budget import Period, bounds
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import ModelId
 from plaza_core.principal import TenantScope
-from plaza_tenancy.books import ACCOUNTS, read_accounts
+from plaza_tenancy.books import ACCOUNTS, budget_of, read_accounts
 from plaza_tenancy.forecast import estimate, price_for
 from plaza_tenancy.nodes import Found, Node, find
 from plaza_tenancy.prices import read_prices
@@ -56,7 +56,6 @@ def _left(session: Session, found: Found, now: int) -> tuple[int | None, str | N
     query = select(BudgetRow).where(
         BudgetRow.organisation == found.organisation,
         BudgetRow.node.in_([node for node in nodes if node is not None]),
-        BudgetRow.limit.is_not(None),
     )
     here = [ACCOUNTS.c.organisation == found.organisation, ACCOUNTS.c.period_end > now]
     accounts = {
@@ -65,8 +64,10 @@ def _left(session: Session, found: Found, now: int) -> tuple[int | None, str | N
     lefts = []
     for row in session.scalars(query.order_by(BudgetRow.depth)):
         start, _ = bounds(Period(row.period), now)
-        left = accounts.get((row.node, row.generation, start), row.limit)
-        lefts.append((max(0, left or 0), row.node))
+        limit = budget_of(row).limit_at(start)
+        if limit is not None:
+            left = accounts.get((row.node, row.generation, start), limit)
+            lefts.append((max(0, left), row.node))
     return min(lefts, key=lambda pair: pair[0], default=(None, None))
 
 

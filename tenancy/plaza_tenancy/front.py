@@ -28,6 +28,7 @@ from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.leases import Leases, settle
 from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.limits import Limits
 from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
@@ -77,6 +78,7 @@ class Tenancy:
         self.audit = Audit(store)
         self.budgets = Budgets(store)
         self.concurrency = Concurrency(store)
+        self.limits = Limits(store)
         self.estimates = Estimates(store)
         self.prices = Prices(store)
         self.shares = Shares(store)

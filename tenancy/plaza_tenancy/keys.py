@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, aliased
 
 from plaza_core import keys
 from plaza_core.errors import Conflict, InvalidInput, NotFound
+from plaza_core.held import Held
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.keys import NewKey
 from plaza_core.principal import Principal, Right, Role, TenantScope
@@ -14,6 +15,7 @@ from plaza_core.table import RateLimit
 from plaza_tenancy.access import stored_actor
 from plaza_tenancy.checks import valid_rate, valid_text
 from plaza_tenancy.grants import check_grant
+from plaza_tenancy.holdings import make_room
 from plaza_tenancy.rows import key_view, one_organisation, owned, rate_facts, rate_of, set_rate
 from plaza_tenancy.schema import KeyRow, OrganisationRow, ProjectRow, SuccessionRow
 from plaza_tenancy.store import Change, Store
@@ -90,6 +92,7 @@ class Keys:
             if expires_unix_us is not None and expires_unix_us <= change.now:
                 raise InvalidInput("the expiry is in the past", input="expires_unix_us")
             check_maker(stored_actor(change.session, scope, change.now), scope, role)
+            make_room(change, organisation, scope.project, {Held.KEYS: 1})
             insert_key(
                 change,
                 new,

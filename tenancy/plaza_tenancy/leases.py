@@ -8,6 +8,7 @@ write_off  a dead replica whose usage will never come is charged the rest
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator, Sequence
 
 from sqlalchemy import ColumnElement, func, select, true
@@ -19,7 +20,7 @@ from plaza_core.budget import Branch, Grant, LeaseAsk
 from plaza_core.clock import Clock
 from plaza_core.drift import Charged, Drift
 from plaza_core.errors import NotFound
-from plaza_core.ids import new_id
+from plaza_core.ids import OrganisationId, new_id
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
 from plaza_tenancy.books import (
@@ -35,8 +36,9 @@ from plaza_tenancy.books import (
     read_leases,
 )
 from plaza_tenancy.nodes import demand_platform
-from plaza_tenancy.schema import UsageRow
+from plaza_tenancy.schema import OrganisationRow, UsageRow
 from plaza_tenancy.store import Store
+from plaza_tenancy.views import LeaseInfo
 
 _DAY_US = 86_400_000_000
 
@@ -50,7 +52,9 @@ class Leases:
         self._store = store
         self._ingest = ingest
 
-    def exchange(self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1) -> list[Grant]:
+    def exchange(
+        self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1
+    ) -> builtins.list[Grant]:
         """See `ports.LeaseBank.exchange`.
 
         An ask on a lease that has ended (its period is over, a budget on its branch was set or
@@ -69,7 +73,7 @@ class Leases:
             writer.save()
         return grants
 
-    def held_by(self, replica: str) -> list[Grant]:
+    def held_by(self, replica: str) -> builtins.list[Grant]:
         """Every lease of a replica as it stands, also those it never heard of: for a recall."""
         mine = [LEASES.c.replica == replica, LEASES.c.closed.is_(None)]
         with self._store.read_everything() as session:
@@ -87,6 +91,26 @@ class Leases:
             back = book.close(book.leases.values())
             writer.save()
         return back
+
+    def list(self, scope: TenantScope) -> builtins.list[LeaseInfo]:
+        """Leases of which something is outstanding, the oldest first. For operators."""
+        demand_platform(scope)
+        names = select(OrganisationRow.id, OrganisationRow.name)
+        with self._store.read(scope) as session:
+            called = {row.id: row.name for row in session.execute(names)}
+            found = read_leases(session, [LEASES.c.closed.is_(None)])
+        return [
+            LeaseInfo(
+                id=lease.id,
+                organisation_name=called[OrganisationId(lease.branch.organisation)],
+                key=lease.branch.key,
+                replica=lease.replica,
+                opened_unix_us=lease.opened,
+                outstanding=lease.outstanding,
+            )
+            for lease in sorted(found, key=lambda lease: (lease.opened, lease.id))
+            if lease.outstanding
+        ]
 
     def write_off(self, scope: TenantScope, lease: str) -> int:
         """Charge in full what a lease still holds, because its host is lost for good.
@@ -115,7 +139,7 @@ class Leases:
             writer.save()
         return lost
 
-    def drift(self) -> list[Drift]:
+    def drift(self) -> builtins.list[Drift]:
         """Recompute every current account and every lease from leases and usage.
 
         Returns what differs; anything but an empty list is a defect. Reads the usage of the

@@ -11,11 +11,13 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, NotFound
+from plaza_core.held import Held
 from plaza_core.ids import KeyId, new_id
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_tenancy.access import MEMBER_PREFIX, scope_of_member, stored_actor
 from plaza_tenancy.checks import valid_email
 from plaza_tenancy.grants import check_grant
+from plaza_tenancy.holdings import make_room
 from plaza_tenancy.rows import member_view, one_organisation, owned
 from plaza_tenancy.schema import MemberRow, OrganisationRow, ProjectRow
 from plaza_tenancy.store import Change, Store
@@ -45,6 +47,7 @@ class Members:
             )
             if change.session.scalars(taken).first() is not None:
                 raise Conflict("this person is a member there already", input="email")
+            make_room(change, organisation, scope.project, {Held.MEMBERS: 1})
             change.session.add(
                 MemberRow(
                     organisation=organisation,

@@ -8,10 +8,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, Forbidden, NotFound
+from plaza_core.held import Held
 from plaza_core.ids import OrganisationId, ProjectId, RandomBytes, new_id, valid_name
 from plaza_core.principal import TenantScope
 from plaza_core.table import RateLimit
 from plaza_tenancy.checks import valid_rate, valid_text
+from plaza_tenancy.holdings import make_room
 from plaza_tenancy.rows import (
     one_organisation,
     organisation_view,
@@ -167,6 +169,7 @@ class Projects:
         """Raises Conflict when the organisation has a project of this name."""
         organisation = _demand_whole(scope)
         with self._store.change(scope, "project.create", valid_name(name)) as change:
+            make_room(change, organisation, None, {Held.PROJECTS: 1})
             row = insert_project(
                 change, self._store.random, organisation=organisation, name=name, rate=rate
             )

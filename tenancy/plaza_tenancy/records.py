@@ -8,6 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, ModelNotFound, NotFound
+from plaza_core.held import Held
 from plaza_core.ids import ModelId, OrganisationId, new_id, valid_alias, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance, resolve
 from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
@@ -15,6 +16,7 @@ from plaza_core.principal import Right, TenantScope
 from plaza_core.table import ModelEntry, Visibility
 from plaza_tenancy.access import stored_actor
 from plaza_tenancy.catalogue import Head, entries, heads, visible_to
+from plaza_tenancy.holdings import make_room
 from plaza_tenancy.rows import one_organisation, owned
 from plaza_tenancy.schema import AliasRow, ModelRow, OutboxRow, ProjectRow, VersionRow
 from plaza_tenancy.store import Change, Store
@@ -44,7 +46,10 @@ class Records:
                     organisation=project.organisation, project=project.id, name=new.name
                 )
             ).one_or_none()
+            size = sum(file.size for file in new.files)
+            more = {Held.VERSIONS: 1, Held.BYTES: size}
             if model is None:
+                make_room(change, project.organisation, project.id, {**more, Held.MODELS: 1})
                 model = self._add_model(change, project, new)
             elif existing := _same_digest(change.session, model, new):
                 change.nothing_to_do()
@@ -54,6 +59,8 @@ class Records:
                     f"the model's visibility is '{model.visibility}'; a version does not change it",
                     input="visibility",
                 )
+            else:
+                make_room(change, project.organisation, project.id, more)
             row = _add_version(change, model, new, project.name)
             if row.version == 1:
                 _point(change, model, CHAMPION, 1)

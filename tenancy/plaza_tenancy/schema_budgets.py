@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
@@ -40,6 +40,21 @@ class BudgetRow(Base):
     """The hub's revision when it began; a budget by another period begins anew."""
     since: Mapped[int]
     """Usage of the node admitted up to here may be older than the budget."""
+    windows: Mapped[list[dict[str, Any]]] = mapped_column(JSON, server_default=text("'[]'"))
+    """Its calendar, see `plaza_core.windows`."""
+
+
+class HoldingLimitRow(Base):
+    """How many objects of one kind, or bytes, an organisation or a project may hold."""
+
+    __tablename__ = "holding_limits"
+    __table_args__ = (CheckConstraint('"limit" >= 0', name="limit_positive"),)
+    organisation: Mapped[OrganisationId] = mapped_column(
+        _ID, ForeignKey("organisations.id"), primary_key=True
+    )
+    node: Mapped[str] = mapped_column(_ID, primary_key=True)
+    what: Mapped[str] = mapped_column(String(16), primary_key=True)
+    limit: Mapped[int]
 
 
 class AccountRow(Base):

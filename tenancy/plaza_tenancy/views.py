@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from plaza_core.budget import Period, Price
+from plaza_core.held import Held
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import Principal, Role
@@ -271,6 +272,10 @@ class Budget:
     remaining: int | None
     runs_out_unix_us: int | None
     """When it will be used up if spending goes on as in this period; None: it will last."""
+    usual: int | None = None
+    """The limit of periods that no window of the calendar is about."""
+    windows: tuple[Mapping[str, Any], ...] = ()
+    """The calendar, see `plaza_core.windows`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +296,46 @@ class ShareInfo:
     weight: int
     borrow_percent: int | None
     """Of its own share; None: no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    what: Held
+    used: int
+    limit: int | None
+    """None: as many as it likes."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeLimits:
+    """Every limit of one node that is no budget."""
+
+    node: str
+    kind: str
+    """`organisation`, `project` or `key`."""
+    name: str
+    """Of a key, its label."""
+    project_name: str | None
+    rate: RateLimit | None
+    """None: no limit of its own."""
+    concurrency: int | None
+    priority: int | None
+    """Of keys."""
+    holdings: tuple[Holding, ...]
+    """Of organisations and projects."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseInfo:
+    """What one replica holds of the budgets over one key. Compute units."""
+
+    id: str
+    organisation_name: str
+    key: KeyId
+    replica: str
+    opened_unix_us: int
+    outstanding: int
+    """Granted, and neither spent, as far as the ledger knows, nor returned."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -193,4 +193,4 @@ def test_a_port_is_a_port_and_a_challenge_a_challenge(hub, browser, query):
 
 def test_a_terminal_does_not_wait_for_ever(terminal):
     code, _, err = said(terminal("login", "--wait", "0.2"))
-    assert (code, "did not come back" in err) == (2, True)
+    assert (code, "did not come back" in err) == (1, True)

@@ -13,8 +13,8 @@ from tests.tenancy.world import make_version
 
 
 @pytest.fixture
-def command(run, elsewhere, tmp_path):
-    """`plaza …` as the operator of a hub with the organisation `acme` and its model `cars`."""
+def world(tmp_path):
+    """A hub with the organisation `acme` and its model `cars`."""
     directory = tmp_path / "state"
     directory.mkdir()
     world = open_world(directory)
@@ -23,10 +23,16 @@ def command(run, elsewhere, tmp_path):
     tenancy.organisations.create(tenancy.platform(operator, Right.TENANTS_WRITE), "acme")
     scope = tenancy.scope(operator, Right.MODELS_WRITE, organisation="acme")
     tenancy.records.add_version(scope, make_version(name="cars"))
-    with serving(world.app) as address:
-        yield lambda *more: run("--control", address, "--key", world.operator, *more)
+    yield world
     world.parts.close_waits()
     tenancy.close()
+
+
+@pytest.fixture
+def command(world, run, elsewhere):
+    """`plaza …` as its operator."""
+    with serving(world.app) as address:
+        yield lambda *more: run("--control", address, "--key", world.operator, *more)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_a_limit_is_set_raised_lowered_shown_and_lifted(command, answer):
     key = answer("keys", "create", *ACME, "--role", "consumer", "--label", "gate [7]")["id"]
     (done,) = answer("quota", "set", *ACME, "--limit", "2h", "--period", "day")
     assert (done["limit"], done["period"]) == (7_200_000_000, "day")
-    answer("quota", "set", *ACME, "--project", "main")
+    answer("quota", "set", *ACME, "--project", "main", "--count-only")
     answer("quota", "set", *ACME, "--key-id", key, "--limit", "1,000")
     assert answer("quota", "raise", "1s", *ACME, "--key-id", key)[0]["limit"] == 1_001_000
     assert answer("quota", "lower", "1000", *ACME, "--key-id", key)[0]["limit"] == 1_000_000

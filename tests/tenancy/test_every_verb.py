@@ -13,6 +13,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import pytest
@@ -20,10 +21,12 @@ import sqlalchemy
 
 from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
+from plaza_core.held import Held
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
 from plaza_core.webhooks import Attempt, HostPattern
+from plaza_core.windows import Window
 from plaza_tenancy import Tenancy
 from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
@@ -39,6 +42,7 @@ SERVICES = (
     "audit",
     "budgets",
     "concurrency",
+    "limits",
     "prices",
     "shares",
     "leases",
@@ -54,6 +58,7 @@ URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
+SOME_DAYS = Window(first=date(2026, 1, 1), limit=3)
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,17 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "budgets.remove": ("change", lambda t, s, v: t.budgets.remove(s, key_of(v))),
     "budgets.show": ("read", lambda t, s, v: t.budgets.show(s, key_of(v))),
     "budgets.list": ("read", lambda t, s, v: t.budgets.list(s)),
+    "budgets.set_calendar": (
+        "change",
+        lambda t, s, v: t.budgets.set_calendar(s, key_of(v), [SOME_DAYS]),
+    ),
+    "limits.list": ("read", lambda t, s, v: t.limits.list(s)),
+    "limits.set_rate": ("change", lambda t, s, v: t.limits.set_rate(s, key_of(v), RATE)),
+    "limits.set_holding": (
+        "whole",
+        lambda t, s, v: t.limits.set_holding(s, Node(Kind.PROJECT, v.project), Held.KEYS, 3),
+    ),
+    "leases.list": ("platform-read", lambda t, s, v: t.leases.list(s)),
     "concurrency.set": ("change", lambda t, s, v: t.concurrency.set(s, key_of(v), 3)),
     "concurrency.set_priority": ("change", lambda t, s, v: t.concurrency.set_priority(s, v.key, 3)),
     "prices.set": ("platform", lambda t, s, v: t.prices.set(s, Price(provider="cpu", weight=2))),

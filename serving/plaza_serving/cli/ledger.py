@@ -74,20 +74,21 @@ def verify_usage(context: typer.Context, organisation: For = None) -> None:
     """Recompute the chain of the books; exits with 1 if a batch does not fit."""
     here = session(context)
     with here.hub() as hub:
-        _verified(here, hub.ledger.verify(organisation=organisation), "batches#")
+        _verified(here, hub, hub.ledger.verify(organisation=organisation), "batches#")
 
 
 def verify_audit(context: typer.Context, organisation: For = None) -> None:
     """Recompute the chain of the audit trail; exits with 1 if a row does not fit."""
     here = session(context)
     with here.hub() as hub:
-        _verified(here, hub.ledger.verify_audit(organisation=organisation), "rows#")
+        _verified(here, hub, hub.ledger.verify_audit(organisation=organisation), "rows#")
 
 
-def _verified(here: Session, chains: list[plaza.Chain], links: str) -> None:
+def _verified(here: Session, hub: plaza.Client, chains: list[plaza.Chain], links: str) -> None:
+    names = _names(hub)
     rows = [
         (
-            c.organisation,
+            names.get(c.organisation, c.organisation),
             c.links,
             "intact" if c.intact else f"broken at {c.broken}: {c.why}",
             str(c.sequence),
@@ -135,7 +136,7 @@ def drift(context: typer.Context) -> None:
     here = session(context)
     with here.hub() as hub:
         found = hub.ledger.drift()
-    _drifted(here, found)
+        _drifted(here, hub, found)
     if found:
         raise typer.Exit(REFUSED)
 
@@ -144,12 +145,25 @@ def rebuild(context: typer.Context) -> None:
     """Make drifted sums anew from the rows; shows what differed."""
     here = session(context)
     with here.hub() as hub:
-        _drifted(here, hub.ledger.rebuild())
+        _drifted(here, hub, hub.ledger.rebuild())
 
 
-def _drifted(here: Session, found: list[plaza.Drift]) -> None:
+def _names(hub: plaza.Client) -> dict[str, str]:
+    """Ids of the organisations that the key may see -> names."""
+    return {one.id: one.name for one in hub.orgs.list()}
+
+
+def _drifted(here: Session, hub: plaza.Client, found: list[plaza.Drift]) -> None:
+    names = _names(hub)
     rows = [
-        (d.organisation, moment(d.hour_unix_us), d.key, d.model, d.requests, d.charge)
+        (
+            names.get(d.organisation, d.organisation),
+            moment(d.hour_unix_us),
+            d.key,
+            d.model,
+            d.requests,
+            d.charge,
+        )
         for d in found
     ]
     columns = ["organisation", "hour (UTC)", "key", "model", "requests#", "charge#"]
@@ -167,5 +181,8 @@ def drop(
         typer.confirm(f"Drop all records before {month}, for good?", abort=True)
     with here.hub() as hub:
         found = hub.ledger.drop_before(month)
-    rows = [(d.organisation, d.entries, d.batches, d.anchor) for d in found]
+        names = _names(hub)
+    rows = [
+        (names.get(d.organisation, d.organisation), d.entries, d.batches, d.anchor) for d in found
+    ]
     here.answer(found, table_of(["organisation", "entries#", "batches#", "anchor#"], rows))

@@ -44,18 +44,28 @@ def login(
     challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
     with here.hub() as hub, HTTPServer(("127.0.0.1", 0), _Catcher) as catcher:
         query = urlencode({"port": catcher.server_port, "challenge": challenge})
+        _demand_logins(hub, verifier)
         here.err.print("Open this address in a browser on this computer:", markup=False)
         here.err.print(f"{here.control}/auth/cli?{query}", markup=False, soft_wrap=True)
         here.err.print(f"The page must show: {challenge[:4]} {challenge[4:8]}", markup=False)
         code = _caught(catcher, wait)
         if code is None:
-            raise typer.BadParameter("the browser did not come back in time")
+            raise PlazaError("deadline_exceeded", "the browser did not come back in time")
         made = hub.finish_login(code, verifier)
         keep(here, {"token": made.token, "expires_unix_us": made.expires_unix_us})
     until = moment(made.expires_unix_us)
     here.answer(
         {"expires_unix_us": made.expires_unix_us}, table_of(["logged in until (UTC)"], [(until,)])
     )
+
+
+def _demand_logins(hub: plaza.Client, verifier: str) -> None:
+    """Raise before anybody waits for a browser, where people cannot log in."""
+    try:
+        hub.finish_login("none", verifier)
+    except PlazaError as error:
+        if error.code == "route_not_found":
+            raise
 
 
 def logout(context: typer.Context) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -14,8 +15,10 @@ from rich.console import Console
 from plaza_serving.cli import (
     alerts,
     backup,
+    forecasts,
     infer,
     ledger,
+    limits,
     login,
     models,
     people,
@@ -25,6 +28,8 @@ from plaza_serving.cli import (
     tenants,
 )
 from plaza_serving.cli.session import Session
+
+_JSON = "--json"
 
 app = typer.Typer(
     name="plaza",
@@ -40,6 +45,8 @@ app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")
 app.add_typer(people.members, name="members")
+limits.mount()
+forecasts.mount()
 app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")
@@ -60,7 +67,7 @@ def _global_options(
         str | None,
         typer.Option(help="API key; better in PLAZA_API_KEY, where no process list shows it."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option(_JSON, help="Print JSON, for programs.")] = False,
 ) -> None:
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
     context.obj = Session(url, control, key, as_json, out, err)
@@ -68,4 +75,11 @@ def _global_options(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    app(arguments)
+    app(_hoisted(sys.argv[1:] if arguments is None else arguments))
+
+
+def _hoisted(arguments: Sequence[str]) -> list[str]:
+    """`--json` where people look for it first: at the end."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    before = [one for one in arguments[:end] if one != _JSON]
+    return [*([_JSON] if len(before) < end else []), *before, *arguments[end:]]

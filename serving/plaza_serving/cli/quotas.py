@@ -13,6 +13,8 @@ import typer
 
 import plaza
 from plaza_core.budget import Period
+from plaza_core.ids import kind_of_node
+from plaza_serving.cli.chart import bar
 from plaza_serving.cli.session import Session, session
 from plaza_serving.cli.show import moment, table_of
 from plaza_serving.cli.tenants import own
@@ -51,9 +53,9 @@ def show_quota(
     with here.hub() as hub:
         whose = own(hub, organisation)
         if project is None and key_id is None:
-            _show(here, hub.quotas.list(whose))
+            show(here, hub.quotas.list(whose))
         else:
-            _show(here, [hub.quotas.show(whose, project=project, key=key_id)])
+            show(here, [hub.quotas.show(whose, project=project, key=key_id)])
 
 
 @quota.command("set")
@@ -62,19 +64,33 @@ def set_quota(
     context: typer.Context,
     limit: Annotated[
         int | None,
-        typer.Option(parser=amount, metavar="UNITS|90s|15m|2h", help="Default: only count."),
+        typer.Option(parser=amount, metavar="UNITS|90s|15m|2h", help="What may be spent."),
     ] = None,
-    period: Annotated[Period, typer.Option(help="Counted by the calendar, UTC.")] = Period.MONTH,
+    count_only: Annotated[
+        bool, typer.Option("--count-only", help="Count, and never refuse.")
+    ] = False,
+    period: Annotated[
+        Period | None,
+        typer.Option(help="Counted by the calendar, UTC. Default: as it is; month at first."),
+    ] = None,
     organisation: Of = None,
     project: Project = None,
     key_id: Key = None,
 ) -> None:
     """Set what a node may spend per period. An organisation's own: for operators."""
+    if count_only == (limit is not None):
+        raise typer.BadParameter("say either --limit or --count-only")
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        done = hub.quotas.set(whose, limit, period=period.value, project=project, key=key_id)
-    _show(here, [done])
+        done = hub.quotas.set(
+            whose,
+            limit,
+            period=period.value if period else None,
+            project=project,
+            key=key_id,
+        )
+    show(here, [done])
 
 
 @quota.command("raise")
@@ -89,7 +105,7 @@ def raise_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        _show(here, [hub.quotas.raise_limit(whose, by, project=project, key=key_id)])
+        show(here, [hub.quotas.raise_limit(whose, by, project=project, key=key_id)])
 
 
 @quota.command("lower")
@@ -104,7 +120,7 @@ def lower_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        _show(here, [hub.quotas.lower_limit(whose, by, project=project, key=key_id)])
+        show(here, [hub.quotas.lower_limit(whose, by, project=project, key=key_id)])
 
 
 @quota.command("remove")
@@ -135,11 +151,15 @@ def estimate(
     rows: Annotated[int | None, typer.Option(min=1)] = None,
     provider: Annotated[str | None, typer.Option(help="Where it would run.")] = None,
 ) -> None:
-    """How many requests to a model the budgets still allow."""
+    """How many requests to a model the budgets still allow: those of the caller's own key, unless
+    another node is named."""
     here = session(context)
     with here.hub() as hub:
+        me = hub.whoami()
+        if (organisation, project, key_id) == (None, None, None) and not _is_person(me.key):
+            key_id = me.key
         found = hub.quotas.estimate(
-            own(hub, organisation),
+            organisation or me.organisation_name,
             model,
             project=project,
             key=key_id,
@@ -150,20 +170,29 @@ def estimate(
         )
     left = "no limit" if found.requests is None else found.requests
     basis = f"mean of {found.seen:,} requests" if found.seen else "as given"
-    columns = ["requests left#", "one costs#", "by", "remaining#", "of"]
-    rows_ = [(left, found.cost, basis, found.remaining, found.node)]
+    columns = ["requests left#", "one costs#", "by", "remaining#", "of the"]
+    tightest = None if found.node is None else f"{kind_of_node(found.node)} {found.node}"
+    rows_ = [(left, found.cost, basis, found.remaining, tightest)]
     here.answer(found, table_of(columns, rows_))
+
+
+def _is_person(actor: str) -> bool:
+    return actor.startswith("mbr_")
 
 
 @quota.command("concurrency")
 def concurrency(
+    *,
     context: typer.Context,
-    limit: Annotated[int | None, typer.Option(min=1, help="Default: no limit.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Most at once.")] = None,
+    none: Annotated[bool, typer.Option("--none", help="Lift the limit.")] = False,
     organisation: Of = None,
     project: Project = None,
     key_id: Key = None,
 ) -> None:
     """Limit how many requests of a node are inside at once, over all replicas."""
+    if none == (limit is not None):
+        raise typer.BadParameter("say either --limit or --none")
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
@@ -188,7 +217,7 @@ def priority(
     here.answer(result, table_of(["key", "priority#"], [(key_id, number)]))
 
 
-def _show(here: Session, found: list[plaza.Budget]) -> None:
+def show(here: Session, found: list[plaza.Budget]) -> None:
     rows = [
         (
             b.kind,
@@ -198,12 +227,13 @@ def _show(here: Session, found: list[plaza.Budget]) -> None:
             b.settled,
             b.leased,
             b.remaining,
+            bar(b.settled + b.leased, b.limit),
             moment(b.period_end_unix_us),
             moment(b.runs_out_unix_us),
         )
         for b in found
     ]
-    columns = ["kind", "node", "period", "limit#", "used#", "held#", "left#"]
+    columns = ["kind", "node", "period", "limit#", "used#", "held#", "left#", "taken"]
     here.answer(found, table_of([*columns, "begins anew (UTC)", "runs out (UTC)"], rows))
 
 

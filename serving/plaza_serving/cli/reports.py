@@ -9,9 +9,10 @@ from typing import Annotated
 
 import typer
 
+from plaza_serving.cli.chart import bar
 from plaza_serving.cli.models import For
 from plaza_serving.cli.session import session
-from plaza_serving.cli.show import moment, table_of
+from plaza_serving.cli.show import changed, moment, table_of
 
 _SPAN = re.compile(r"(\d{1,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -30,6 +31,17 @@ class By(StrEnum):
 
 def mount(app: typer.Typer) -> None:
     app.command()(status)
+    app.command()(whoami)
+
+
+def whoami(context: typer.Context) -> None:
+    """Whose key this is, and what it may do."""
+    here = session(context)
+    with here.hub() as hub:
+        me = hub.whoami()
+    role = f"{me.role}, operator" if me.operator else me.role
+    rows = [(me.key, me.organisation_name, me.project_name, role, " ".join(me.rights))]
+    here.answer(me, table_of(["key", "organisation", "project", "role", "rights"], rows))
 
 
 def usage(
@@ -46,6 +58,7 @@ def usage(
     start, end = _moment(since, "--since"), _moment(until, "--until")
     with here.hub() as hub:
         found = hub.usage(since=start, until=end, by=by.value, organisation=organisation)
+    most = max((u.charge for u in found), default=0)
     rows = [
         (
             u.labels.get(by.value) or u.group.get(by.value),
@@ -54,10 +67,11 @@ def usage(
             u.rows,
             f"{u.compute_us / 1e6:,.3f}",
             u.charge,
+            bar(u.charge, most, percent=False),
         )
         for u in found
     ]
-    columns = [by.value, "requests#", "answered#", "rows#", "compute s#", "charge#"]
+    columns = [by.value, "requests#", "answered#", "rows#", "compute s#", "charge#", ""]
     here.answer(found, table_of(columns, rows))
 
 
@@ -72,10 +86,18 @@ def audit(
     with here.hub() as hub:
         found = hub.audit(before=before, limit=limit, organisation=organisation)
     rows = [
-        (str(e.id), moment(e.at_unix_us), e.organisation_name, e.actor, e.action, e.target)
+        (
+            str(e.id),
+            moment(e.at_unix_us),
+            e.organisation_name,
+            e.actor,
+            e.action,
+            e.target,
+            changed(e.before, e.after),
+        )
         for e in found
     ]
-    columns = ["id#", "at (UTC)", "organisation", "actor", "action", "target"]
+    columns = ["id#", "at (UTC)", "organisation", "actor", "action", "target", "change"]
     here.answer(found, table_of(columns, rows))
 
 

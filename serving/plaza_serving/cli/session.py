@@ -59,6 +59,8 @@ class Session:
             self.err.print(line, style="red", markup=False, soft_wrap=True)
             code = UNREACHABLE if isinstance(error, plaza.Unreachable) else REFUSED
             raise typer.Exit(code) from None
+        except ValueError as error:  # what the client refuses to send
+            raise typer.BadParameter(str(error)) from None
 
     def answer(self, result: Any, table: Table) -> None:
         """Print `result` as JSON if that was asked for, else `table`."""

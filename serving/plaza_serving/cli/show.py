@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,19 @@ def moment(unix_us: int | None) -> str | None:
     if unix_us is None:
         return None
     return datetime.fromtimestamp(unix_us / 1e6, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def changed(before: Mapping[str, Any] | None, after: Mapping[str, Any] | None) -> str:
+    """What an entry of the audit trail says was changed, in one line."""
+    was, now = before or {}, after or {}
+    facts = (f"{n}: {_fact(was.get(n))} → {_fact(now[n])}" for n in now if was.get(n) != now[n])
+    return ", ".join(facts)
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={_fact(one)}" for name, one in value.items())
+    return "-" if value is None else str(value)
 
 
 def rate(limit: Any) -> str | None:

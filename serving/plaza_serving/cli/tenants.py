@@ -66,7 +66,7 @@ def resume(context: typer.Context, name: Org) -> None:
 def limit(
     context: typer.Context,
     name: Org,
-    per_second: Annotated[float, typer.Option(help="Sustained requests per second.")],
+    per_second: Annotated[float, typer.Option(min=0, help="Sustained requests per second.")],
     burst: Annotated[int, typer.Option(min=1, help="Requests that may arrive at once.")],
 ) -> None:
     """Set how many requests an organisation may send."""

@@ -29,6 +29,7 @@ from plaza_serving.control.routes import (
     internal,
     leases,
     ledger,
+    limits,
     login,
     login_cli,
     models,
@@ -95,7 +96,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
+    routers = (tenants, people, budgets, limits, prices, uploads, models, reports, ledger, alerts)
     for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)

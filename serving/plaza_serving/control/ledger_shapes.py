@@ -8,10 +8,10 @@ from enum import StrEnum
 from pydantic import ConfigDict, Field
 
 from plaza_core.inference import UsageRecord
+from plaza_serving.control.patterns import MONTH
 from plaza_serving.control.shapes import Answer, Items, Taken
 from plaza_tenancy.views import ChainReport, Drift, Dropped, Entry, Kind
 
-MONTH = r"^[12][0-9]{3}-(0[1-9]|1[0-2])$"
 DRIFT_SHOWN = 1000
 
 

@@ -23,6 +23,7 @@ from plaza_core.errors import (
     RouteNotFound,
 )
 from plaza_core.ids import RequestId
+from plaza_serving.control.patterns import WORDS
 from plaza_serving.doors.problems import body_of, headers_of, status_of
 
 
@@ -64,7 +65,8 @@ async def _does_not_fit(request: Request, error: Exception) -> JSONResponse:
     if first["type"] == "json_invalid":
         return response_to(MalformedRequest("the body is not JSON"), request.state.request_id)
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
-    return response_to(InvalidInput(first["msg"], input=where), request.state.request_id)
+    said = WORDS.get(first.get("ctx", {}).get("pattern"), first["msg"])
+    return response_to(InvalidInput(said, input=where), request.state.request_id)
 
 
 async def _framework_error(request: Request, error: Exception) -> JSONResponse:

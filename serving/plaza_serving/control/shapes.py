@@ -15,13 +15,13 @@ from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
 from plaza_core.table import RateLimit, Visibility
 from plaza_serving.control.fleet import Replica
+from plaza_serving.control.patterns import NAME
 from plaza_serving.control.reconciler import ApplicationState, RayState
 from plaza_serving.control.serve_config import Pool
 from plaza_tenancy.views import AuditEntry, KeyInfo, UsageSum
 
 T = TypeVar("T")
 
-NAME = r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
-from plaza_core.budget import Period
-from plaza_serving.control.shapes import NAME, Answer, Taken, example
+from plaza_core.budget import LARGEST, Period
+from plaza_serving.control.patterns import NAME, PROVIDER
+from plaza_serving.control.shapes import Answer, Taken, example
 
-LARGEST = 2**53
-"""Any JSON reader keeps integers up to here."""
+Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
+"""Compute units. Strict: `true` and `"5"` are no amounts."""
 
 
 class BudgetTerms(Taken):
@@ -16,11 +19,12 @@ class BudgetTerms(Taken):
 
     model_config = example(limit=3_600_000_000, period="month")
 
-    limit: int | None = Field(
-        None, ge=0, le=LARGEST, description="Left out: it counts and never refuses."
-    )
-    period: Period = Field(
-        Period.MONTH, description="Calendar periods begin at midnight UTC, weeks on Monday."
+    # Required: a body about something else must not lift a limit by leaving it out.
+    limit: Amount | None = Field(description="null: it counts and never refuses.")
+    period: Period | None = Field(
+        None,
+        description="Calendar periods begin at midnight UTC, weeks on Monday. Left out: as it is; "
+        "a month for a new budget.",
     )
 
 
@@ -29,7 +33,7 @@ class BudgetStep(Taken):
 
     model_config = example(by=600_000_000)
 
-    by: int = Field(ge=-LARGEST, le=LARGEST)
+    by: int = Field(strict=True, ge=-LARGEST, le=LARGEST)
 
 
 class ConcurrencyLimit(Taken):
@@ -37,7 +41,7 @@ class ConcurrencyLimit(Taken):
 
     model_config = example(limit=20)
 
-    limit: int | None = Field(None, ge=1, le=1_000_000, description="Left out: no limit.")
+    limit: int | None = Field(strict=True, ge=1, le=1_000_000, description="null: no limit.")
 
 
 class ConcurrencyAnswer(Answer):
@@ -61,9 +65,7 @@ class PriceTerms(Taken):
 
     model_config = example(provider="cuda", model="acme.main.cars", weight=20, host_weight=1)
 
-    provider: str | None = Field(
-        None, pattern=r"^[a-z0-9-]{1,64}$", description="Left out: every provider."
-    )
+    provider: str | None = Field(None, pattern=PROVIDER, description="Left out: every provider.")
     model: str | None = Field(None, max_length=200, description="Left out: every model.")
     weight: int = Field(1, ge=0, le=1_000_000_000, description="Units per µs of device time.")
     host_weight: int = Field(1, ge=0, le=1_000_000_000, description="Units per µs of host time.")

@@ -13,9 +13,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 
-from plaza_core.budget import Grant, Grants, LeaseAsks, Recall
+from plaza_core.budget import FOREVER, Grant, Grants, LeaseAsks, Recall
 from plaza_core.clock import Clock
 from plaza_core.errors import PlazaError, QuotaExceeded, Unavailable
 from plaza_core.ids import KeyId
@@ -248,5 +249,10 @@ def _refusal(purse: Purse, short_of: str, resets_unix_us: int | None, now_us: in
     whose = "organisation" if short_of == branch.organisation else "key"
     if short_of == branch.project:
         whose = "project"
-    wait = None if resets_unix_us is None else max(0.0, (resets_unix_us - now_us) / 1e6)
-    return QuotaExceeded(f"the compute budget of this {whose} is used up", retry_after=wait)
+    wait, more = None, "have it raised"
+    if resets_unix_us is not None and resets_unix_us < FOREVER:
+        wait = max(0.0, (resets_unix_us - now_us) / 1e6)
+        anew = datetime.fromtimestamp(resets_unix_us / 1e6, UTC)
+        more = f"it begins anew on {anew:%Y-%m-%d at %H:%M} UTC, or have it raised"
+    said = f"the compute budget of this {whose} has too little left for this request; {more}"
+    return QuotaExceeded(said, input=whose, retry_after=wait)

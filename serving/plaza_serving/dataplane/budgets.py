@@ -50,7 +50,7 @@ class Budgets:
         denial = purse.denial
         if denial is not None:
             if amount >= denial.amount and self._clock.monotonic_ns() < denial.until_ns:
-                raise type(denial.error)(denial.error.message, retry_after=denial.error.retry_after)
+                raise _again(denial.error)
             purse.denial = None
         waiter = Waiter(amount, self._loop.create_future())
         purse.waiters.append(waiter)
@@ -111,8 +111,7 @@ class Budgets:
         """Refuse those of `waiters` that still wait."""
         for waiter in waiters:
             if not waiter.future.done():
-                again = type(error)(error.message, retry_after=error.retry_after)
-                waiter.future.set_exception(again)
+                waiter.future.set_exception(_again(error))
         purse.waiters = deque(w for w in purse.waiters if not w.future.done())
 
     def _take(self, purse: Purse, amount: int, now_us: int) -> Reservation | None:
@@ -141,3 +140,8 @@ class Budgets:
             self.refuse(purse, purse.waiters, Unavailable("no budget can be asked for here"))
         else:
             self.on_need(purse)
+
+
+def _again(error: PlazaError) -> PlazaError:
+    """The same for another request: an exception that is raised twice grows its traceback."""
+    return type(error)(error.message, input=error.input, retry_after=error.retry_after)

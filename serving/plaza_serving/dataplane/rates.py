@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 
 from plaza_core.clock import Clock
 from plaza_core.errors import RateLimited
+from plaza_core.ids import kind_of_node
 from plaza_core.table import RateLimit
 
 _SECOND = 1_000_000_000
@@ -89,7 +90,7 @@ class Rates:
     def take(self, limits: Sequence[tuple[str, RateLimit]]) -> None:
         """Charge one request to every node, or raise RateLimited and charge none."""
         now = self._clock.monotonic_ns()
-        wait = 0
+        wait, tightest = 0, ""
         buckets = []
         for node, limit in limits:
             bucket = self._buckets.get(node)
@@ -99,10 +100,17 @@ class Rates:
                 bucket.change(limit, bucket.share, now)
             bucket.asked += 1
             ahead = bucket.arrival - now - bucket.tolerance
-            wait = max(ahead, wait)
+            if ahead > wait:
+                wait, tightest = ahead, node
             buckets.append(bucket)
         if wait > 0:
-            raise RateLimited("too many requests", retry_after=wait / _SECOND)
+            kind = kind_of_node(tightest)
+            rate = self._buckets[tightest].limit.per_second
+            raise RateLimited(
+                f"this {kind} may send {rate:g} requests per second; wait, or have its rate raised",
+                input=kind,
+                retry_after=wait / _SECOND,
+            )
         for bucket in buckets:
             bucket.arrival = max(bucket.arrival, now) + bucket.interval
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from plaza_core.clock import Clock
 from plaza_core.errors import ConcurrencyExceeded
+from plaza_core.ids import kind_of_node
 
 GOOD_NS = 8_000_000_000
 _NEWS_S = 0.25
@@ -49,8 +50,10 @@ class Slots:
                 node = self._nodes[name] = _Node()
             if node.inside >= min(most, node.granted if fresh else 0):
                 node.wanted = min(most, max(node.wanted, node.inside) + 1)
+                kind = kind_of_node(name)
                 raise ConcurrencyExceeded(
-                    f"{most} requests at once are allowed here and all are inside",
+                    f"this {kind} may have {most} requests inside at once; wait for one to end",
+                    input=kind,
                     retry_after=1,
                 )
 

@@ -51,8 +51,8 @@ class Exchange:
     """State of one request. `principal`, `model` and `version` are set by the door's routing."""
 
     __slots__ = (
-        "body", "body_read", "born", "cut", "headers", "held", "listener", "model", "principal",
-        "reading", "receive", "request_id", "scope", "task", "version",
+        "body", "body_read", "born", "cut", "headers", "held", "infers", "listener", "model",
+        "principal", "reading", "receive", "request_id", "scope", "task", "version",
     )  # fmt: skip
 
     principal: Principal
@@ -74,6 +74,8 @@ class Exchange:
         self.task: asyncio.Task[Any] | None = None
         self.reading = False
         self.born = 0
+        self.infers = False
+        """Whether it asks for an inference, which has a price."""
         self.cut: Cut | None = None
         self.listener: asyncio.Task[None] | None = None
 

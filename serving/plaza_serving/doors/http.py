@@ -37,7 +37,7 @@ from plaza_serving.doors.exchange import (
 )
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
-from plaza_serving.doors.problems import internal, problem
+from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.routes import Route, Router, WrongMethod
 from plaza_serving.doors.tasks import Tasks
 from plaza_serving.idempotency.keeper import Keeper
@@ -149,7 +149,8 @@ class HttpDoor:
         except WrongMethod as error:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
-            reply = problem(error, request_id)
+            costs = charged(error) if exchange.infers else ()
+            reply = problem(error, request_id, *costs)
             known = getattr(exchange, "principal", None)
             late = known is not None and self._brake.holds(error, known.organisation)
         except ClientGoneError:
@@ -182,6 +183,7 @@ class HttpDoor:
             _refuse_key_in(scope["query_string"])
         route = self.router.find(scope["path"], scope["method"], exchange)
         right = route.right
+        exchange.infers = right is Right.INFER
         if right is not None:
             authorization = headers.get(b"authorization")
             principal = self._plane.authenticate(

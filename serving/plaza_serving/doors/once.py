@@ -7,7 +7,7 @@ from plaza_core.idempotency import HEADER
 from plaza_core.ids import RequestId
 from plaza_serving.doors.body import BodyReader, off_loop
 from plaza_serving.doors.exchange import Exchange, Reply
-from plaza_serving.doors.problems import internal, problem
+from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.routes import Handler
 from plaza_serving.idempotency.keeper import Keeper, valid_name
 from plaza_serving.idempotency.sealing import Asked
@@ -46,7 +46,7 @@ async def answer_once(
         try:
             return await handler(exchange)
         except PlazaError as error:
-            return problem(error, request_id)
+            return problem(error, request_id, *charged(error))
         except Exception as error:  # noqa: BLE001 as at the border: a bug too is the answer, once
             return internal(error, request_id)
 

@@ -84,6 +84,12 @@ def document() -> dict[str, Any]:
             "responses": {
                 f"Error{status}": {
                     "description": description,
+                    "headers": {
+                        "x-plaza-charge": {
+                            "description": "Of an inference, where it is certain: what it cost",
+                            "schema": {"type": "integer", "minimum": 0},
+                        }
+                    },
                     "content": {"application/json": {"schema": _ref("Error")}},
                 }
                 for status, description in _ERRORS.items()

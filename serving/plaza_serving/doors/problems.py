@@ -76,6 +76,14 @@ def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
     return ()
 
 
+def charged(error: e.PlazaError) -> tuple[Header, ...]:
+    """What an inference that ended in `error` was charged, where that is certain: a refused or
+    failed one nothing. A late one may have been running, and its charge is not known yet."""
+    if isinstance(error, e.DeadlineExceeded):
+        return ()
+    return ((b"x-plaza-charge", b"0"),)
+
+
 def problem(error: e.PlazaError, request_id: RequestId, *more: Header) -> Reply:
     """The answer to a request that ended in `error`."""
     body = orjson.dumps(body_of(error, request_id))

@@ -11,6 +11,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
+from plaza_core.budget import LeaseAsk
 from plaza_core.keys import issue
 from plaza_core.principal import RIGHTS, Right, Role
 from plaza_serving.control.guard import (
@@ -47,6 +48,9 @@ ALERT = f"{ORG}/alerts/{{webhook}}"
 
 TERMS = {"json": {"limit": 5}}
 STEP = {"json": {"by": 5}}
+RATE = {"json": {"rate": {"per_second": 5, "burst": 5}}}
+DAYS = {"json": {"windows": []}}
+MEMBERS = {"json": {"limit": 50}}
 
 
 def tries_of_budgets():
@@ -54,16 +58,30 @@ def tries_of_budgets():
     for kind, at in (("", ""), ("/projects/{project}", "/projects/main"), ("/keys/{key}",) * 2):
         route, path, own = f"/api/v1/organisations/{{org}}{kind}", f"{ORG}{at}", not kind
         yield f"GET {route}/budget", Try("usage.read", f"{path}/budget")
-        for method, more in (("PUT", TERMS), ("PATCH", STEP), ("DELETE", {})):
-            attempt = Try("tenants.write", f"{path}/budget", more, operators=own)
-            yield f"{method} {route}/budget", attempt
+        changes = (
+            ("PUT", "", TERMS),
+            ("PATCH", "", STEP),
+            ("PUT", "/calendar", DAYS),
+            ("DELETE", "", {}),
+        )
+        for method, part, more in changes:
+            attempt = Try("tenants.write", f"{path}/budget{part}", more, operators=own)
+            yield f"{method} {route}/budget{part}", attempt
         attempt = Try("tenants.write", f"{path}/concurrency", TERMS, operators=own)
         yield f"PUT {route}/concurrency", attempt
+        attempt = Try("tenants.write", f"{path}/rate", RATE, operators=own)
+        yield f"PUT {route}/rate", attempt
+        if "key" not in kind:
+            attempt = Try("tenants.write", f"{path}/holdings/members", MEMBERS, operators=own)
+            yield f"PUT {route}/holdings/{{what}}", attempt
 
 
 TRIES_OF_BUDGETS = {
     **dict(tries_of_budgets()),
     "GET /api/v1/organisations/{org}/budgets": Try("usage.read", f"{ORG}/budgets"),
+    "GET /api/v1/organisations/{org}/limits": Try("tenants.read", f"{ORG}/limits"),
+    "GET /api/v1/leases": Try("tenants.read", operators=True),
+    "POST /api/v1/leases/{lease}/write-off": Try("tenants.write", operators=True),
     "GET /api/v1/organisations/{org}/estimate": Try(
         "usage.read", f"{ORG}/estimate", query={"model": "acme.main.private", "device_us": 5}
     ),
@@ -265,6 +283,8 @@ class Callers:
             path = path.replace("{pattern}", "old.example.org")
             if "{webhook}" in path:
                 path = path.replace("{webhook}", await self.target())
+            if "{lease}" in path:
+                path = path.replace("{lease}", await self.lease())
             if "{key}" in path:
                 path = path.replace("{key}", await self.victim())
             if "{member}" in path:
@@ -309,6 +329,10 @@ class Callers:
         hosts = self.tenancy.hosts.patterns()
         url = "https://hooks.example.org/in"
         return self.tenancy.webhooks.add(self.scope, url, hosts).webhook.id
+
+    async def lease(self):
+        (grant,) = self.tenancy.leases.exchange("r9", [LeaseAsk(key=await self.victim(), need=1)])
+        return grant.lease
 
     async def victim(self):
         url = "/api/v1/organisations/acme/keys"

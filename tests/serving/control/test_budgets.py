@@ -80,7 +80,7 @@ async def test_nobody_lifts_the_limit_they_are_under(world, acme):
     [
         ("PUT", "budget", {"limit": -1}, "limit"),
         ("PUT", "budget", {"limit": 1, "period": "fortnight"}, "period"),
-        ("PUT", "budget", {"limits": 1}, "limits"),
+        ("PUT", "budget", {"limit": 1, "limits": 1}, "limits"),
         ("PATCH", "budget", {}, "by"),
         ("PUT", "concurrency", {"limit": 0}, "limit"),
     ],
@@ -102,7 +102,7 @@ async def test_replicas_learn_who_is_metered_and_how_many_may_be_inside(world, a
     assert found.slots == [(user, 3), (found.organisation, 20)]
     assert not entry(world, await id_of(world, world.operator)).metered
     await world.ask(world.operator, "DELETE", f"{ORG}/budget")
-    await world.ask(world.operator, "PUT", f"{ORG}/concurrency", json={})
+    await world.ask(world.operator, "PUT", f"{ORG}/concurrency", json={"limit": None})
     found = entry(world, user)
     assert (found.metered, found.slots) == (False, [(user, 3)])
 

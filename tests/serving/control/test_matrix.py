@@ -77,6 +77,16 @@ def of_budgets(route, at, changed, project):
     )
     for (method, what, more), status in zip(changes, changed, strict=True):
         yield f"{method} {route}/{what}", Row(status, project, 404, f"{path}/{what}", more)
+    rate = {"json": {"rate": {"per_second": 5, "burst": 5}}}
+    # There is no budget by then: an operator's own refusal comes first.
+    none = 404 if changed[0] == 200 else changed[0]
+    days = {"json": {"windows": []}}
+    yield f"PUT {route}/rate", Row(changed[3], project, 404, f"{path}/rate", rate)
+    calendar = f"{path}/budget/calendar"
+    yield f"PUT {route}/budget/calendar", Row(none, project, 404, calendar, days)
+    if "key" not in at:
+        keys, most = f"{path}/holdings/keys", {"json": {"limit": 50}}
+        yield f"PUT {route}/holdings/{{what}}", Row(changed[3], project, 404, keys, most)
 
 
 HOOK = f"{ORG}/alerts/whk_{'0' * 17}"
@@ -197,6 +207,9 @@ MATRIX = {
     "PUT /api/v1/shares": everybodys(
         "/api/v1/shares", 403, json={"organisation": "orchid", "weight": 2}
     ),
+    "GET /api/v1/organisations/{org}/limits": Row(200, 200, 404, f"{ORG}/limits"),
+    "GET /api/v1/leases": everybodys("/api/v1/leases", 403),
+    "POST /api/v1/leases/{lease}/write-off": everybodys("/api/v1/leases/lse_x/write-off", 403),
     "GET /api/v1/organisations/{org}/budgets": Row(200, 200, 404, f"{ORG}/budgets"),
     "GET /api/v1/organisations/{org}/estimate": Row(
         200, 404, 404, f"{ORG}/estimate?model=orchid.orchid-lab.petal&device_us=5"

@@ -139,6 +139,11 @@ async def test_a_budget_that_is_used_up_says_until_when():
             await side.hold(caller, 1)
         midnight = 86_400 - scene.clock.unix_us() / 1e6 % 86_400
         assert refused.value.retry_after == pytest.approx(midnight)
+        assert refused.value.input == "organisation"
+        assert "begins anew on 20" in refused.value.message
+        with pytest.raises(QuotaExceeded, match="begins anew") as again:
+            await side.hold(caller, 1)
+        assert again.value.input == "organisation", "the remembered no says as much"
 
 
 async def test_a_no_is_remembered_for_a_moment_so_that_a_dry_key_costs_control_little():

@@ -28,6 +28,18 @@ def test_a_burst_then_the_rate():
     rates.take(limit(2, 3))
 
 
+def test_a_refusal_says_whose_limit_it_is():
+    rates = Rates(FakeClock())
+    branch = [
+        ("org_1", RateLimit(per_second=9, burst=9)),
+        ("prj_1", RateLimit(per_second=2, burst=1)),
+    ]
+    rates.take(branch)
+    with pytest.raises(RateLimited, match="this project may send 2 requests") as refused:
+        rates.take(branch)
+    assert refused.value.input == "project"
+
+
 def test_a_refused_request_charges_no_node():
     clock = FakeClock()
     rates = Rates(clock)

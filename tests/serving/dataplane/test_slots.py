@@ -101,3 +101,9 @@ def _refused(slots):
     except ConcurrencyExceeded:
         return True
     return False
+
+
+def test_the_refusal_says_whose_limit_it_is(slots):
+    with pytest.raises(ConcurrencyExceeded, match="this organisation") as caught:
+        slots.check([("org_1", 3)])
+    assert caught.value.input == "organisation"

@@ -99,6 +99,15 @@ async def test_what_is_left_of_a_budget_is_told_where_it_is_known(client, hub):
     assert answer.headers["x-plaza-budget-remaining"] == "0"
 
 
+@pytest.mark.parametrize("path", ["/v2/models/nothing/infer", "/v1/text/classify"])
+async def test_a_refused_inference_says_that_it_cost_nothing(client, path):
+    answer = await client.send("POST", path, b"{")
+    assert answer.status >= 400
+    assert answer.headers["x-plaza-charge"] == "0"
+    asked = await client.get("/v2/models/nothing")
+    assert "x-plaza-charge" not in asked.headers, "only inference has a price"
+
+
 # ── infer ────────────────────────────────────────────────────────────────────────────────────────
 async def test_json_in_json_out(client):
     answer = await client.infer(request(id="mine", model_name="ignored"))

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from plaza_core.budget import LARGEST
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import KeyId
 from plaza_core.principal import Principal, Right, TenantScope
@@ -18,7 +19,6 @@ from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.shapes import Items
 from plaza_serving.control.shapes_budgets import (
-    LARGEST,
     BudgetStep,
     BudgetTerms,
     ConcurrencyAnswer,
@@ -187,14 +187,19 @@ def estimate(
     project: str | None = None,
     key: str | None = None,
     device_us: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
-    host_us: Annotated[int, Query(ge=0, le=LARGEST)] = 0,
-    rows: Annotated[int, Query(ge=1, le=1_000_000)] = 1,
+    host_us: Annotated[int | None, Query(ge=0, le=LARGEST)] = None,
+    rows: Annotated[int | None, Query(ge=1, le=1_000_000)] = None,
     provider: str | None = None,
 ) -> Estimate:
     """By what requests to the model cost in the last 30 days, or by the figures given here and
     the price list; against the tightest budget from the node up to the organisation."""
     if project is not None and key is not None:
         raise InvalidInput("name a project or a key, not both", input="key")
+    if device_us is None and (host_us, rows, provider) != (None, None, None):
+        raise InvalidInput(
+            "host_us, rows and provider go with device_us: what one request takes there",
+            input="device_us",
+        )
     scope = hub.tenancy.scope(who, Right.USAGE_READ, organisation=org, project=project)
     if key is not None:
         node = Node(Kind.KEY, key)
@@ -202,7 +207,9 @@ def estimate(
         node = Node(Kind.PROJECT, project or who.project_name or "")
     else:
         node = Node(Kind.ORGANISATION, org)
-    figures = None if device_us is None else Figures(device_us, host_us, rows, provider)
+    figures = None
+    if device_us is not None:
+        figures = Figures(device_us, host_us or 0, rows or 1, provider)
     found = hub.tenancy.records.get(scope, model)
     return hub.tenancy.estimates.show(scope, node, found.id, figures)
 

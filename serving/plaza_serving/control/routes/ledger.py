@@ -10,7 +10,6 @@ from fastapi.responses import StreamingResponse
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
 from plaza_serving.control.ledger_shapes import (
-    MONTH,
     Correction,
     CorrectionRequest,
     DriftReport,
@@ -20,6 +19,7 @@ from plaza_serving.control.ledger_shapes import (
     Verified,
 )
 from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.patterns import MONTH
 from plaza_tenancy.corrections import About
 
 router = APIRouter(prefix="/api/v1", tags=["ledger"])

@@ -71,7 +71,7 @@ def logout(hub: Hub, who: LoggedIn) -> Response:
 
 def configured(hub: Parts) -> Logins:
     if hub.logins is None:
-        raise RouteNotFound("people cannot log in here; use a key")
+        raise RouteNotFound("people cannot log in here, for no provider is set; use a key")
     return hub.logins
 
 

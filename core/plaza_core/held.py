@@ -1,0 +1,16 @@
+"""What organisations and projects hold, by number: the kinds that counts and storage limit."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Held(StrEnum):
+    """`bytes` are those of the bundles of all versions; a file in two versions counts twice."""
+
+    PROJECTS = "projects"
+    KEYS = "keys"
+    MEMBERS = "members"
+    MODELS = "models"
+    VERSIONS = "versions"
+    BYTES = "bytes"
