@@ -45,6 +45,12 @@ class MemoryBank:
         """A key that exists from now on."""
         self._branches[branch.key] = branch
 
+    def rotate(self, key: KeyId, new: KeyId) -> Branch:
+        """A key that takes the place of another, and shares its budget while both work."""
+        old = self._branches[key]
+        self.add(old.model_copy(update={"key": new, "line": old.leaf}))
+        return self._branches[new]
+
     def set_budget(self, node: str, limit: int | None, period: Period = Period.MONTH) -> None:
         """Set or change the budget of an organisation, a project or a key that was added."""
         book, before = self._now(), self._budgets.get(node)
@@ -115,12 +121,12 @@ class MemoryBank:
         book = self._now()
         for record in records:
             lease = book.leases.get(record.lease or "")
-            book.spend(branch_of(record), lease, record.at_unix_us, record.charge)
+            book.spend(self._branch(record), lease, record.at_unix_us, record.charge)
 
     def drift(self) -> list[Drift]:
         """See `plaza_core.drift`."""
         of_leases = [
-            (branch_of(record), record.lease, record.charge)
+            (self._branch(record), record.lease, record.charge)
             for record in self._usage.values()
             if record.lease is not None
         ]
@@ -129,19 +135,23 @@ class MemoryBank:
     def _window(self, start: int, end: int) -> Iterator[Charged]:
         for record in self._usage.values():
             if start <= record.at_unix_us < end:
-                yield branch_of(record), record.lease, record.charge
+                yield self._branch(record), record.lease, record.charge
 
     def _used(self, depth: int, node: str) -> Iterator[UsageRecord]:
-        return (r for r in self._usage.values() if (depth, node) in levels(branch_of(r)))
+        return (r for r in self._usage.values() if (depth, node) in levels(self._branch(r)))
 
     def _opening(self, id_: AccountId, end: int) -> tuple[int, int | None]:
         counts = [
             (record.charge, record.at_unix_us)
             for record in self._used(id_.depth, id_.node)
             if id_.start <= record.at_unix_us < end
-            and not paid(self._book, branch_of(record), record.lease, id_)
+            and not paid(self._book, self._branch(record), record.lease, id_)
         ]
         return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
+
+    def _branch(self, record: UsageRecord) -> Branch:
+        known = self._branches.get(KeyId(record.key))
+        return branch_of(record, None if known is None else known.line)
 
     def _now(self) -> Book:
         self._book.now = self._clock.unix_us()

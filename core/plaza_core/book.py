@@ -45,6 +45,7 @@ class AccountId(NamedTuple):
     depth: int
     """0 organisation, 1 project, 2 key."""
     node: str
+    """Its id. Keys that follow one another by rotation are one node: the first of them."""
     period: Period
     start: int
     generation: int = 0
@@ -105,16 +106,18 @@ class Lease:
 
 def levels(branch: Branch) -> Iterator[tuple[int, str]]:
     """(depth, node id) from the root to the leaf."""
-    for depth, node in enumerate((branch.organisation, branch.project, branch.key)):
+    for depth, node in enumerate((branch.organisation, branch.project, branch.leaf)):
         if node is not None:
             yield depth, node
 
 
-def branch_of(record: UsageRecord) -> Branch:
+def branch_of(record: UsageRecord, line: KeyId | None = None) -> Branch:
+    """`line` is that of the record's key, which a record does not tell."""
     return Branch(
         organisation=OrganisationId(record.organisation),
         project=None if record.project is None else ProjectId(record.project),
         key=KeyId(record.key),
+        line=line,
     )
 
 

@@ -8,32 +8,23 @@ write_off  a dead replica whose usage will never come is charged the rest
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import true
 from sqlalchemy.orm import Session
 
 from plaza_core import drift as auditing
 from plaza_core.book import Book, Wanted, accounts_at, branch_of, written_off
-from plaza_core.budget import Branch, Grant, LeaseAsk
+from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.clock import Clock
-from plaza_core.drift import Charged, Drift
+from plaza_core.drift import Drift
 from plaza_core.errors import NotFound
 from plaza_core.ids import new_id
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
-from plaza_tenancy.books import (
-    ACCOUNTS,
-    LEASES,
-    Plan,
-    Writer,
-    branches,
-    budgets,
-    open_book,
-    read_accounts,
-    read_budgets,
-    read_leases,
-)
+from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
+from plaza_tenancy.books import Plan, Writer, branches, budgets, open_book, read_budgets
+from plaza_tenancy.charged import charges, lines
 from plaza_tenancy.nodes import demand_platform
 from plaza_tenancy.schema import UsageRow
 from plaza_tenancy.store import Store
@@ -128,11 +119,11 @@ class Leases:
             book = Book(now, _no_lease, read_budgets(session, [true()]))
             book.accounts = {account.id: account for account in accounts}
             book.leases = {lease.id: lease for lease in read_leases(session, [true()])}
-            of_leases = _usage(session, UsageRow.lease.is_not(None))
+            of_leases = charges(session, UsageRow.lease.is_not(None))
             return auditing.drift(
                 book,
                 of_leases,
-                lambda start, end: _usage(
+                lambda start, end: charges(
                     session, UsageRow.at_unix_us >= start, UsageRow.at_unix_us < end
                 ),
             )
@@ -150,9 +141,10 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
     charged = [record for record in records if record.charge]
     if not charged:
         return
+    line = lines(session, charged)
+    found = [branch_of(r, line.get((r.organisation, r.key))) for r in charged]
 
     def plan() -> Plan:
-        found = [branch_of(record) for record in charged]
         limited = budgets(session, found)
         wanted: Wanted = {}
         for branch, record in zip(found, charged, strict=True):
@@ -165,9 +157,9 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
 
     book = open_book(session, clock.unix_us(), _no_lease, plan)
     writer = Writer(session, book)
-    for record in charged:
+    for branch, record in zip(found, charged, strict=True):
         lease = book.leases.get(record.lease or "")
-        book.spend(branch_of(record), lease, record.at_unix_us, record.charge)
+        book.spend(branch, lease, record.at_unix_us, record.charge)
     writer.save()
 
 
@@ -189,13 +181,6 @@ def _plan_exchange(session: Session, replica: str, asks: Sequence[LeaseAsk], now
             LEASES.c.closed.is_(None),
         ],
     )
-
-
-def _usage(session: Session, *conditions: ColumnElement[bool]) -> Iterator[Charged]:
-    whose = (UsageRow.organisation, UsageRow.project, UsageRow.key, UsageRow.lease)
-    query = select(*whose, func.sum(UsageRow.charge)).where(*conditions).group_by(*whose)
-    for organisation, project, key, lease, charge in session.execute(query):
-        yield Branch(organisation=organisation, project=project, key=key), lease, int(charge)
 
 
 def _no_lease() -> str:

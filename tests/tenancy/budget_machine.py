@@ -39,6 +39,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.bank = self.open_bank()
         self.names = (f"r{n}" for n in itertools.count(1))
         self.keys: list[Branch] = []
+        self.rotated: set[str] = set()
         self.live = [self.new_replica() for _ in range(2)]
         self.dead: list[Replica] = []
         self.budgets: dict[tuple[int, str], tuple[int | None, Period]] = {}
@@ -73,6 +74,15 @@ class BudgetMachine(RuleBasedStateMachine):
     @rule(place=st.integers(0, 3))
     def new_key(self, place):
         self.keys.append(self.bank.new_key(*PLACES[place]))
+
+    @precondition(lambda self: len(self.keys) < 6)
+    @rule(key=index)
+    def rotate(self, key):
+        """The old one works on beside the new one."""
+        old = self.one_key(key)
+        if old.key not in self.rotated:
+            self.rotated.add(old.key)
+            self.keys.append(self.bank.rotate(old))
 
     @rule(key=index, depth=st.integers(0, 2), amount=limit, period=periods, keep=st.booleans())
     def limit_it(self, key, depth, amount, period, keep):
@@ -254,7 +264,9 @@ class BudgetMachine(RuleBasedStateMachine):
         for id_, account in self.bank.accounts().items():
             settled, leased = before.get(id_, (0, 0))
             if account.settled - settled > leased - account.leased:
-                assert any(uncovered(record, id_, leases) for record in shipment)
+                nodes = (nodes_of(record, self.keys) for record in shipment)
+                found = zip(shipment, nodes, strict=True)
+                assert any(uncovered(record, id_, leases, its) for record, its in found)
                 self.excused.add(id_)
 
     def standing(self) -> tuple:
@@ -389,6 +401,7 @@ class BudgetMachine(RuleBasedStateMachine):
     def periods_add_up(self, ledger: dict[str, UsageRecord]) -> None:
         for _depth, node in self.budgets:
             if node not in self.touched:
-                whole = sum(r.charge for r in ledger.values() if node in nodes_of(r))
+                whole = sum(r.charge for r in ledger.values() if node in nodes_of(r, self.keys))
                 accounts = self.bank.accounts().items()
-                assert sum(a.settled for id_, a in accounts if id_.node == node) == whole
+                kept = sum(a.settled for id_, a in accounts if id_.node == node)
+                assert kept == whole, "periods do not add up"

@@ -204,9 +204,7 @@ def test_a_budget_that_was_removed_tells_nothing(world, acme, spending, told):
     assert told() == []
 
 
-def test_a_budget_set_anew_tells_of_its_own_account_and_nothing_twice(
-    world, acme, spending, told
-):
+def test_a_budget_set_anew_tells_of_its_own_account_and_nothing_twice(world, acme, spending, told):
     spending.limit(100)
     spending.spend(60)
     assert spending.due() == [(spending.id, 50)]
@@ -229,9 +227,7 @@ def test_periods_that_begin_at_one_moment_are_told_apart(world, acme, spending, 
     assert [event for event, *_ in told()] == ["budget.50"] * 2
 
 
-def test_what_was_settled_in_the_last_moment_of_a_period_is_still_told(
-    world, acme, spending, told
-):
+def test_what_was_settled_in_the_last_moment_of_a_period_is_still_told(world, acme, spending, told):
     spending.limit(100)
     evening = bounds(Period.DAY, world.clock.unix_us())[1] - 1_000_000
     world.clock.advance((evening - world.clock.unix_us()) / 1e6)
