@@ -14,7 +14,7 @@ from typing import ClassVar
 from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.clock import Clock
-from plaza_core.drift import Charged, Drift, drift, paid
+from plaza_core.drift import Charged, Corrected, Drift, amends, drift, paid
 from plaza_core.errors import NotFound
 from plaza_core.ids import KeyId, RequestId
 from plaza_core.inference import UsageRecord
@@ -32,6 +32,8 @@ class MemoryBank:
         self._budgets: dict[str, Budget] = {}
         self._branches: dict[KeyId, Branch] = {}
         self._usage: dict[tuple[str, RequestId], UsageRecord] = {}
+        self._corrections: list[tuple[UsageRecord, int, int]] = []
+        """(what was corrected, when, by how much)."""
         self._book = self.book_type(
             now=clock.unix_us(),
             new_lease=lambda: f"lse_{next(numbers)}",
@@ -123,6 +125,17 @@ class MemoryBank:
             lease = book.leases.get(record.lease or "")
             book.spend(self._branch(record), lease, record.at_unix_us, record.charge)
 
+    def correct(self, organisation: str, request: str, charge: int) -> None:
+        """Add a signed amount to what a request of the ledger was charged. Raises InvalidInput for
+        more than a budget has settled, NotFound."""
+        original = self._usage.get((organisation, RequestId(request)))
+        if original is None:
+            raise NotFound("there is no such request in the books", input="request")
+        book = self._now()
+        lease = book.leases.get(original.lease or "")
+        book.amend(self._branch(original), lease, original.at_unix_us, charge)
+        self._corrections.append((original, book.now, charge))
+
     def drift(self) -> list[Drift]:
         """See `plaza_core.drift`."""
         of_leases = [
@@ -130,12 +143,17 @@ class MemoryBank:
             for record in self._usage.values()
             if record.lease is not None
         ]
-        return drift(self._now(), of_leases, self._window)
+        return drift(self._now(), of_leases, self._window, self._corrected)
 
     def _window(self, start: int, end: int) -> Iterator[Charged]:
         for record in self._usage.values():
             if start <= record.at_unix_us < end:
                 yield self._branch(record), record.lease, record.charge
+
+    def _corrected(self, start: int, end: int) -> Iterator[Corrected]:
+        for record, at, charge in self._corrections:
+            if start <= at < end:
+                yield self._branch(record), record.lease, record.at_unix_us, charge
 
     def _used(self, depth: int, node: str) -> Iterator[UsageRecord]:
         return (r for r in self._usage.values() if (depth, node) in levels(self._branch(r)))
@@ -147,7 +165,14 @@ class MemoryBank:
             if id_.start <= record.at_unix_us < end
             and not paid(self._book, self._branch(record), record.lease, id_)
         ]
-        return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
+        amended = sum(
+            charge
+            for branch, lease, at, charge in self._corrected(id_.start, end)
+            if (id_.depth, id_.node) in levels(branch)
+            and amends(self._book, branch, lease, at, id_)
+        )
+        settled = sum(charge for charge, _ in counts) + amended
+        return settled, min((at for _, at in counts), default=None)
 
     def _branch(self, record: UsageRecord) -> Branch:
         known = self._branches.get(KeyId(record.key))

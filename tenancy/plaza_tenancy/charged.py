@@ -9,15 +9,16 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from plaza_core.book import AccountId, Book
 from plaza_core.budget import Branch
-from plaza_core.drift import Charged, paid
+from plaza_core.drift import Charged, Corrected, amends, paid
 from plaza_core.ids import KeyId
 from plaza_core.inference import UsageRecord
 from plaza_tenancy.book_rows import LEASES, read_leases
 from plaza_tenancy.schema import KeyRow, UsageRow
+from plaza_tenancy.views import Kind
 
 _KEY: Final = 2
 """The depth of keys."""
@@ -66,12 +67,39 @@ def summed(
     query = (
         select(*whose, func.sum(UsageRow.charge), func.min(UsageRow.at_unix_us))
         .outerjoin(KeyRow, its_key)
-        .where(*conditions)
+        .where(UsageRow.kind != Kind.CORRECTION.value, *conditions)
         .group_by(*whose)
     )
     for organisation, project, key, line, lease, charge, first in session.execute(query):
         branch = Branch(organisation=organisation, project=project, key=key, line=line)
         yield branch, lease, int(charge), first
+
+
+def corrections(session: Session, *conditions: ColumnElement[bool]) -> Iterator[Corrected]:
+    """Corrections of requests, `conditions` being about the corrections. All others (of a month, a
+    key, a project) are of the bill alone: they have no digest, as requests have."""
+    request = aliased(UsageRow)
+    of = (UsageRow.organisation, UsageRow.project, UsageRow.key, KeyRow.line)
+    of_requests = or_(UsageRow.digest != "", UsageRow.refers.startswith("write-off-"))
+    query = (
+        select(*of, request.lease, request.at_unix_us, func.sum(UsageRow.charge))
+        .outerjoin(
+            KeyRow, and_(KeyRow.organisation == UsageRow.organisation, KeyRow.id == UsageRow.key)
+        )
+        .outerjoin(
+            request,
+            and_(
+                request.organisation == UsageRow.organisation,
+                request.request_id == UsageRow.refers,
+                request.kind != Kind.CORRECTION.value,
+            ),
+        )
+        .where(UsageRow.kind == Kind.CORRECTION.value, of_requests, *conditions)
+        .group_by(*of, request.lease, request.at_unix_us)
+    )
+    for organisation, project, key, line, lease, at, charge in session.execute(query):
+        branch = Branch(organisation=organisation, project=project, key=key, line=line)
+        yield branch, lease, at, int(charge)
 
 
 def opening(
@@ -81,16 +109,11 @@ def opening(
 
     Without what leases have paid from other accounts of the same budget, and without `fresh`.
     """
-    found = list(
-        summed(
-            session,
-            usage_below(id_.organisation, id_.depth, id_.node),
-            UsageRow.at_unix_us >= id_.start,
-            UsageRow.at_unix_us < end,
-            UsageRow.request_id.not_in(fresh),
-        )
-    )
-    names = {lease for _, lease, _, _ in found if lease is not None}
+    below = usage_below(id_.organisation, id_.depth, id_.node)
+    here = (below, UsageRow.at_unix_us >= id_.start, UsageRow.at_unix_us < end)
+    old = (*here, UsageRow.request_id.not_in(fresh))
+    found, amended = list(summed(session, *old)), list(corrections(session, *old))
+    names = {lease for _, lease, *_ in (*found, *amended) if lease is not None}
     book = Book(0, str)
     if names:
         named = [LEASES.c.organisation == id_.organisation, LEASES.c.id.in_(names)]
@@ -100,4 +123,7 @@ def opening(
         for branch, lease, charge, first in found
         if not paid(book, branch, lease, id_)
     ]
-    return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
+    settled = sum(charge for charge, _ in counts) + sum(
+        charge for branch, lease, at, charge in amended if amends(book, branch, lease, at, id_)
+    )
+    return settled, min((at for _, at in counts), default=None)

@@ -13,6 +13,7 @@ from plaza_core.inference import UsageRecord
 from plaza_core.principal import Right, Role
 from plaza_core.testing import FakeClock
 from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
+from plaza_tenancy.corrections import About
 from plaza_tenancy.nodes import Kind, Node
 from tests.postgres import Server
 from tests.tenancy.world import make_record, new_world
@@ -34,6 +35,7 @@ class InMemory:
         self.write_off = self.bank.write_off
         self.ingest = self.bank.ingest
         self.drift = self.bank.drift
+        self.correct = self.bank.correct
 
     def new_key(self, organisation: str, project: str | None) -> Branch:
         branch = Branch(
@@ -116,6 +118,16 @@ class OnSql:
         name = self._names[branch.organisation]
         scope = self.tenancy.scope(self.world.operator, Right.TENANTS_WRITE, organisation=name)
         return scope, Node(tuple(Kind)[depth], self._names.get(node, node))
+
+    def correct(self, organisation: str, request: str, charge: int) -> None:
+        about = About(request=request)
+        self.tenancy.ledger.correct(
+            self.world.platform(),
+            self._names[organisation],
+            charge=charge,
+            reason="a story",
+            about=about,
+        )
 
     def write_off(self, lease: str) -> int:
         return self.tenancy.leases.write_off(self.world.platform(), lease)

@@ -1,5 +1,5 @@
-"""Seven bugs that other people's quota systems really had, planted on purpose: the machine must find
-each of them, or it proves nothing."""
+"""Seven bugs that other people's quota systems really had, planted on purpose: the machine must
+find each of them, or it proves nothing."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ PLANTED = {
     "double refund": (machine(replica=RefundingReplica), "spent twice"),
     "renewed by rotation": (
         machine(bank=RenewingBank),
-        "refused|periods do not add up",
+        "refused|let in without a lease|periods do not add up",
     ),
     "leaf only": (machine(bank=LeafBank), "granted beyond the limit|is over its limit"),
 }
