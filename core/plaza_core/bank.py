@@ -14,7 +14,7 @@ from typing import ClassVar
 from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.clock import Clock
-from plaza_core.drift import Charged, Drift, drift, paid
+from plaza_core.drift import Charged, Corrected, Drift, amends, drift, paid
 from plaza_core.errors import NotFound
 from plaza_core.ids import KeyId, RequestId
 from plaza_core.inference import UsageRecord
@@ -32,6 +32,8 @@ class MemoryBank:
         self._budgets: dict[str, Budget] = {}
         self._branches: dict[KeyId, Branch] = {}
         self._usage: dict[tuple[str, RequestId], UsageRecord] = {}
+        self._corrections: list[tuple[UsageRecord, int, int]] = []
+        """(what was corrected, when, by how much)."""
         self._book = self.book_type(
             now=clock.unix_us(),
             new_lease=lambda: f"lse_{next(numbers)}",
@@ -44,6 +46,12 @@ class MemoryBank:
     def add(self, branch: Branch) -> None:
         """A key that exists from now on."""
         self._branches[branch.key] = branch
+
+    def rotate(self, key: KeyId, new: KeyId) -> Branch:
+        """A key that takes the place of another, and shares its budget while both work."""
+        old = self._branches[key]
+        self.add(old.model_copy(update={"key": new, "line": old.leaf}))
+        return self._branches[new]
 
     def set_budget(self, node: str, limit: int | None, period: Period = Period.MONTH) -> None:
         """Set or change the budget of an organisation, a project or a key that was added."""
@@ -115,33 +123,60 @@ class MemoryBank:
         book = self._now()
         for record in records:
             lease = book.leases.get(record.lease or "")
-            book.spend(branch_of(record), lease, record.at_unix_us, record.charge)
+            book.spend(self._branch(record), lease, record.at_unix_us, record.charge)
+
+    def correct(self, organisation: str, request: str, charge: int) -> None:
+        """Add a signed amount to what a request of the ledger was charged. Raises InvalidInput for
+        more than a budget has settled, NotFound."""
+        original = self._usage.get((organisation, RequestId(request)))
+        if original is None:
+            raise NotFound("there is no such request in the books", input="request")
+        book = self._now()
+        lease = book.leases.get(original.lease or "")
+        book.amend(self._branch(original), lease, original.at_unix_us, charge)
+        self._corrections.append((original, book.now, charge))
 
     def drift(self) -> list[Drift]:
         """See `plaza_core.drift`."""
         of_leases = [
-            (branch_of(record), record.lease, record.charge)
+            (self._branch(record), record.lease, record.charge)
             for record in self._usage.values()
             if record.lease is not None
         ]
-        return drift(self._now(), of_leases, self._window)
+        return drift(self._now(), of_leases, self._window, self._corrected)
 
     def _window(self, start: int, end: int) -> Iterator[Charged]:
         for record in self._usage.values():
             if start <= record.at_unix_us < end:
-                yield branch_of(record), record.lease, record.charge
+                yield self._branch(record), record.lease, record.charge
+
+    def _corrected(self, start: int, end: int) -> Iterator[Corrected]:
+        for record, at, charge in self._corrections:
+            if start <= at < end:
+                yield self._branch(record), record.lease, record.at_unix_us, charge
 
     def _used(self, depth: int, node: str) -> Iterator[UsageRecord]:
-        return (r for r in self._usage.values() if (depth, node) in levels(branch_of(r)))
+        return (r for r in self._usage.values() if (depth, node) in levels(self._branch(r)))
 
     def _opening(self, id_: AccountId, end: int) -> tuple[int, int | None]:
         counts = [
             (record.charge, record.at_unix_us)
             for record in self._used(id_.depth, id_.node)
             if id_.start <= record.at_unix_us < end
-            and not paid(self._book, branch_of(record), record.lease, id_)
+            and not paid(self._book, self._branch(record), record.lease, id_)
         ]
-        return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
+        amended = sum(
+            charge
+            for branch, lease, at, charge in self._corrected(id_.start, end)
+            if (id_.depth, id_.node) in levels(branch)
+            and amends(self._book, branch, lease, at, id_)
+        )
+        settled = sum(charge for charge, _ in counts) + amended
+        return settled, min((at for _, at in counts), default=None)
+
+    def _branch(self, record: UsageRecord) -> Branch:
+        known = self._branches.get(KeyId(record.key))
+        return branch_of(record, None if known is None else known.line)
 
     def _now(self) -> Book:
         self._book.now = self._clock.unix_us()

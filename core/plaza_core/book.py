@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from plaza_core.budget import FOREVER, Branch, Grant, LeaseAsk, Period, bounds
+from plaza_core.errors import InvalidInput
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId, RequestId
 from plaza_core.inference import UsageRecord
 from plaza_core.windows import Window, limit_at
@@ -52,6 +53,7 @@ class AccountId(NamedTuple):
     depth: int
     """0 organisation, 1 project, 2 key."""
     node: str
+    """Its id. Keys that follow one another by rotation are one node: the first of them."""
     period: Period
     start: int
     generation: int = 0
@@ -112,16 +114,18 @@ class Lease:
 
 def levels(branch: Branch) -> Iterator[tuple[int, str]]:
     """(depth, node id) from the root to the leaf."""
-    for depth, node in enumerate((branch.organisation, branch.project, branch.key)):
+    for depth, node in enumerate((branch.organisation, branch.project, branch.leaf)):
         if node is not None:
             yield depth, node
 
 
-def branch_of(record: UsageRecord) -> Branch:
+def branch_of(record: UsageRecord, line: KeyId | None = None) -> Branch:
+    """`line` is that of the record's key, which a record does not tell."""
     return Branch(
         organisation=OrganisationId(record.organisation),
         project=None if record.project is None else ProjectId(record.project),
         key=KeyId(record.key),
+        line=line,
     )
 
 
@@ -160,6 +164,28 @@ def accounts_at(branch: Branch, budgets: Mapping[str, Budget], at: int) -> Wante
             )
             found[account] = (end, budget.limit_at(start))
     return found
+
+
+def counted_on(
+    branch: Branch, budgets: Mapping[str, Budget], lease: Lease | None, at: int
+) -> dict[AccountId, tuple[int, int | None] | None]:
+    """The accounts that usage counts on -> (their end, their limit), where it counts by its moment:
+    those its lease draws from; of nodes whose budget is younger than that, or without a lease,
+    those of the moment `at` of its admission."""
+    draws = () if lease is None else lease.draws
+    paid = {(account.node, account.generation) for account in draws}
+    here = accounts_at(branch, budgets, at).items()
+    by_moment = {id_: terms for id_, terms in here if (id_.node, id_.generation) not in paid}
+    return dict.fromkeys(draws) | by_moment
+
+
+def amendable(
+    branch: Branch, budgets: Mapping[str, Budget], lease: Lease | None, at: int, now: int
+) -> Wanted:
+    """Those of the accounts that usage counts on whose budget still stands and whose period runs
+    at `now`."""
+    running = accounts_at(branch, budgets, now)
+    return {id_: running[id_] for id_ in counted_on(branch, budgets, lease, at) if id_ in running}
 
 
 def has_past(account: AccountId, budgets: Mapping[str, Budget]) -> bool:
@@ -293,15 +319,31 @@ class Book:
         younger than the lease, or without a lease, in the period of its admission."""
         if lease is not None and lease.branch != branch:
             lease = None  # somebody else's lease pays for nobody
-        wanted = accounts_at(branch, self.budgets, at)
-        self.ensure(wanted)
-        draws = () if lease is None else lease.draws
-        paid = {(account.node, account.generation) for account in draws}
-        by_moment = (a for a in wanted if (a.node, a.generation) not in paid)
-        for account in (*draws, *by_moment):
+        wanted = counted_on(branch, self.budgets, lease, at)
+        self.ensure({id_: terms for id_, terms in wanted.items() if terms is not None})
+        for account in wanted:
             self.accounts[account].settled += charge
         if lease is not None:
             self.move(replace(lease, spent=lease.spent + charge))
+
+    def amend(self, branch: Branch, lease: Lease | None, at: int, charge: int) -> None:
+        """A correction, now, of a request that was admitted at `at`. It counts where the request
+        did, while that period runs and its budget stands; else it is of the bill alone.
+
+        No lease moves: what its replica was granted and has spent stays as it was told. Raises
+        InvalidInput for more than an account has settled; then nothing has changed.
+        """
+        if lease is not None and lease.branch != branch:
+            lease = None
+        wanted = amendable(branch, self.budgets, lease, at, self.now)
+        self.ensure(wanted)
+        accounts = [self.accounts[id_] for id_ in wanted]
+        if any(account.settled + charge < 0 for account in accounts):
+            raise InvalidInput(
+                "that is more than a budget has settled in this period", input="charge"
+            )
+        for account in accounts:
+            account.settled += charge
 
     # ── movements ────────────────────────────────────────────────────────────────────────────────
     def move(self, lease: Lease) -> Lease:

@@ -160,7 +160,14 @@ class Branch(BaseModel):
     organisation: OrganisationId
     project: ProjectId | None
     key: KeyId
+    line: KeyId | None = None
+    """The first key of its rotations, whose budget it shares; None: it is that itself."""
+
+    @property
+    def leaf(self) -> KeyId:
+        """The node that the key's own budget is set on."""
+        return self.line or self.key
 
     def nodes(self) -> tuple[str, ...]:
         """Node ids from the root to the leaf."""
-        return tuple(n for n in (self.organisation, self.project, self.key) if n is not None)
+        return tuple(n for n in (self.organisation, self.project, self.leaf) if n is not None)

@@ -10,13 +10,20 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from plaza_core.book import AccountId, Book, Lease, levels
-from plaza_core.budget import Branch
+from plaza_core.budget import FOREVER, Branch, bounds
 
 Charged = tuple[Branch, str | None, int]
 """A sum of charges by branch and lease."""
 
 Window = Callable[[int, int], Iterable[Charged]]
 """(start, end) -> all usage admitted in between, summed up."""
+
+Corrected = tuple[Branch, str | None, int | None, int]
+"""A sum of corrections of requests: by the branch and lease of the request and the moment of its
+admission (None: its row was dropped)."""
+
+Corrections = Callable[[int, int], Iterable[Corrected]]
+"""(start, end) -> all corrections of requests that were made in between."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +37,9 @@ class Drift:
     recomputed: int
 
 
-def drift(book: Book, of_leases: Iterable[Charged], window: Window) -> list[Drift]:
+def drift(
+    book: Book, of_leases: Iterable[Charged], window: Window, corrections: Corrections
+) -> list[Drift]:
     """Compare every lease in the book, and the accounts of its budgets, with the rows they are for.
 
     `of_leases` is all usage that names a lease, summed up.
@@ -52,6 +61,8 @@ def drift(book: Book, of_leases: Iterable[Charged], window: Window) -> list[Drif
     for span in {(account.id.start, account.end) for account in current.values()}:
         for id_, charge in _by_moment(book, span, window(*span)):
             settled[id_] += charge
+        for id_, charge in _amended(book, span, corrections(*span)):
+            settled[id_] += charge
     for id_, account in current.items():
         name = f"{id_.node} {id_.period} {id_.start}"
         found.append(Drift(name, "leased", account.leased, leased[id_]))
@@ -69,16 +80,45 @@ def _by_moment(
     book: Book, span: tuple[int, int], usage: Iterable[Charged]
 ) -> Iterable[tuple[AccountId, int]]:
     """Usage that counts by its moment: no lease, or one older than the node's budget."""
-    here = {
-        (id_.organisation, id_.depth, id_.node): id_
-        for id_, account in book.accounts.items()
-        if (id_.start, account.end) == span and _is_current(book, id_)
-    }
+    here = _accounts(book, span)
     for branch, name, charge in usage:
         for depth, node in levels(branch):
             account = here.get((branch.organisation, depth, node))
             if account is not None and not paid(book, branch, name, account):
                 yield account, charge
+
+
+def _amended(
+    book: Book, span: tuple[int, int], corrections: Iterable[Corrected]
+) -> Iterable[tuple[AccountId, int]]:
+    """Corrections of requests that counted on accounts of the period they were corrected in."""
+    here = _accounts(book, span)
+    for branch, name, at, charge in corrections:
+        for depth, node in levels(branch):
+            account = here.get((branch.organisation, depth, node))
+            if account is not None and amends(book, branch, name, at, account):
+                yield account, charge
+
+
+def amends(
+    book: Book, branch: Branch, name: str | None, at: int | None, account: AccountId
+) -> bool:
+    """Whether a request, of a lease and a moment, counted on an account. One whose row was dropped
+    counted on those that have no end, and on none of those that have one and still run."""
+    if paid(book, branch, name, account):
+        lease = _lease(book, branch, name)
+        return lease is not None and account in lease.draws
+    start, end = bounds(account.period, account.start)
+    return end == FOREVER if at is None else start <= at < end
+
+
+def _accounts(book: Book, span: tuple[int, int]) -> dict[tuple[str, int, str], AccountId]:
+    """(organisation, depth, node) -> its account of this period, by the budget that stands."""
+    return {
+        (id_.organisation, id_.depth, id_.node): id_
+        for id_, account in book.accounts.items()
+        if (id_.start, account.end) == span and _is_current(book, id_)
+    }
 
 
 def paid(book: Book, branch: Branch, name: str | None, account: AccountId) -> bool:

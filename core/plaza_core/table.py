@@ -91,6 +91,8 @@ class KeyEntry(BaseModel):
     """(node id, most requests inside at once over all replicas), for nodes that limit it."""
     priority: int = 0
     """Within the organisation: higher goes first. -10 to 10."""
+    line: KeyId | None = None
+    """The first key of its rotations: one node with it in `limits`, `slots` and budgets."""
 
 
 class HubTable(BaseModel):

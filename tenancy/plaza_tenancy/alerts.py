@@ -1,16 +1,18 @@
 """Alerts: which budgets have reached 50, 80 or 100 % of a period, each told once.
 
-What was settled counts, not what is only leased. The row in `alerts` and the messages to all
-targets of the organisation are one transaction, so an alert is neither lost nor told twice.
+What was settled counts, not what is only leased, on the account that the node's budget counts on
+now: accounts of a budget that was removed or counted by another period say nothing any more. The
+row in `budget_alerts` and the messages to all targets of the organisation are one transaction, so
+an alert is neither lost nor told twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from sqlalchemy import Table, column, select, table
+from sqlalchemy import Table, and_, select
 from sqlalchemy.orm import Session
 
 from plaza_core.budget import FOREVER
@@ -19,16 +21,14 @@ from plaza_core.webhooks import PERCENTS, Event
 from plaza_tenancy import dialect
 from plaza_tenancy.outgoing import enqueue, message_body
 from plaza_tenancy.schema import OrganisationRow
+from plaza_tenancy.schema_budgets import AccountRow, BudgetRow
 from plaza_tenancy.schema_webhooks import AlertRow, WebhookRow
 from plaza_tenancy.store import Store
 
-_ALERTS: Table = AlertRow.metadata.tables["alerts"]
-# Named, not mapped: the columns that an alert needs of the table of budget accounts.
-_ACCOUNTS = table(
-    "accounts",
-    *[column(c) for c in ("organisation", "node", "period_start", "period_end", "limit")],
-    column("settled"),
-)
+LATE_US: Final = 3_600_000_000
+"""For so long after a period its alerts are still told: of what was settled in its last moments,
+and while nobody looked."""
+_ALERTS: Table = AlertRow.metadata.tables["budget_alerts"]
 
 
 class Account(Protocol):
@@ -55,10 +55,10 @@ class Due:
     account: Account
     percent: int
 
-    def key(self) -> tuple[str, str, int, int]:
+    def key(self) -> tuple[str, str, int, int, int]:
         """What makes an alert one alert."""
         a = self.account
-        return a.organisation, a.node, a.period_start, self.percent
+        return a.organisation, a.node, a.period_start, a.period_end, self.percent
 
 
 def due_alerts(accounts: Iterable[Account]) -> list[Due]:
@@ -87,13 +87,23 @@ class Alerts:
             return sum(self._raise(session, one, now) for one in due if one.key() not in told)
 
     def accounts(self) -> list[Account]:
-        """Accounts of this moment that are half used or more, from the table of budgets."""
+        """Accounts of this moment, or of a period that has just ended, that are half used or more:
+        of every node the one that its budget counts on now."""
         now = self._store.clock.unix_us()
-        columns = _ACCOUNTS.c
-        query = select(*columns).where(
-            columns.period_start <= now,
-            columns.period_end > now,
-            columns.settled >= columns["limit"] / 2 - 1,
+        names = ("organisation", "node", "period_start", "period_end", "limit", "settled")
+        its_budget = and_(
+            BudgetRow.organisation == AccountRow.organisation,
+            BudgetRow.node == AccountRow.node,
+            BudgetRow.generation == AccountRow.generation,
+        )
+        query = (
+            select(*[getattr(AccountRow, name) for name in names])
+            .join(BudgetRow, its_budget)
+            .where(
+                AccountRow.period_start <= now,
+                AccountRow.period_end > now - LATE_US,
+                AccountRow.settled >= AccountRow.limit // 2,
+            )
         )
         with self._store.read_everything() as session:
             return [_Account(**row) for row in session.execute(query).mappings()]
@@ -129,11 +139,15 @@ class _Account:
     settled: int
 
 
-def _told(session: Session, now: int) -> set[tuple[str, str, int, int]]:
+def _told(session: Session, now: int) -> set[tuple[str, str, int, int, int]]:
     query = select(
-        AlertRow.organisation, AlertRow.node, AlertRow.period_start, AlertRow.percent
-    ).where(AlertRow.period_end > now)
-    return {(row[0], row[1], row[2], row[3]) for row in session.execute(query)}
+        AlertRow.organisation,
+        AlertRow.node,
+        AlertRow.period_start,
+        AlertRow.period_end,
+        AlertRow.percent,
+    ).where(AlertRow.period_end > now - LATE_US)
+    return {(row[0], row[1], row[2], row[3], row[4]) for row in session.execute(query)}
 
 
 def _data(session: Session, due: Due) -> dict[str, Any]:

@@ -9,17 +9,13 @@ were not locked; then all is read again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Executable,
-    Row,
-    Table,
     bindparam,
-    func,
     insert,
     select,
     tuple_,
@@ -38,16 +34,23 @@ from plaza_core.book import (
     opened,
 )
 from plaza_core.budget import Branch, Period
-from plaza_core.drift import paid
 from plaza_core.ids import KeyId
 from plaza_core.windows import Window
 from plaza_tenancy import dialect
-from plaza_tenancy.schema import HubRow, KeyRow, UsageRow
-from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
-
-ACCOUNTS: Table = AccountRow.metadata.tables["accounts"]
-LEASES: Table = LeaseRow.metadata.tables["leases"]
-Conditions = Sequence[ColumnElement[bool]]
+from plaza_tenancy.book_rows import (
+    ACCOUNTS,
+    LEASES,
+    Conditions,
+    account_of,
+    account_values,
+    identity,
+    lease_values,
+    read_accounts,
+    read_leases,
+)
+from plaza_tenancy.charged import opening
+from plaza_tenancy.schema import HubRow, KeyRow
+from plaza_tenancy.schema_budgets import BudgetRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,9 @@ class Writer:
     def save(self) -> None:
         before, after = self._accounts, self._book.accounts
         changed = [a for id_, a in after.items() if id_ in before and before[id_] != a]
-        self._run(insert(ACCOUNTS), [_values(a) for id_, a in after.items() if id_ not in before])
+        self._run(
+            insert(ACCOUNTS), [account_values(a) for id_, a in after.items() if id_ not in before]
+        )
         self._run(
             _UPDATE_ACCOUNT,
             [
@@ -124,7 +129,7 @@ class Writer:
 
     def _save_leases(self) -> None:
         now = self._book.leases.values()
-        moved = [_lease_values(lease) for lease in now if self._leases.get(lease.id) != lease]
+        moved = [lease_values(lease) for lease in now if self._leases.get(lease.id) != lease]
         self._run(insert(LEASES), [values for values in moved if values["id"] not in self._leases])
         self._run(
             _UPDATE_LEASE,
@@ -146,10 +151,11 @@ def accounts_of(lease: Lease) -> tuple[AccountId, ...]:
 
 
 def branches(session: Session, keys: Iterable[KeyId]) -> dict[KeyId, Branch]:
-    query = select(KeyRow.organisation, KeyRow.project, KeyRow.id).where(KeyRow.id.in_(keys))
+    columns = (KeyRow.organisation, KeyRow.project, KeyRow.id, KeyRow.line)
+    query = select(*columns).where(KeyRow.id.in_(keys))
     return {
-        key: Branch(organisation=organisation, project=project, key=key)
-        for organisation, project, key in session.execute(query)
+        key: Branch(organisation=organisation, project=project, key=key, line=line)
+        for organisation, project, key, line in session.execute(query)
     }
 
 
@@ -175,48 +181,6 @@ def budget_of(row: BudgetRow) -> Budget:
     return Budget(row.limit, Period(row.period), row.generation, row.since, windows)
 
 
-def read_accounts(session: Session, conditions: Conditions) -> list[Account]:
-    return [_account(row) for row in session.execute(select(ACCOUNTS).where(*conditions))]
-
-
-def read_leases(session: Session, conditions: Conditions, *, lock: bool = False) -> list[Lease]:
-    if not conditions:
-        return []
-    query = select(LEASES).where(*conditions).order_by(LEASES.c.organisation, LEASES.c.id)
-    query = query.with_for_update() if lock else query
-    return [_lease(row) for row in session.execute(query)]
-
-
-def opening(
-    session: Session, id_: AccountId, end: int, fresh: frozenset[str] = frozenset()
-) -> tuple[int, int | None]:
-    """(what the ledger has for an account that is not there yet, when the first of it was).
-
-    Without what leases have paid from other accounts of the same budget, and without `fresh`.
-    """
-    whose = (UsageRow.organisation, UsageRow.project, UsageRow.key)
-    sums = (func.sum(UsageRow.charge), func.min(UsageRow.at_unix_us))
-    query = select(*whose, UsageRow.lease, *sums).where(
-        UsageRow.organisation == id_.organisation,
-        whose[id_.depth] == id_.node,
-        UsageRow.at_unix_us >= id_.start,
-        UsageRow.at_unix_us < end,
-        UsageRow.request_id.not_in(fresh),
-    )
-    found = session.execute(query.group_by(*whose, UsageRow.lease)).all()
-    names = {lease for *_, lease, _charge, _first in found if lease is not None}
-    book = Book(0, str)
-    if names:
-        named = [LEASES.c.organisation == id_.organisation, LEASES.c.id.in_(names)]
-        book.leases = {lease.id: lease for lease in read_leases(session, named)}
-    counts = [
-        (int(charge), first)
-        for organisation, project, key, lease, charge, first in found
-        if not paid(book, Branch(organisation=organisation, project=project, key=key), lease, id_)
-    ]
-    return sum(charge for charge, _ in counts), min((at for _, at in counts), default=None)
-
-
 def _locked(session: Session, plan: Plan, ids: set[AccountId], now: int) -> list[Account]:
     """Those of the accounts `ids` that exist, all that are wanted among them, locked root first."""
     if not ids:
@@ -231,94 +195,16 @@ def _locked(session: Session, plan: Plan, ids: set[AccountId], now: int) -> list
         end, limit = plan.wanted[id_]
         past = has_past(id_, plan.budgets)
         used = opening(session, id_, end, plan.fresh) if past else (0, None)
-        missing.append(_values(opened(id_, end, limit, used, now)))
+        missing.append(account_values(opened(id_, end, limit, used, now)))
     if missing:
         dialect.insert_new(session.connection(), ACCOUNTS, missing)
     order = (columns.organisation, columns.depth, columns.node, columns.period_start)
     locked = select(ACCOUNTS).where(here).order_by(*order, columns.generation).with_for_update()
-    return [_account(row) for row in session.execute(locked)]
-
-
-def _account(row: Row[Any]) -> Account:
-    id_ = AccountId(
-        row.organisation,
-        row.depth,
-        row.node,
-        Period(row.period),
-        row.period_start,
-        row.generation,
-    )
-    return Account(id_, row.period_end, row.limit, row.settled, row.leased, row.opened)
-
-
-def _values(account: Account) -> dict[str, Any]:
-    return {
-        **_identity(account.id),
-        "period_end": account.end,
-        "period": account.id.period.value,
-        "depth": account.id.depth,
-        "limit": account.limit,
-        "settled": account.settled,
-        "leased": account.leased,
-        "opened": account.opened,
-    }
-
-
-def _lease(row: Row[Any]) -> Lease:
-    def ids(accounts: list[list[Any]]) -> tuple[AccountId, ...]:
-        return tuple(
-            AccountId(row.organisation, depth, node, Period(period), start, generation)
-            for depth, node, period, start, generation in accounts
-        )
-
-    return Lease(
-        id=row.id,
-        branch=Branch(organisation=row.organisation, project=row.project, key=row.key),
-        replica=row.replica,
-        opened=row.opened,
-        until=row.until,
-        draws=ids(row.draws),
-        holds=ids(row.holds),
-        granted=row.granted,
-        returned=row.returned,
-        spent=row.spent,
-        closed=row.closed,
-    )
-
-
-def _lease_values(lease: Lease) -> dict[str, Any]:
-    return {
-        "organisation": lease.branch.organisation,
-        "id": lease.id,
-        "project": lease.branch.project,
-        "key": lease.branch.key,
-        "replica": lease.replica,
-        "opened": lease.opened,
-        "until": lease.until,
-        "draws": [_plain(account) for account in lease.draws],
-        "holds": [_plain(account) for account in lease.holds],
-        "granted": lease.granted,
-        "returned": lease.returned,
-        "spent": lease.spent,
-        "closed": lease.closed,
-    }
-
-
-def _plain(id_: AccountId) -> list[Any]:
-    return [id_.depth, id_.node, id_.period.value, id_.start, id_.generation]
-
-
-def _identity(id_: AccountId) -> dict[str, Any]:
-    return {
-        "organisation": id_.organisation,
-        "node": id_.node,
-        "generation": id_.generation,
-        "period_start": id_.start,
-    }
+    return [account_of(row) for row in session.execute(locked)]
 
 
 def _its(id_: AccountId) -> dict[str, Any]:
-    return {f"its_{name}": value for name, value in _identity(id_).items()}
+    return {f"its_{name}": value for name, value in identity(id_).items()}
 
 
 _ITS_ROW = [column == bindparam(f"its_{column.name}") for column in ACCOUNTS.primary_key.columns]

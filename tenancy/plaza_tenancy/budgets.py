@@ -3,7 +3,8 @@
 A limit says what may still be granted. Lowered below what is used, it stops new grants and lets
 running work end; raised, it counts at the next ask. A budget set on a branch that is in use takes
 the usage of its current period from the ledger and keeps what replicas hold reserved, in the
-transaction that sets it.
+transaction that sets it. A key that was rotated has one budget with the keys before and after it,
+on the first of them, by whichever of them it is set or shown.
 """
 
 from __future__ import annotations
@@ -21,17 +22,9 @@ from plaza_core.errors import Conflict, InvalidInput, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import TenantScope
 from plaza_core.windows import MOST_WINDOWS, Window
-from plaza_tenancy.books import (
-    ACCOUNTS,
-    LEASES,
-    Plan,
-    Writer,
-    budget_of,
-    hold_budgets_still,
-    open_book,
-    opening,
-    read_accounts,
-)
+from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts
+from plaza_tenancy.books import Plan, Writer, budget_of, hold_budgets_still, open_book
+from plaza_tenancy.charged import leases_below, opening, usage_below
 from plaza_tenancy.forecast import runs_out
 from plaza_tenancy.nodes import Found, Kind, Node, find, find_to_limit
 from plaza_tenancy.rows import owned
@@ -192,14 +185,8 @@ def _begin(
 
 def _open(change: Change, found: Found) -> tuple[Book, Writer]:
     """All open leases below a node, with their accounts."""
-    column = (LEASES.c.organisation, LEASES.c.project, LEASES.c.key)[found.kind.depth]
-    plan = Plan(
-        leases=[
-            LEASES.c.organisation == found.organisation,
-            column == found.id,
-            LEASES.c.closed.is_(None),
-        ]
-    )
+    here = leases_below(found.organisation, found.kind.depth, found.id)
+    plan = Plan(leases=[here, LEASES.c.closed.is_(None)])
     book = open_book(change.session, change.now, _no_lease, lambda: plan)
     book.opening = partial(opening, change.session)
     return book, Writer(change.session, book)
@@ -246,9 +233,8 @@ def _limit_accounts(session: Session, row: BudgetRow) -> None:
 
 
 def _last_use(session: Session, found: Found) -> int:
-    column = (UsageRow.organisation, UsageRow.project, UsageRow.key)[found.kind.depth]
     query = select(func.coalesce(func.max(UsageRow.at_unix_us), 0)).where(
-        UsageRow.organisation == found.organisation, column == found.id
+        usage_below(found.organisation, found.kind.depth, found.id)
     )
     return int(session.scalars(query).one())
 

@@ -1,11 +1,14 @@
-"""How many requests of a node may be inside at once, and which keys go first."""
+"""How many requests of a node may be inside at once, and which keys go first.
+
+Keys that follow one another by rotation have these limits together: setting one sets all.
+"""
 
 from __future__ import annotations
 
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import KeyId
 from plaza_core.principal import TenantScope
-from plaza_tenancy.nodes import Kind, Node, find_to_limit
+from plaza_tenancy.nodes import Kind, Node, find_to_limit, line_of
 from plaza_tenancy.schema import KeyRow
 from plaza_tenancy.store import Store
 
@@ -34,7 +37,8 @@ class Concurrency:
                 change.nothing_to_do()
             change.before = {"limit": found.row.max_concurrent}
             change.after = {"limit": limit}
-            found.row.max_concurrent = limit
+            for row in line_of(change.session, found):
+                row.max_concurrent = limit
         return limit
 
     def set_priority(self, scope: TenantScope, key: KeyId, priority: int) -> int:
@@ -51,5 +55,7 @@ class Concurrency:
             if found.row.priority == priority:
                 change.nothing_to_do()
             change.before, change.after = {"priority": found.row.priority}, {"priority": priority}
-            found.row.priority = priority
+            for row in line_of(change.session, found):
+                assert isinstance(row, KeyRow)
+                row.priority = priority
         return priority

@@ -1,7 +1,7 @@
 """Corrections: signed amounts that operators add, with a reason. No entry is ever edited.
 
 A correction is posted to the current period, as in any books: a statement that was sent stays true.
-What it is about stands in `refers`.
+What it is about stands in `refers`. Budgets hear of those about requests: see `Ledger.correct`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from plaza_core.ids import (
 )
 from plaza_core.inference import UsageRecord
 from plaza_tenancy.checks import demand_platform, month_bounds, valid_text
-from plaza_tenancy.entries import added
+from plaza_tenancy.entries import RECORD_FIELDS, added, record_of
 from plaza_tenancy.posting import lock_heads, post
 from plaza_tenancy.schema import KeyRow, OrganisationRow, ProjectRow, UsageRow
 from plaza_tenancy.store import Change
@@ -60,8 +60,11 @@ class _Place:
 
 def correct(
     change: Change, random: RandomBytes, name: str, *, charge: int, reason: str, about: About
-) -> Entry:
-    """Post a correction inside a change. See `Ledger.correct`."""
+) -> tuple[Entry, UsageRecord | None]:
+    """Post a correction inside a change; returns it and the request it is about.
+
+    See `Ledger.correct`.
+    """
     demand_platform(change.scope)
     if charge == 0 or abs(charge) > _MOST:
         raise InvalidInput("a correction is a whole number of compute units", input="charge")
@@ -69,7 +72,10 @@ def correct(
         raise InvalidInput("a correction needs a reason", input="reason")
     organisation = _organisation(change.session, name)
     lock_heads(change.session.connection(), [organisation])
-    place = _place(change.session, organisation, about, charge)
+    original = None
+    if about.request is not None:
+        original = _request(change.session, organisation, about.request, charge)
+    place = _place(change.session, organisation, about, original)
     identity = RequestId(new_id("cor", random))
     record = UsageRecord(
         organisation=organisation,
@@ -95,7 +101,7 @@ def correct(
         raise InvalidInput("the books of this moment are closed", input="charge")
     change.organisation, change.project, change.target = organisation, place.project, identity
     change.after = {"charge": charge, "reason": reason, "refers": refers, "key": place.key}
-    return Entry(record, Kind.CORRECTION, reason, actor, refers)
+    return Entry(record, Kind.CORRECTION, reason, actor, refers), original
 
 
 def _organisation(session: Session, name: str) -> OrganisationId:
@@ -105,11 +111,14 @@ def _organisation(session: Session, name: str) -> OrganisationId:
     return found
 
 
-def _place(session: Session, organisation: OrganisationId, about: About, charge: int) -> _Place:
+def _place(
+    session: Session, organisation: OrganisationId, about: About, of: UsageRecord | None
+) -> _Place:
     if about.month is not None:
         month_bounds(about.month, input="month")
-    if about.request is not None:
-        return _of_request(session, organisation, about.request, charge)
+    if of is not None:
+        project = None if of.project is None else ProjectId(of.project)
+        return _Place(project, of.key, of.model, of.version, of.digest, of.provider)
     project, key, model = None, about.key or "", about.model or ""
     if about.key is not None:
         query = select(KeyRow.project).where(
@@ -130,18 +139,23 @@ def _place(session: Session, organisation: OrganisationId, about: About, charge:
     return _Place(project, key, model[:32])
 
 
-def _of_request(
+def _request(
     session: Session, organisation: OrganisationId, request: str, charge: int
-) -> _Place:
+) -> UsageRecord:
     whose = UsageRow.organisation == organisation
-    row = session.scalar(select(UsageRow).where(whose, UsageRow.request_id == request))
+    columns = (getattr(UsageRow, name) for name in RECORD_FIELDS)
+    query = select(*columns).where(
+        whose, UsageRow.request_id == request, UsageRow.kind != Kind.CORRECTION.value
+    )
+    row = session.execute(query).one_or_none()
     if row is None:
         raise NotFound("there is no such request in the books", input="request")
+    original = record_of(tuple(row))
     corrected = session.scalar(
         select(func.coalesce(func.sum(UsageRow.charge), 0)).where(
             whose, UsageRow.refers == request, UsageRow.kind == Kind.CORRECTION.value
         )
     )
-    if row.charge + int(corrected or 0) + charge < 0:
+    if original.charge + int(corrected or 0) + charge < 0:
         raise InvalidInput("that is more than the request was charged", input="charge")
-    return _Place(row.project, row.key, row.model, row.version, row.digest, row.provider)
+    return original

@@ -9,7 +9,8 @@ from plaza_core.budget import Period, bounds
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import ModelId
 from plaza_core.principal import TenantScope
-from plaza_tenancy.books import ACCOUNTS, budget_of, read_accounts
+from plaza_tenancy.book_rows import ACCOUNTS, read_accounts
+from plaza_tenancy.books import budget_of
 from plaza_tenancy.forecast import estimate, price_for
 from plaza_tenancy.nodes import Found, Node, find
 from plaza_tenancy.prices import read_prices

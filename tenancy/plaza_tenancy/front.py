@@ -26,7 +26,7 @@ from plaza_tenancy.estimates import Estimates
 from plaza_tenancy.hosts import Hosts
 from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
-from plaza_tenancy.leases import Leases, settle
+from plaza_tenancy.leases import Leases, amend, settle
 from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.limits import Limits
 from plaza_tenancy.members import Members
@@ -74,7 +74,7 @@ class Tenancy:
         self.members = Members(store)
         self.sessions = Sessions(store, pepper)
         self.records = Records(store)
-        self.ledger = Ledger(store, partial(settle, clock=clock))
+        self.ledger = Ledger(store, partial(settle, clock=clock), partial(amend, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)
         self.concurrency = Concurrency(store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from plaza_core import keys
@@ -125,7 +125,8 @@ class Keys:
             row = found[0]
             change.organisation, change.project = row.organisation, row.project
             change.before, change.after = rate_facts(rate_of(row)), rate_facts(rate)
-            set_rate(row, rate)
+            for one in _line(change.session, row):
+                set_rate(one, rate)
             return key_view(*found)
 
     def revoke(self, scope: TenantScope, key: KeyId) -> KeyInfo:
@@ -161,6 +162,8 @@ class Keys:
     def rotate(self, scope: TenantScope, key: KeyId, *, overlap_us: int) -> NewKey:
         """A new key in the place of `key`, with everything it has but its identity and secret.
 
+        Budget, rate and slots of the key are one for both: while they overlap, they share them.
+
         The old one goes on for `overlap_us` and then expires (or before, when it would have). The
         new one lives as long as the old one was made for, counted from now. Raises NotFound,
         Forbidden as `create`, Conflict for a key that has ended or was rotated before.
@@ -191,6 +194,7 @@ class Keys:
 def _insert_successor(change: Change, old: KeyRow, new: NewKey) -> None:
     """Copy whatever columns a key has, so that a new kind of limit is never left behind."""
     own = {"id": new.id, "mac": new.mac, "created": change.now, "revoked": None, "last_used": None}
+    own["line"] = old.line or old.id
     lives = None if old.expires is None else change.now + old.expires - old.created
     columns = [column.key for column in KeyRow.__mapper__.column_attrs]
     copied = {name: getattr(old, name) for name in columns}
@@ -198,6 +202,15 @@ def _insert_successor(change: Change, old: KeyRow, new: NewKey) -> None:
     change.session.flush()
     change.session.add(SuccessionRow(organisation=old.organisation, id=new.id, replaces=old.id))
     change.session.flush()
+
+
+def _line(session: Session, row: KeyRow) -> list[KeyRow]:
+    """The key with those before and after it: their rate is one."""
+    first = row.line or row.id
+    query = select(KeyRow).where(
+        KeyRow.organisation == row.organisation, or_(KeyRow.id == first, KeyRow.line == first)
+    )
+    return list(session.scalars(query))
 
 
 def _demand_usable(row: KeyRow, now: int) -> None:

@@ -2,6 +2,7 @@
 
 exchange   replica ──asks──▶ accounts and leases of the batch, locked ──▶ grants
 settle     new usage records, inside the ledger's transaction: leased ──▶ settled
+amend      a correction of a request, inside the ledger's transaction: settled
 close      a dead replica whose usage is all in the ledger gives the rest back
 write_off  a dead replica whose usage will never come is charged the rest
 """
@@ -9,38 +10,30 @@ write_off  a dead replica whose usage will never come is charged the rest
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from plaza_core import drift as auditing
-from plaza_core.book import Book, Wanted, accounts_at, branch_of, written_off
-from plaza_core.budget import Branch, Grant, LeaseAsk
+from plaza_core.book import Book, Wanted, accounts_at, amendable, branch_of, written_off
+from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.clock import Clock
-from plaza_core.drift import Charged, Drift
+from plaza_core.drift import Drift
 from plaza_core.errors import NotFound
 from plaza_core.ids import OrganisationId, new_id
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
-from plaza_tenancy.books import (
-    ACCOUNTS,
-    LEASES,
-    Plan,
-    Writer,
-    branches,
-    budgets,
-    open_book,
-    read_accounts,
-    read_budgets,
-    read_leases,
-)
+from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
+from plaza_tenancy.books import Plan, Writer, branches, budgets, open_book, read_budgets
+from plaza_tenancy.charged import charges, corrections, lines
 from plaza_tenancy.nodes import demand_platform
 from plaza_tenancy.schema import OrganisationRow, UsageRow
+from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
 from plaza_tenancy.store import Store
 from plaza_tenancy.views import LeaseInfo
 
-_DAY_US = 86_400_000_000
+DAY_US = 86_400_000_000
 
 Ingest = Callable[[Sequence[UsageRecord]], int]
 
@@ -147,18 +140,30 @@ class Leases:
         """
         now = self._store.clock.unix_us()
         with self._store.read_everything() as session:
+            whose = select(AccountRow.organisation).union(select(LeaseRow.organisation))
+            organisations = sorted(session.scalars(whose))
+        return [found for whose in organisations for found in self._drift(whose, now)]
+
+    def _drift(self, organisation: str, now: int) -> builtins.list[Drift]:
+        """Of one organisation, in a transaction of its own: nothing waits for long."""
+        used = UsageRow.organisation == organisation
+        with self._store.read_everything() as session:
+
+            def between(start: int, end: int) -> tuple[ColumnElement[bool], ...]:
+                return used, UsageRow.at_unix_us >= start, UsageRow.at_unix_us < end
+
             # Usage of a period that has just ended may still count towards it.
-            accounts = read_accounts(session, [ACCOUNTS.c.period_end > now - _DAY_US])
-            book = Book(now, _no_lease, read_budgets(session, [true()]))
-            book.accounts = {account.id: account for account in accounts}
-            book.leases = {lease.id: lease for lease in read_leases(session, [true()])}
-            of_leases = _usage(session, UsageRow.lease.is_not(None))
+            recent = [ACCOUNTS.c.organisation == organisation, ACCOUNTS.c.period_end > now - DAY_US]
+            book = Book(now, _no_lease)
+            book.budgets = read_budgets(session, [BudgetRow.organisation == organisation])
+            book.accounts = {a.id: a for a in read_accounts(session, recent)}
+            leases = read_leases(session, [LEASES.c.organisation == organisation])
+            book.leases = {lease.id: lease for lease in leases}
             return auditing.drift(
                 book,
-                of_leases,
-                lambda start, end: _usage(
-                    session, UsageRow.at_unix_us >= start, UsageRow.at_unix_us < end
-                ),
+                list(charges(session, used, UsageRow.lease.is_not(None))),
+                lambda start, end: charges(session, *between(start, end)),
+                lambda start, end: corrections(session, *between(start, end)),
             )
 
     def _new_lease(self) -> str:
@@ -174,9 +179,10 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
     charged = [record for record in records if record.charge]
     if not charged:
         return
+    line = lines(session, charged)
+    found = [branch_of(r, line.get((r.organisation, r.key))) for r in charged]
 
     def plan() -> Plan:
-        found = [branch_of(record) for record in charged]
         limited = budgets(session, found)
         wanted: Wanted = {}
         for branch, record in zip(found, charged, strict=True):
@@ -189,9 +195,35 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
 
     book = open_book(session, clock.unix_us(), _no_lease, plan)
     writer = Writer(session, book)
-    for record in charged:
+    for branch, record in zip(found, charged, strict=True):
         lease = book.leases.get(record.lease or "")
-        book.spend(branch_of(record), lease, record.at_unix_us, record.charge)
+        book.spend(branch, lease, record.at_unix_us, record.charge)
+    writer.save()
+
+
+def amend(
+    session: Session, original: UsageRecord, correction: UsageRecord, *, clock: Clock
+) -> None:
+    """Let budgets hear of the correction of a request, in the transaction that adds it.
+
+    See `Book.amend`. Raises InvalidInput for more than a budget has settled.
+    """
+    now = clock.unix_us()
+    line = lines(session, [original]).get((original.organisation, original.key))
+    branch = branch_of(original, line)
+    its_lease = [LEASES.c.organisation == original.organisation, LEASES.c.id == original.lease]
+
+    def plan() -> Plan:
+        limited = budgets(session, [branch])
+        (lease,) = read_leases(session, its_lease) or (None,)
+        wanted = amendable(branch, limited, lease, original.at_unix_us, now)
+        fresh = frozenset({correction.request_id})
+        return Plan(budgets=limited, wanted=wanted, leases=its_lease, fresh=fresh)
+
+    book = open_book(session, now, _no_lease, plan)
+    writer = Writer(session, book)
+    lease = book.leases.get(original.lease or "")
+    book.amend(branch, lease, original.at_unix_us, correction.charge)
     writer.save()
 
 
@@ -213,13 +245,6 @@ def _plan_exchange(session: Session, replica: str, asks: Sequence[LeaseAsk], now
             LEASES.c.closed.is_(None),
         ],
     )
-
-
-def _usage(session: Session, *conditions: ColumnElement[bool]) -> Iterator[Charged]:
-    whose = (UsageRow.organisation, UsageRow.project, UsageRow.key, UsageRow.lease)
-    query = select(*whose, func.sum(UsageRow.charge)).where(*conditions).group_by(*whose)
-    for organisation, project, key, lease, charge in session.execute(query):
-        yield Branch(organisation=organisation, project=project, key=key), lease, int(charge)
 
 
 def _no_lease() -> str:

@@ -58,16 +58,27 @@ _MARK = (
 )
 
 
+Amend = Callable[[Session, UsageRecord, UsageRecord], None]
+"""Told of a request and its correction, in the transaction that adds the correction."""
+
+
 def settle_nothing(_session: Session, _records: Sequence[UsageRecord]) -> None:
+    """For a ledger without budgets."""
+
+
+def amend_nothing(_session: Session, _original: UsageRecord, _correction: UsageRecord) -> None:
     """For a ledger without budgets."""
 
 
 class Ledger:
     """UsageLedger on SQL, and all that is derived from its rows."""
 
-    def __init__(self, store: Store, settle: Settle = settle_nothing) -> None:
+    def __init__(
+        self, store: Store, settle: Settle = settle_nothing, amend: Amend = amend_nothing
+    ) -> None:
         self._store = store
         self._settle = settle
+        self._amend = amend
 
     def ingest(self, records: Sequence[UsageRecord]) -> int:
         """Insert what is new, in one transaction; return how many were new.
@@ -135,15 +146,18 @@ class Ledger:
     ) -> Entry:
         """Add a signed amount of compute units to an organisation's books, now; for operators.
 
-        Raises Forbidden, NotFound for what `about` names and is not there, InvalidInput for an
-        amount of 0, no reason, or giving back more than a request was charged.
+        Budgets hear of it where it is about a request whose period still runs: it counts where the
+        request did. All others are of the bill alone. Raises Forbidden, NotFound for what `about`
+        names and is not there, InvalidInput for an amount of 0, no reason, or giving back more than
+        a request was charged or a budget has settled.
         """
         about = about or corrections.About()
         with self._store.change(scope, "ledger.correct", organisation) as change:
-            entry = corrections.correct(
+            entry, original = corrections.correct(
                 change, self._store.random, organisation, charge=charge, reason=reason, about=about
             )
-            self._settle(change.session, [entry.record])
+            if original is not None:
+                self._amend(change.session, original, entry.record)
             return entry
 
     def statement(self, scope: TenantScope, month: str) -> Statement:

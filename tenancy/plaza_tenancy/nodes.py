@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Forbidden, NotFound
@@ -49,7 +49,8 @@ class Found:
 
     @property
     def id(self) -> str:
-        return self.row.id
+        """What its limits are set on: of a key that was rotated, the first of its line."""
+        return (isinstance(self.row, KeyRow) and self.row.line) or self.row.id
 
 
 def find(session: Session, scope: TenantScope, node: Node) -> Found:
@@ -82,9 +83,20 @@ def find_to_limit(session: Session, scope: TenantScope, node: Node) -> Found:
         demand_platform(scope)
     if node.kind is Kind.PROJECT and scope.project is not None:
         raise Forbidden("a key of one project may not change what limits the project")
-    if scope.project is not None and found.id == scope.actor:
+    if scope.project is not None and scope.actor in {row.id for row in line_of(session, found)}:
         raise Forbidden("a key of one project may not change its own limits")
     return found
+
+
+def line_of(session: Session, found: Found) -> list[Row]:
+    """The node's row; of a key, those of all keys of its line: what limits one limits all."""
+    if not isinstance(found.row, KeyRow):
+        return [found.row]
+    query = select(KeyRow).where(
+        KeyRow.organisation == found.organisation,
+        or_(KeyRow.id == found.id, KeyRow.line == found.id),
+    )
+    return list(session.scalars(query.order_by(KeyRow.id)))
 
 
 def demand_platform(scope: TenantScope) -> None:

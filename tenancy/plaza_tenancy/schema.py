@@ -112,6 +112,8 @@ class KeyRow(Base):
     last_used: Mapped[int | None]
     max_concurrent: Mapped[int | None]
     priority: Mapped[int] = mapped_column(server_default="0")
+    line: Mapped[KeyId | None] = mapped_column(_ID)
+    """The first key of its rotations: whose limits it shares. None: it is the first itself."""
 
 
 class SuccessionRow(Base):

@@ -17,6 +17,7 @@ from plaza_tenancy.schema import Base
 
 _ID = String(32)
 _PERIOD = String(8)
+_ZERO = text("0")
 
 
 class BudgetRow(Base):
@@ -28,7 +29,8 @@ class BudgetRow(Base):
         _ID, ForeignKey("organisations.id"), primary_key=True
     )
     node: Mapped[str] = mapped_column(_ID, primary_key=True)
-    """Id of the organisation, project or key that is limited."""
+    """Id of the organisation, project or key that is limited; of a key that was rotated, the first
+    of its line."""
     depth: Mapped[int]
     """0 organisation, 1 project, 2 key."""
     project: Mapped[ProjectId | None] = mapped_column(_ID)
@@ -80,6 +82,8 @@ class AccountRow(Base):
     leased: Mapped[int]
     opened: Mapped[int]
     """Since when its usage is counted: what forecasts divide by."""
+    archived: Mapped[int] = mapped_column(server_default=_ZERO)
+    """How much of `settled` is for usage whose rows retention has dropped."""
 
 
 class LeaseRow(Base):
@@ -106,6 +110,10 @@ class LeaseRow(Base):
     returned: Mapped[int]
     spent: Mapped[int]
     closed: Mapped[int | None]
+    line: Mapped[KeyId | None] = mapped_column(_ID)
+    """That of its key."""
+    archived: Mapped[int] = mapped_column(server_default=_ZERO)
+    """How much of `spent` is for usage whose rows retention has dropped."""
 
 
 class PriceRow(Base):

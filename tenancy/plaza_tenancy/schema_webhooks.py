@@ -60,16 +60,18 @@ class WebhookHostRow(Base):
 
 
 class AlertRow(Base):
-    """A budget reached a percentage in a period. Being here is what makes it happen once."""
+    """A budget reached a percentage in a period. Being here is what makes it happen once.
 
-    __tablename__ = "alerts"
+    A day, a week and a month may begin at one moment: a period is its start and its end."""
+
+    __tablename__ = "budget_alerts"
     organisation: Mapped[OrganisationId] = mapped_column(
         _ID, ForeignKey("organisations.id"), primary_key=True
     )
     node: Mapped[str] = mapped_column(_ID, primary_key=True)
     period_start: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    period_end: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     percent: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
-    period_end: Mapped[int]
     at: Mapped[int]
 
 

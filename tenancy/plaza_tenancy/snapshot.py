@@ -67,10 +67,11 @@ def _keys(session: Session, now: int) -> list[KeyEntry]:
             limits=_limits(key, project, organisation),
             metered=any(
                 (key.organisation, node) in limited
-                for node in (key.id, key.project, key.organisation)
+                for node in (_node(key), key.project, key.organisation)
             ),
             slots=_slots(key, project, organisation),
             priority=key.priority,
+            line=key.line,
         )
         for key, organisation, project in found
     ]
@@ -80,9 +81,14 @@ _LIMITED = select(BudgetRow.organisation, BudgetRow.node)
 
 
 def _slots(*nodes: KeyRow | ProjectRow | OrganisationRow | None) -> list[tuple[str, int]]:
-    return [(n.id, n.max_concurrent) for n in nodes if n and n.max_concurrent is not None]
+    return [(_node(n), n.max_concurrent) for n in nodes if n and n.max_concurrent is not None]
 
 
 def _limits(*nodes: KeyRow | ProjectRow | OrganisationRow | None) -> list[tuple[str, RateLimit]]:
     """(node id, limit) from the key upwards, for those nodes that have one."""
-    return [(node.id, rate) for node in nodes if node and (rate := rate_of(node))]
+    return [(_node(node), rate) for node in nodes if node and (rate := rate_of(node))]
+
+
+def _node(row: KeyRow | ProjectRow | OrganisationRow) -> str:
+    """What is counted as one: keys that follow one another by rotation are."""
+    return (isinstance(row, KeyRow) and row.line) or row.id

@@ -12,7 +12,8 @@ from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import Right, Role
 from plaza_core.testing import FakeClock
-from plaza_tenancy.books import ACCOUNTS, LEASES, read_accounts, read_leases
+from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
+from plaza_tenancy.corrections import About
 from plaza_tenancy.nodes import Kind, Node
 from tests.postgres import Server
 from tests.tenancy.world import make_record, new_world
@@ -34,6 +35,7 @@ class InMemory:
         self.write_off = self.bank.write_off
         self.ingest = self.bank.ingest
         self.drift = self.bank.drift
+        self.correct = self.bank.correct
 
     def new_key(self, organisation: str, project: str | None) -> Branch:
         branch = Branch(
@@ -43,6 +45,9 @@ class InMemory:
         )
         self.bank.add(branch)
         return branch
+
+    def rotate(self, branch: Branch) -> Branch:
+        return self.bank.rotate(branch.key, KeyId(f"key{next(self._numbers)}"))
 
     def set_budget(self, branch: Branch, depth: int, limit: int | None, period: Period) -> None:
         self.bank.set_budget(node_of(branch, depth), limit, period)
@@ -93,6 +98,13 @@ class OnSql:
             self._names[scope.project] = project
         return Branch(organisation=scope.organisation, project=scope.project, key=key)
 
+    def rotate(self, branch: Branch) -> Branch:
+        """Both keys work on, for as long as there are stories."""
+        name = self._names[branch.organisation]
+        scope = self.tenancy.scope(self.world.operator, Right.KEYS_WRITE, organisation=name)
+        new = self.tenancy.keys.rotate(scope, branch.key, overlap_us=2**50)
+        return branch.model_copy(update={"key": new.id, "line": branch.leaf})
+
     def set_budget(self, branch: Branch, depth: int, limit: int | None, period: Period) -> None:
         self.tenancy.budgets.set(*self.place(branch, depth), limit=limit, period=period)
 
@@ -106,6 +118,16 @@ class OnSql:
         name = self._names[branch.organisation]
         scope = self.tenancy.scope(self.world.operator, Right.TENANTS_WRITE, organisation=name)
         return scope, Node(tuple(Kind)[depth], self._names.get(node, node))
+
+    def correct(self, organisation: str, request: str, charge: int) -> None:
+        about = About(request=request)
+        self.tenancy.ledger.correct(
+            self.world.platform(),
+            self._names[organisation],
+            charge=charge,
+            reason="a story",
+            about=about,
+        )
 
     def write_off(self, lease: str) -> int:
         return self.tenancy.leases.write_off(self.world.platform(), lease)
@@ -136,7 +158,7 @@ Bank = InMemory | OnSql
 
 
 def node_of(branch: Branch, depth: int) -> str:
-    node = (branch.organisation, branch.project, branch.key)[depth]
+    node = (branch.organisation, branch.project, branch.leaf)[depth]
     assert node is not None
     return node
 

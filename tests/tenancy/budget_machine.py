@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from plaza_core.book import AccountId, levels, written_off
 from plaza_core.budget import Branch, Period, bounds
+from plaza_core.errors import InvalidInput
 from plaza_core.inference import UsageRecord
 from tests.tenancy.banks import Bank, InMemory, node_of
 from tests.tenancy.budget_model import Lost, Replica, Request, nodes_of, uncovered
@@ -39,6 +40,7 @@ class BudgetMachine(RuleBasedStateMachine):
         self.bank = self.open_bank()
         self.names = (f"r{n}" for n in itertools.count(1))
         self.keys: list[Branch] = []
+        self.rotated: set[str] = set()
         self.live = [self.new_replica() for _ in range(2)]
         self.dead: list[Replica] = []
         self.budgets: dict[tuple[int, str], tuple[int | None, Period]] = {}
@@ -48,6 +50,8 @@ class BudgetMachine(RuleBasedStateMachine):
         """What clients were charged, whatever became of it."""
         self.lost: set[str] = set()
         self.arrived: set[str] = set()
+        self.corrections: list[tuple[UsageRecord, int, int]] = []
+        """(what was corrected, by how much, when)."""
         self.seen: set[AccountId] = set()
         self.excused: set[AccountId] = set()
         """Accounts over their limit for a reason: it was lowered, or usage came without a lease."""
@@ -73,6 +77,15 @@ class BudgetMachine(RuleBasedStateMachine):
     @rule(place=st.integers(0, 3))
     def new_key(self, place):
         self.keys.append(self.bank.new_key(*PLACES[place]))
+
+    @precondition(lambda self: len(self.keys) < 6)
+    @rule(key=index)
+    def rotate(self, key):
+        """The old one works on beside the new one."""
+        old = self.one_key(key)
+        if old.key not in self.rotated:
+            self.rotated.add(old.key)
+            self.keys.append(self.bank.rotate(old))
 
     @rule(key=index, depth=st.integers(0, 2), amount=limit, period=periods, keep=st.booleans())
     def limit_it(self, key, depth, amount, period, keep):
@@ -254,12 +267,45 @@ class BudgetMachine(RuleBasedStateMachine):
         for id_, account in self.bank.accounts().items():
             settled, leased = before.get(id_, (0, 0))
             if account.settled - settled > leased - account.leased:
-                assert any(uncovered(record, id_, leases) for record in shipment)
+                nodes = (nodes_of(record, self.keys) for record in shipment)
+                found = zip(shipment, nodes, strict=True)
+                assert any(uncovered(record, id_, leases, its) for record, its in found)
                 self.excused.add(id_)
 
     def standing(self) -> tuple:
-        accounts = sorted((id_, a.settled, a.leased) for id_, a in self.bank.accounts().items())
+        accounts = sorted((id_, (a.settled, a.leased)) for id_, a in self.bank.accounts().items())
         return accounts, sorted(self.bank.leases().items(), key=lambda pair: pair[0])
+
+    # ── corrections ──────────────────────────────────────────────────────────────────────────────
+    def correctable(self) -> list[UsageRecord]:
+        return [self.journal[request] for request in sorted(self.arrived & set(self.journal))]
+
+    @precondition(lambda self: self.correctable())
+    @rule(request=index, parts=st.integers(-4, 4))
+    def correct(self, request, parts):
+        """An operator gives back, or adds, a part of what a request was charged."""
+        record = self.correctable()[request % len(self.correctable())]
+        charge = max(record.charge * parts // 4, -self.net(record))
+        if charge == 0:
+            return
+        before, leases = self.standing(), self.bank.leases()
+        try:
+            self.bank.correct(record.organisation, record.request_id, charge)
+        except InvalidInput:  # clocks went back meanwhile: the account has less than that
+            assert self.standing() == before
+            return
+        now = self.bank.clock.unix_us()
+        self.corrections.append((record, charge, now))
+        accounts = dict(before[0])
+        assert self.bank.leases() == leases, "a correction moved a lease"
+        for id_, account in self.bank.accounts().items():
+            assert account.settled >= 0
+            if account.settled > accounts.get(id_, (0, 0))[0]:
+                self.excused.add(id_)
+
+    def net(self, record: UsageRecord) -> int:
+        """What a request was charged, with its corrections."""
+        return record.charge + sum(c for r, c, _ in self.corrections if r is record)
 
     # ── deaths ───────────────────────────────────────────────────────────────────────────────────
     @rule(replica=index)
@@ -387,8 +433,23 @@ class BudgetMachine(RuleBasedStateMachine):
         assert self.bank.drift() == [], "sums have drifted from their rows"
 
     def periods_add_up(self, ledger: dict[str, UsageRecord]) -> None:
-        for _depth, node in self.budgets:
+        for depth, node in self.budgets:
             if node not in self.touched:
-                whole = sum(r.charge for r in ledger.values() if node in nodes_of(r))
+                whole = sum(r.charge for r in ledger.values() if node in nodes_of(r, self.keys))
+                whole += self.amended(depth, node)
                 accounts = self.bank.accounts().items()
-                assert sum(a.settled for id_, a in accounts if id_.node == node) == whole
+                kept = sum(a.settled for id_, a in accounts if id_.node == node)
+                assert kept == whole, "periods do not add up"
+
+    def amended(self, depth: int, node: str) -> int:
+        """Corrections that a node heard of: those of its requests made while the period ran that
+        the request was paid from, its lease's or else that of its moment."""
+        period, leases, found = self.budgets[depth, node][1], self.bank.leases(), 0
+        for record, charge, now in self.corrections:
+            if node in nodes_of(record, self.keys):
+                lease = leases.get(record.lease or "")
+                start, _ = bounds(period, record.at_unix_us)
+                if lease is not None:
+                    start = next((a.start for a in lease.draws if a.node == node), start)
+                found += charge if bounds(period, now)[0] == start else 0
+        return found

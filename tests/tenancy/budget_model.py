@@ -177,13 +177,15 @@ class Replica:
             del self.spool[:count]
 
 
-def nodes_of(record: UsageRecord) -> set[str | None]:
-    return {record.organisation, record.project, record.key}
+def nodes_of(record: UsageRecord, branches: list[Branch]) -> set[str]:
+    """All that a record counts on, given all keys there are."""
+    (branch,) = (branch for branch in branches if branch.key == record.key)
+    return set(branch.nodes())
 
 
-def uncovered(record: UsageRecord, id_: AccountId, leases: dict) -> bool:
+def uncovered(record: UsageRecord, id_: AccountId, leases: dict, nodes: set[str]) -> bool:
     """Whether nothing of this record was reserved on the account."""
-    if id_.node not in nodes_of(record):
+    if id_.node not in nodes:
         return False
     lease = leases.get(record.lease or "")
     return lease is None or id_ not in (*lease.draws, *lease.holds)

@@ -1,5 +1,5 @@
-"""Six bugs that other people's quota systems really had, planted on purpose: the machine must find
-each of them, or it proves nothing."""
+"""Seven bugs that other people's quota systems really had, planted on purpose: the machine must
+find each of them, or it proves nothing."""
 
 from __future__ import annotations
 
@@ -43,6 +43,17 @@ class ForgetfulBank(MemoryBank):
     def ingest(self, records):
         self.settle([r for r in records if (r.organisation, r.request_id) in self._usage])
         return super().ingest(records)
+
+
+class RenewingBank(MemoryBank):
+    """Gives the key that takes another's place a budget of its own: spent twice in the overlap."""
+
+    def rotate(self, key, new):
+        before = self._branches[key]
+        self.add(before.model_copy(update={"key": new}))
+        if (budget := self._budgets.get(key)) is not None:
+            self.set_budget(new, budget.limit, budget.period)
+        return before.model_copy(update={"key": new, "line": before.leaf})
 
 
 class PoppingReplica(Replica):
@@ -92,5 +103,9 @@ PLANTED = {
     ),
     "leak on cancel": (machine(replica=LeakingReplica), "still held at rest|refused"),
     "double refund": (machine(replica=RefundingReplica), "spent twice"),
+    "renewed by rotation": (
+        machine(bank=RenewingBank),
+        "refused|let in without a lease|periods do not add up",
+    ),
     "leaf only": (machine(bank=LeafBank), "granted beyond the limit|is over its limit"),
 }

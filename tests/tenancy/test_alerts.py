@@ -1,5 +1,6 @@
 """Budgets at 50, 80 and 100 %: each is told once per node and period, to whom it concerns."""
 
+import itertools
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -9,13 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.budget import FOREVER, Period, bounds
-from plaza_core.ids import OrganisationId
-from plaza_core.webhooks import Event, HostPattern
+from plaza_core.ids import KeyId, OrganisationId
+from plaza_core.principal import Role
+from plaza_core.webhooks import Attempt, Event, HostPattern
 from plaza_tenancy.alerts import due_alerts
-from plaza_tenancy.schema_budgets import AccountRow
+from plaza_tenancy.nodes import Kind, Node
+from tests.tenancy.world import make_record
 
 URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,6 @@ def told(world, acme):
             for message in messages:
                 body = json.loads(message.body)
                 heard.append((body["type"], body["data"]["node"], body["data"]["settled"]))
-                from plaza_core.webhooks import Attempt
-
                 world.tenancy.deliveries.note(message, Attempt(delivered=True))
         return heard
 
@@ -154,47 +156,132 @@ def test_many_processes_at_once_tell_each_alert_once(world, acme, told):
     assert len(heard) == len(set(heard)) == 12
 
 
-def _count():
-    number = 0
-    while True:
-        yield (number := number + 1)
+@pytest.fixture
+def spending(world, acme):
+    """A key of acme with a budget; `spend` settles on it, `due` tells what alerts then say."""
+    key = KeyId(world.key("acme", Role.CONSUMER).split("_")[1])
+    node, numbers = Node(Kind.KEY, key), itertools.count()
+
+    class Spending:
+        id = key
+
+        def limit(self, limit, period=Period.DAY):
+            world.tenancy.budgets.set(acme, node, limit=limit, period=period)
+
+        def remove(self):
+            world.tenancy.budgets.remove(acme, node)
+
+        def spend(self, amount, *, at=None):
+            at = world.clock.unix_us() if at is None else at
+            told = {"key": key, "charge": amount, "at_unix_us": at}
+            record = make_record(acme.organisation, f"s{next(numbers)}", **told)
+            world.tenancy.ledger.ingest([record])
+
+        def due(self):
+            found = world.tenancy.alerts.accounts()
+            world.tenancy.alerts.raise_due(found)
+            return [(d.account.node, d.percent) for d in due_alerts(found)]
+
+    return Spending()
 
 
-_numbers = _count()
+def test_accounts_are_read_as_budgets_write_them(world, acme, spending):
+    spending.limit(1000)
+    spending.spend(499)
+    assert spending.due() == []
+    spending.spend(1)
+    assert spending.due() == [(spending.id, 50)]
+    spending.limit(None)
+    spending.limit(3)
+    assert spending.due() == [(spending.id, n) for n in (50, 80, 100)]
 
 
-def test_the_table_of_accounts_is_read_as_budgets_write_it(world, acme):
-    """As the revision about budgets makes it; only accounts of now that matter are read."""
-    now = world.clock.unix_us()
-    rows = [
-        ("half", 0, now + 1, 1000, 500),
-        ("little", 0, now + 1, 1000, 400),
-        ("past", 0, now, 1000, 900),
-        ("future", now + 1, now + 2, 1000, 900),
-        ("odd", 0, now + 1, 3, 2),
-        ("large", 0, FOREVER, 2**62, 2**61),
-    ]
-    with world.tenancy._store.append_everything() as session:
-        for node, start, end, limit, settled in rows:
-            session.add(
-                AccountRow(
-                    organisation=acme.organisation,
-                    node=node,
-                    generation=0,
-                    period_start=start,
-                    period_end=end,
-                    period=Period.TOTAL,
-                    depth=0,
-                    limit=limit,
-                    settled=settled,
-                    leased=0,
-                    opened=start,
-                )
-            )
-    found = world.tenancy.alerts.accounts()
-    assert {a.node for a in found} >= {"half", "odd", "large"}
-    assert not {a.node for a in found} & {"past", "future", "little"}
-    assert world.tenancy.alerts.raise_due(found) == 3
-    assert {(d.account.node, d.percent) for d in due_alerts(found)} == {
-        ("half", 50), ("odd", 50), ("large", 50)
-    }  # fmt: skip
+def test_a_budget_that_was_removed_tells_nothing(world, acme, spending, told):
+    spending.limit(100)
+    spending.spend(90)
+    spending.remove()
+    assert spending.due() == []
+    assert told() == []
+
+
+def test_a_budget_set_anew_tells_of_its_own_account_and_nothing_twice(world, acme, spending, told):
+    spending.limit(100)
+    spending.spend(60)
+    assert spending.due() == [(spending.id, 50)]
+    spending.remove()
+    spending.limit(1000)  # a generation of its own, with the 60 of this day
+    assert spending.due() == []
+    spending.spend(500)
+    assert spending.due() == [(spending.id, 50)]
+    assert [(event, settled) for event, _, settled in told()] == [("budget.50", 60)]
+
+
+def test_periods_that_begin_at_one_moment_are_told_apart(world, acme, spending, told):
+    first = bounds(Period.MONTH, world.clock.unix_us())[1] + 3_600_000_000
+    world.clock.advance((first - world.clock.unix_us()) / 1e6)
+    spending.limit(100, Period.DAY)
+    spending.spend(60)
+    assert spending.due() == [(spending.id, 50)]
+    spending.limit(100, Period.MONTH)
+    assert spending.due() == [(spending.id, 50)]
+    assert [event for event, *_ in told()] == ["budget.50"] * 2
+
+
+def test_what_was_settled_in_the_last_moment_of_a_period_is_still_told(world, acme, spending, told):
+    spending.limit(100)
+    evening = bounds(Period.DAY, world.clock.unix_us())[1] - 1_000_000
+    world.clock.advance((evening - world.clock.unix_us()) / 1e6)
+    spending.spend(50)
+    world.clock.advance(5)  # midnight has passed when somebody looks
+    assert spending.due() == [(spending.id, 50)]
+    spending.spend(40, at=evening)  # and usage of yesterday arrives after midnight
+    assert spending.due() == [(spending.id, 50), (spending.id, 80)]
+    world.clock.advance(2 * 3600)
+    assert spending.due() == []
+    assert [event for event, *_ in told()] == ["budget.50", "budget.80"]
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("spend"), st.integers(1, 60)),
+            st.tuples(st.just("limit"), st.integers(1, 100)),
+            st.tuples(st.just("period"), st.sampled_from([Period.DAY, Period.MONTH])),
+            st.tuples(st.sampled_from(["remove", "tomorrow"]), st.none()),
+        ),
+        max_size=12,
+    )
+)
+def test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once(shared_world, steps):
+    """Against a model that knows only what was spent, when, and the limit of then."""
+    world = shared_world
+    name = f"o{next(_numbers)}"
+    scope = world.organisation(name)
+    node, spent, told = Node(Kind.ORGANISATION, name), [], set()
+    limit, period = 50, Period.DAY
+    for n, (step, value) in enumerate([("limit", 50), *steps]):
+        if step == "spend":
+            at = world.clock.unix_us()
+            spent.append((at, value))
+            record = make_record(scope.organisation, f"{name}-{n}", charge=value, at_unix_us=at)
+            world.tenancy.ledger.ingest([record])
+        elif step == "tomorrow":
+            world.clock.advance(86_400)
+        elif step == "remove":
+            if limit is not None:
+                world.tenancy.budgets.remove(world.platform(), node)
+            limit = None
+        else:
+            limit = value if step == "limit" else limit or 50
+            period = value if step == "period" else period
+            budget = {"limit": limit, "period": period}
+            world.tenancy.budgets.set(world.platform(), node, **budget)
+        start, end = bounds(period, world.clock.unix_us())
+        settled = sum(amount for at, amount in spent if start <= at < end)
+        now = {
+            (start, end, p) for p in (50, 80, 100) if limit and settled * 100 >= limit * p
+        } - told
+        mine = [a for a in world.tenancy.alerts.accounts() if a.node == scope.organisation]
+        assert world.tenancy.alerts.raise_due(mine) == len(now)
+        told |= now

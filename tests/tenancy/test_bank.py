@@ -324,3 +324,31 @@ def spoil(bank, amount):
     else:
         with bank.tenancy._store.append_everything() as session:
             session.connection().exec_driver_sql(f"UPDATE accounts SET settled=settled+{amount}")
+
+
+def test_keys_that_follow_one_another_spend_one_budget(bank, key):
+    limits(bank, key, leaf=10)
+    new = bank.rotate(key)
+    newest = bank.rotate(new)
+    assert ask(bank, "r1", key, need=4).granted == 4
+    second = ask(bank, "r1", new, need=5)
+    assert second.granted == 5
+    assert ask(bank, "r2", newest, need=2).short_of == key.key
+    bank.ingest([charge(bank, new, "1", 5, lease=second.lease)])
+    assert accounts(bank) == {key.key: (5, 4)}
+    assert bank.close("r1") == 4
+    assert ask(bank, "r2", newest, need=5).granted == 5
+
+
+def test_a_budget_set_by_a_later_key_is_that_of_the_line(bank, key):
+    old = ask(bank, "r1", key, need=1)  # nothing limits it yet
+    assert old.lease is None
+    bank.ingest([charge(bank, key, "1", 3)])
+    new = bank.rotate(key)
+    bank.ingest([charge(bank, new, "2", 4)])
+    limits(bank, new, leaf=10)
+    assert accounts(bank) == {key.key: (7, 0)}
+    assert ask(bank, "r1", key, need=4).short_of == key.key
+    assert ask(bank, "r1", new, need=3).granted == 3
+    bank.remove_budget(key, 2)
+    assert ask(bank, "r2", new, need=3).lease is None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from plaza_core.budget import Period
 from plaza_core.errors import Forbidden, InvalidInput, NotFound
 from plaza_core.principal import Role
 from plaza_tenancy.corrections import About
 from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.nodes import Kind as Level
+from plaza_tenancy.nodes import Node
 from plaza_tenancy.views import Dimension, Kind
 from tests.tenancy.books import EVER, audited
 from tests.tenancy.world import make_record
@@ -79,19 +82,20 @@ def test_a_correction_may_be_about_a_key_a_project_a_model_or_the_whole(world, c
 
 def test_the_budgets_hear_of_it_in_the_same_transaction(world, charged):
     told = []
-    ledger = Ledger(world.tenancy._store, lambda _, found: told.extend(found))
-    entry = ledger.correct(
-        world.platform(), "acme", charge=-7, reason="x", about=About(request="r2")
-    )
-    assert told == [entry.record]
+    ledger = Ledger(world.tenancy._store, amend=lambda _, *found: told.append(found))
+    about = About(request="r2")
+    entry = ledger.correct(world.platform(), "acme", charge=-7, reason="x", about=about)
+    ((original, correction),) = told
+    assert (original.request_id, original.charge) == ("r2", 50)
+    assert correction == entry.record
 
-    def refuse(_session, _records):
+    def refuse(*_):
         raise RuntimeError
 
     before = world.tenancy.audit.list(charged[0])
     with pytest.raises(RuntimeError):
-        Ledger(world.tenancy._store, refuse).correct(
-            world.platform(), "acme", charge=-7, reason="x"
+        Ledger(world.tenancy._store, amend=refuse).correct(
+            world.platform(), "acme", charge=-7, reason="x", about=about
         )
     (part,) = world.tenancy.ledger.report(charged[0], **EVER)
     assert part.charge == 143
@@ -137,6 +141,82 @@ def test_what_makes_no_sense_is_refused(world, charged, change, code):
         world.tenancy.ledger.correct(world.platform(), asked.pop("organisation"), **asked)
     (part,) = world.tenancy.ledger.report(charged[0], **EVER)
     assert part.charge == 150
+
+
+ACME = Node(Level.ORGANISATION, "acme")
+
+
+def settled(world) -> int:
+    return world.tenancy.budgets.show(world.platform(), ACME).settled
+
+
+def test_a_request_of_this_period_gives_its_budget_back(world, charged):
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.DAY)
+    correct(world, -30, request="r1")
+    assert settled(world) == 120
+    correct(world, 5, request="r1")
+    assert settled(world) == 125
+    assert world.tenancy.leases.drift() == []
+
+
+def test_a_budget_set_later_knows_of_corrections_before_it(world, charged):
+    correct(world, -30, request="r1")
+    correct(world, -40)  # of nobody's request: the bill's alone
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.DAY)
+    assert settled(world) == 120
+    assert world.tenancy.leases.drift() == []
+
+
+def test_what_was_used_in_a_period_that_is_over_is_a_matter_of_the_bill_alone(world, charged):
+    """A budget of today never falls below nothing for what was wrong yesterday."""
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.DAY)
+    world.clock.advance(86_400)
+    correct(world, -100, request="r1")
+    assert settled(world) == 0
+    (part,) = world.tenancy.ledger.report(charged[0], **EVER)
+    assert part.charge == 50
+    assert world.tenancy.leases.drift() == []
+
+
+def test_a_budget_without_an_end_hears_of_every_correction_of_a_request(world, charged):
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.TOTAL)
+    world.clock.advance(40 * 86_400)
+    correct(world, -100, request="r1")
+    assert settled(world) == 50
+    assert world.tenancy.leases.drift() == []
+
+
+def test_no_correction_of_the_bill_alone_touches_a_budget_however_large(world, charged):
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.DAY)
+    _, key, _ = charged
+    for about in ({}, {"key": key}, {"project": "main"}, {"month": "2023-10"}):
+        correct(world, -(10**6), **about)
+        correct(world, 10**6 + 1, **about)
+    assert settled(world) == 150
+    assert world.tenancy.leases.drift() == []
+
+
+def test_a_refund_beyond_what_a_budget_has_settled_is_refused_in_words(world, charged):
+    """Clocks that were set back can bring an account to less than its corrections."""
+    acme, _, _ = charged
+    world.tenancy.budgets.set(world.platform(), ACME, limit=1000, period=Period.DAY)
+    world.clock.advance(86_400)
+    correct(world, 60, request="r1")  # of the bill alone
+    world.clock._unix -= 86_400_000_000
+    correct(world, -50, request="r2")
+    with pytest.raises(InvalidInput, match="more than a budget has settled") as caught:
+        correct(world, -160, request="r1")
+    assert caught.value.code == "invalid_input"
+    assert settled(world) == 100
+    (part,) = world.tenancy.ledger.report(acme, **EVER)
+    assert part.charge == 160
+    assert world.tenancy.leases.drift() == []
+
+
+def test_a_correction_is_not_corrected_itself(world, charged):
+    entry = correct(world, -30, request="r1")
+    with pytest.raises(NotFound):
+        correct(world, 10, request=entry.record.request_id)
 
 
 def test_nobody_corrects_their_own_books(world, charged):

@@ -21,7 +21,8 @@ from plaza_tenancy.schema import Base
 
 def parts(ddl: str) -> dict[str, set[str]]:
     """Each CREATE statement as the set of its columns and constraints, order aside; columns that
-    a later revision adds count as if they had been there from the start."""
+    a later revision adds count as if they had been there from the start, tables that it drops as if
+    they had never been."""
     found = {}
     made = r"CREATE (?:TABLE|(?:UNIQUE )?INDEX) .*?(?=;|$(?![\s\S]))"
     for statement in re.findall(made, ddl, re.DOTALL):
@@ -30,6 +31,8 @@ def parts(ddl: str) -> dict[str, set[str]]:
         found[" ".join(head.split())] = {" ".join(line.split()) for line in lines}
     for table, column in re.findall(r"ALTER TABLE (\S+) ADD COLUMN ([^;]*)", ddl):
         found[f"CREATE TABLE {table}"].add(" ".join(column.split()))
+    for table in re.findall(r"DROP TABLE (\S+)", ddl):
+        del found[f"CREATE TABLE {table.rstrip(';')}"]
     return found
 
 

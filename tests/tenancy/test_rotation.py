@@ -8,6 +8,7 @@ from plaza_core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unaut
 from plaza_core.ids import KeyId
 from plaza_core.principal import RIGHTS, Right, Role
 from plaza_core.table import RateLimit
+from plaza_tenancy.nodes import Kind, Node
 
 HOUR_US = 3_600_000_000
 
@@ -133,3 +134,49 @@ def test_no_text_that_stays_holds_a_key(world, acme, old):
         with pytest.raises(InvalidInput):
             world.tenancy.organisations.create(world.platform(), "fresh", title=label)
     world.tenancy.keys.create(acme, role=Role.CONSUMER, label="plz_ is how keys begin")
+
+
+def test_a_key_shares_its_budget_rate_and_slots_with_the_one_before_it(world, acme, old):
+    t, by_old = world.tenancy, Node(Kind.KEY, old.id)
+    t.budgets.set(acme, by_old, limit=100)
+    t.concurrency.set(acme, by_old, 3)
+    t.concurrency.set_priority(acme, old.id, 2)
+    new = t.keys.rotate(acme, old.id, overlap_us=HOUR_US)
+    by_new = Node(Kind.KEY, new.id)
+    assert t.budgets.show(acme, by_new) == t.budgets.show(acme, by_old)
+    before, after = (next(k for k in t.table().keys if k.id == key.id) for key in (old, new))
+    assert (after.line, before.line) == (old.id, None)
+    assert (before.metered, after.metered) == (True, True)
+    for entry in (before, after):
+        assert (entry.slots, entry.priority) == ([(old.id, 3)], 2)
+        assert entry.limits[0] == (old.id, RateLimit(per_second=5, burst=10))
+
+    t.budgets.adjust(acme, by_new, by=5)
+    t.concurrency.set(acme, by_new, 7)
+    t.concurrency.set_priority(acme, old.id, 4)
+    t.keys.set_rate(acme, new.id, RateLimit(per_second=9, burst=9))
+    assert t.budgets.show(acme, by_old).limit == 105
+    for entry in (k for k in t.table().keys if k.id in {old.id, new.id}):
+        assert (entry.slots, entry.priority) == ([(old.id, 7)], 4)
+        assert entry.limits[0] == (old.id, RateLimit(per_second=9, burst=9))
+    t.budgets.remove(acme, by_new)
+    assert not any(k.metered for k in t.table().keys)
+
+
+def test_no_key_of_a_line_changes_the_limits_of_the_line(world, acme):
+    text = world.key("acme", Role.ADMIN, project="main")
+    scope = world.tenancy.scope(world.tenancy.authenticate(text), Right.KEYS_WRITE)
+    new = world.tenancy.keys.rotate(scope, KeyId(scope.actor), overlap_us=HOUR_US)
+    with pytest.raises(Forbidden, match="its own limits"):
+        world.tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=10**9)
+
+
+def test_lines_of_two_organisations_have_nothing_in_common(world, acme, old):
+    world.tenancy.keys.rotate(acme, old.id, overlap_us=HOUR_US)
+    lab = world.organisation("lab")
+    theirs = world.tenancy.scope(world.operator, Right.KEYS_WRITE, organisation="lab")
+    key = world.tenancy.keys.create(theirs, role=Role.CONSUMER)
+    with pytest.raises(NotFound):
+        world.tenancy.budgets.set(lab, Node(Kind.KEY, old.id), limit=5)
+    world.tenancy.budgets.set(lab, Node(Kind.KEY, key.id), limit=5)
+    assert len(world.tenancy.budgets.list(world.platform())) == 1

@@ -114,7 +114,7 @@ def test_a_tenant_sees_its_own_rows_and_a_transaction_that_says_nothing_sees_non
     with store.read_everything() as session:
         everywhere = {table: len(session.execute(table.select()).all()) for table in TENANTS}
     empty = {table.name for table, rows in everywhere.items() if not rows}
-    webhooks = {"webhooks", "webhook_hosts", "webhook_outbox", "alerts"}
+    webhooks = {"webhooks", "webhook_hosts", "webhook_outbox", "budget_alerts"}
     assert empty <= {"members", "key_successions", "idempotency"} | webhooks
     with store.read(acme) as session:
         for table in TENANTS:

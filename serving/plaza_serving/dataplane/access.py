@@ -29,6 +29,8 @@ class Caller:
     metered: bool = False
     """Whether every request needs a reservation from a budget."""
     slots: tuple[tuple[str, int], ...] = ()
+    line: KeyId | None = None
+    """See `table.KeyEntry`."""
 
 
 class AccessTable:
@@ -93,4 +95,5 @@ class AccessTable:
             entry.expires_unix_us,
             metered=entry.metered,
             slots=tuple(entry.slots),
+            line=entry.line,
         )

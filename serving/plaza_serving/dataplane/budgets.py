@@ -130,7 +130,10 @@ class Budgets:
         purse = self.purses.get(principal.key)
         if purse is None:
             branch = Branch(
-                organisation=principal.organisation, project=principal.project, key=principal.key
+                organisation=principal.organisation,
+                project=principal.project,
+                key=principal.key,
+                line=caller.line,
             )
             purse = self.purses[principal.key] = Purse(branch)
         return purse
