@@ -8,10 +8,12 @@
     fairness     a flooder beside three polite organisations, weights 1:2:4; one replica and two
     lending      one organisation with a quarter share gets what the hub has while others are idle
     price        the same request costs the same beside quiet and busy neighbours
+    budgets      the state machine of budgets in full, and every planted bug from ten beginnings
+    keys         fifty keys at work on a whole hub leave no trace in any file, log or answer
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
-nothing else beyond the locks is needed. About a quarter of an hour on two cores.
+nothing else beyond the locks is needed. About an hour on two cores.
 """
 
 from __future__ import annotations
@@ -81,12 +83,25 @@ def prove_chaos() -> dict[str, Any]:
     return {"rounds": results, "held": all(result["held"] for result in results)}
 
 
+def prove_budgets() -> dict[str, Any]:
+    """The state machine in full on every bank, and every planted bug from ten beginnings."""
+    return _tested("-m", "prove", "tests/tenancy/test_budget_machine.py")
+
+
+def prove_keys() -> dict[str, Any]:
+    """Fifty keys at work on a whole hub; then every byte that is left is searched for them."""
+    return _tested("-m", "prove", "tests/hub/test_no_key_is_kept.py")
+
+
 def prove_third_party() -> dict[str, Any]:
     if not os.environ.get("PLAZA_DATA"):
         return {"held": None, "why": "PLAZA_DATA is not set"}
-    tests = ["tests/hub/test_third_party.py", "tests/models/vision/test_third_party.py"]
+    return _tested("tests/hub/test_third_party.py", "tests/models/vision/test_third_party.py")
+
+
+def _tested(*arguments: str) -> dict[str, Any]:
     done = subprocess.run(  # noqa: S603 our own command
-        [sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, check=False
+        [sys.executable, "-m", "pytest", "-q", *arguments], cwd=ROOT, check=False
     )
     return {"held": done.returncode == 0}
 
@@ -105,6 +120,8 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "fairness": lambda: _for_replicas(fairness.prove),
     "lending": lambda: _for_replicas(lending.prove),
     "price": price.prove,
+    "budgets": prove_budgets,
+    "keys": prove_keys,
     "third-party": prove_third_party,
 }
 

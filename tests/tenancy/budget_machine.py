@@ -1,10 +1,31 @@
 """The state machine of budgets: a bank, replicas that die, and everything that goes wrong between.
 
-Checked after every step, for every node:
-I1 never more granted than the limit · I2 parents hold what children hold · I3 telling twice changes
-nothing · I5, I6 no phantom refusal · I7 nothing negative · I10 a node's first use is limited like
-any other · I14 kept sums are the sums of rows. And when all has come to rest: I4 the ledger is what
-clients were charged, I5 nothing is held any more, I11 periods add up to the total.
+Where each invariant of the design is held (methods are this machine's):
+
+I1   never more granted than the limit      no_account_is_over_its_limit, exchange
+I2   parents hold what children hold        parents_have_what_their_children_have
+I3   telling twice changes nothing          ship_again_what_is_known, adopt, a_message_comes_twice
+I4   at rest the ledger is what clients     check_at_rest
+     were charged
+I5   at rest nothing is held any more       check_at_rest
+I6   after a recall admitted exactly if     admit, room
+     it fits on every ancestor
+I7   nothing is negative                    no_account_is_over_its_limit
+I8   never more inside than slots, also     tests/serving/control/test_apportion.py, Partition
+     in a partition
+I9   a rate grants b + r·T in any window    tests/serving/dataplane/test_rates.py; of all replicas
+                                            together: tests/serving/control/test_apportion.py
+I10  a node's first use is limited like     new_key and limit_it in any order, ask_for; on a hub:
+     any other                              benchmarks/exact.py
+I11  periods add up to the total            periods_add_up
+I12  two that always wait differ by one     tests/serving/dataplane/test_fair.py
+     request each at most
+I13  no worker is free while a request      tests/serving/dataplane/test_fair.py, simulated.py
+     may run
+I14  kept sums are the sums of rows         sums_are_the_sums_of_their_rows, check_at_rest; hours:
+                                            tests/tenancy/test_books.py
+
+A replica's own memory of all this is held by tests/serving/dataplane/test_budget_machine.py.
 """
 
 from __future__ import annotations

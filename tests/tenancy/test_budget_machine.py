@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.tenancy.banks import OnSql, on_postgres
@@ -73,3 +73,14 @@ def test_a_planted_bug_is_found(bug):
     planted, finding = PLANTED[bug]
     with pytest.raises(AssertionError, match=finding):
         prove(planted, 2000, 40, derandomize=True, database=None, phases=[Phase.generate])
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("beginning", range(1, 11))
+@pytest.mark.parametrize("bug", PLANTED)
+def test_a_planted_bug_is_found_from_any_beginning(bug, beginning):
+    """One lucky beginning would prove little. The slowest of 60 took 272 examples of the 2,000."""
+    planted, finding = PLANTED[bug]
+    begun = seed(beginning)(type("Begun", (planted,), {}))
+    with pytest.raises(AssertionError, match=finding):
+        prove(begun, 2000, 40, database=None, phases=[Phase.generate])
