@@ -37,7 +37,7 @@ from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.spool import Spool
-from plaza_serving.dataplane.work import Finished, Work
+from plaza_serving.dataplane.work import Bill, Finished, Work
 from tests.serving.dataplane.books import DeskChannel, books_for, desk_over
 from tests.serving.dataplane.world import PEPPER, make_key, make_model, make_table
 
@@ -45,6 +45,7 @@ BAR_US = 15.0
 _WARM, _ROUNDS = 2_000, 20_000
 _COST = 100
 _BUDGET = 10**12
+_BILL = Bill(rows=1, compute_us=_COST, charge=_COST)
 
 STEPS = (
     ("authenticate, admit, reserve", 0, 1),
@@ -134,7 +135,7 @@ class OnePath:
             self.spool.append([self.record(work, held.lease)])
             written = time.perf_counter_ns()
             self.reservations.settle(work, min(_COST, held.amount))
-            self.reservations.learn(work, _COST)
+            self.reservations.learn(work, _BILL)
         return began, admitted, written, time.perf_counter_ns()
 
     def record(self, work: Work, lease: str | None) -> UsageRecord:

@@ -2,8 +2,11 @@
 
 A probe sends the same request every 25 ms and reads `x-plaza-charge` from each answer: alone
 (quiet), beside three organisations that call the same model without pause (same), and beside three
-that call the other model (other). In turn and several times on one hub. Per round the p95 of the
+that call another one (other). In turn and several times on one hub. Per round the p95 of the
 charge in each; the medians over the rounds count: busy / quiet differs from 1 by 0.2 or less.
+
+`conv` and `tiny` are device time. `speed` is a task, most of it host time, which is cheaper where
+neighbours keep it warm; of it only is asked that it is not dearer (docs/decisions/0016).
 
     python -m benchmarks.price [--seconds 5] [--rounds 3] [--models conv tiny]
 """
@@ -33,6 +36,7 @@ CLIENTS = 8
 EVERY_S = 0.025
 SPREAD = 0.2
 MODELS = ("conv", "tiny", "speed")
+HOST_TIME = {"speed"}
 
 console = Console(highlight=False)
 
@@ -93,9 +97,10 @@ def compare(hub: SharedHub, model: str, seconds: float, rounds: int) -> dict[str
             )
     tail = {manner: statistics.median(values) for manner, values in tails.items()}
     ratios = {manner: round(tail[manner] / tail["quiet"], 4) for manner in ("same", "other")}
-    worst = max(abs(ratio - 1) for ratio in ratios.values())
     console.print(f"{model}: p95 beside busy neighbours / quiet: {ratios}")
-    return {"p95": tails, "p50": middles, "ratios": ratios, "held": worst <= SPREAD}
+    low = 0.0 if model in HOST_TIME else 1 - SPREAD
+    held = all(low <= ratio <= 1 + SPREAD for ratio in ratios.values())
+    return {"p95": tails, "p50": middles, "ratios": ratios, "held": held}
 
 
 def prove(

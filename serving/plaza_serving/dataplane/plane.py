@@ -264,7 +264,7 @@ class DataPlane:
         for done in finished:
             self._reservations.settle(done.work, 0 if refusal else done.bill.charge)
             if done.outcome is not None:
-                self._reservations.learn(done.work, done.bill.charge + done.bill.overrun)
+                self._reservations.learn(done.work, done.bill)
         if refusal is not None:
             won = [Finished(d.work, None, d.error or refusal) for d in won]
         if won:

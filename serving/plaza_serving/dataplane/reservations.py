@@ -13,7 +13,7 @@ from plaza_serving.dataplane.access import Caller
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.reserves import Reserves
-from plaza_serving.dataplane.work import Work
+from plaza_serving.dataplane.work import Bill, Work
 
 
 class Reservations:
@@ -61,6 +61,12 @@ class Reservations:
         if work.reservation is not None:
             self._budgets.settle(work.reservation, charge)
 
-    def learn(self, work: Work, cost: int) -> None:
-        """What an answered request cost teaches what to reserve for the next. Any thread."""
+    def learn(self, work: Work, bill: Bill) -> None:
+        """What an answered request was charged teaches what to reserve for the next. Any thread.
+
+        Where the reserve cut the charge, all that it cost does.
+        """
+        held = work.reservation
+        cut = held is not None and bill.charge >= held.amount
+        cost = bill.charge + bill.overrun if cut else bill.charge
         self._reserves.observe(work.version_key, work.price, work.rows, cost)

@@ -5,7 +5,11 @@ import pytest
 
 from plaza_core.budget import Price
 from plaza_core.inference import Call
+from plaza_serving.dataplane.purses import Reservation
+from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import FIRST_US, Reserves, rows_of
+from plaza_serving.dataplane.work import Bill
+from tests.serving.dataplane.test_batch import work
 from tests.serving.dataplane.world import make_model, make_table
 
 VERSION = ("m", 1)
@@ -77,3 +81,20 @@ class Texts:
 )
 def test_rows_are_counted_from_the_form_of_a_request(options, batched, rows):
     assert rows_of(Call("r", "m", None, **options), batched=batched) == rows
+
+
+@pytest.mark.parametrize(
+    ("charge", "overrun", "held", "estimate"),
+    [
+        (8, 120, 100, 8 * 6 // 5 + 1),  # the platform bore a disturbance: it is not held next time
+        (7, 993, 7, 1000 * 6 // 5 + 1),  # the reserve was too small: all that it cost is
+    ],
+)
+def test_what_is_held_next_follows_what_is_charged(charge, overrun, held, estimate):
+    reserves = Reserves()
+    reservations = Reservations(None, reserves)
+    one = work()
+    one.reservation = Reservation(None, held)
+    for _ in range(8):
+        reservations.learn(one, Bill(rows=1, charge=charge, overrun=overrun))
+    assert reserves.estimate(one.version_key, one.price, 1, 10**9) == estimate
