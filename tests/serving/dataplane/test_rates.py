@@ -122,3 +122,19 @@ def test_what_was_asked_is_counted_granted_or_not():
     granted(rates, limit(1, 2), tries=5)
     assert rates.arrivals() == {"node": 5}
     assert rates.arrivals() == {}
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+@given(burst=st.integers(1, 40), data=st.data())
+def test_over_all_replicas_a_limit_is_exceeded_by_one_request_per_further_replica(
+    replicas, burst, data
+):
+    """What docs/quotas.md states: 0 with one replica, 1 with two, 3 with four."""
+    weights = data.draw(st.lists(st.integers(1, 9), min_size=replicas, max_size=replicas))
+    clock = FakeClock()
+    total = 0
+    for weight in weights:
+        rates = Rates(clock)
+        rates.share_among(replicas, {"node": weight / sum(weights)})
+        total += granted(rates, limit(1, burst), tries=burst + 1)
+    assert total <= burst + replicas - 1

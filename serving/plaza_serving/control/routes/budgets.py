@@ -96,11 +96,13 @@ def set_organisation_budget(
 def adjust_organisation_budget(
     hub: Hub, who: Writer, place: OfOrganisation, body: BudgetStep
 ) -> Budget:
+    """For operators. Whatever others do at the same time, each step counts."""
     return hub.tenancy.budgets.adjust(*place.change(hub, who), by=body.by)
 
 
 @router.delete("/budget", status_code=204, summary="Remove an organisation's budget")
 def remove_organisation_budget(hub: Hub, who: Writer, place: OfOrganisation) -> Response:
+    """For operators. Budgets below it stay."""
     return _remove(hub, who, place)
 
 
@@ -108,6 +110,7 @@ def remove_organisation_budget(hub: Hub, who: Writer, place: OfOrganisation) -> 
 def limit_organisation_concurrency(
     hub: Hub, who: Writer, place: OfOrganisation, body: ConcurrencyLimit
 ) -> ConcurrencyAnswer:
+    """For operators."""
     return _limit(hub, who, place, body)
 
 
