@@ -5,13 +5,13 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
-`audit` and `status` are
-control's admin API.
+`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `leases`, `ledger`, `alerts`,
+`usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
+from plaza._leases import BudgetDrift, Lease, WrittenOff
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza.answers import (
@@ -52,6 +52,7 @@ __all__ = [
     "AsyncClient",
     "AuditEntry",
     "Budget",
+    "BudgetDrift",
     "Chain",
     "Classification",
     "Client",
@@ -66,6 +67,7 @@ __all__ = [
     "Inference",
     "Key",
     "Label",
+    "Lease",
     "Member",
     "Metadata",
     "Model",
@@ -86,4 +88,5 @@ __all__ = [
     "Usage",
     "Version",
     "WhoAmI",
+    "WrittenOff",
 ]

@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
+from plaza import _admin, _alerts, _inference, _leases, _ledger, _people, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -119,6 +119,14 @@ class Members(_Part):
     remove = _verb(_people.remove_member)
 
 
+class Leases(_Part):
+    """What replicas hold of budgets. For operators."""
+
+    list = _verb(_leases.list_leases)
+    write_off = _verb(_leases.write_off)
+    drift = _verb(_leases.budget_drift)
+
+
 class Ledger(_Part):
     """The books: what every bill is made from."""
 
@@ -199,6 +207,7 @@ class Client:
         self.projects = Projects(self)
         self.keys = Keys(self)
         self.ledger = Ledger(self)
+        self.leases = Leases(self)
         self.members = Members(self)
         self.alerts = Alerts(self)
         self.quotas = Quotas(self)

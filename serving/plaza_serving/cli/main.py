@@ -15,6 +15,7 @@ from plaza_serving.cli import (
     alerts,
     backup,
     infer,
+    leases,
     ledger,
     login,
     models,
@@ -43,6 +44,7 @@ app.add_typer(people.members, name="members")
 app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")
+app.add_typer(leases.app, name="leases")
 app.add_typer(infer.app, name="infer")
 login.mount(app)
 app.add_typer(alerts.app, name="alerts")

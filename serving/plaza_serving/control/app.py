@@ -28,6 +28,7 @@ from plaza_serving.control.routes import (
     idempotency,
     internal,
     leases,
+    leases_admin,
     ledger,
     login,
     login_cli,
@@ -95,7 +96,18 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
+    routers = (
+        tenants,
+        people,
+        budgets,
+        prices,
+        uploads,
+        models,
+        reports,
+        ledger,
+        alerts,
+        leases_admin,
+    )
     for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)

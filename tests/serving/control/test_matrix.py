@@ -141,6 +141,11 @@ MATRIX = {
     "PUT /api/v1/models/{name}/aliases/{alias}": own(
         f"{MODEL}/aliases/champion", json={"version": 1}
     ),
+    "GET /api/v1/leases": everybodys("/api/v1/leases", 403),
+    "POST /api/v1/leases/write-off": everybodys(
+        "/api/v1/leases/write-off", 403, json={"replica": "r1"}
+    ),
+    "GET /api/v1/leases/drift": everybodys("/api/v1/leases/drift", 403),
     "GET /api/v1/usage": Row(
         200,
         200,
