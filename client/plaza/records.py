@@ -168,13 +168,15 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of."""
+    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of; `budget_drift`:
+    numbers of budgets that are not what their rows add up to, None before anybody looked."""
 
     table_version: str
     outbox_pending: int
     ray: Mapping[str, Any]
     pools: list[Mapping[str, Any]]
     replicas: list[Mapping[str, Any]]
+    budget_drift: int | None = None
 
 
 def record(kind: type[T], document: Mapping[str, Any]) -> T:

@@ -7,7 +7,7 @@ production: what it knows ends with the process.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -90,6 +90,9 @@ class MemoryBank:
     def held_by(self, replica: str) -> list[Grant]:
         """Every lease of a replica as it stands, also those it never heard of: for a recall."""
         return self._now().held_by(replica)
+
+    def holders(self, nodes: Collection[str]) -> set[str]:
+        return self._now().holders(nodes)
 
     def close(self, replica: str) -> int:
         book = self._now()

@@ -11,7 +11,7 @@ so an account's `leased` is always the sum of what its leases have outstanding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -77,6 +77,8 @@ class Account:
 
     opened: int = 0
     """When it was first needed, or since when its period counts usage from before."""
+    archived: int = 0
+    """How much of `settled` is for usage that the ledger has dropped: see `drift`."""
 
     @property
     def remaining(self) -> int:
@@ -104,6 +106,8 @@ class Lease:
     returned: int = 0
     spent: int = 0
     closed: int | None = None
+    archived: int = 0
+    """How much of `spent` is for usage that the ledger has dropped."""
 
     @property
     def outstanding(self) -> int:
@@ -239,6 +243,14 @@ class Book:
             for lease in self.leases.values()
             if lease.replica == replica and lease.closed is None
         ]
+
+    def holders(self, nodes: Collection[str]) -> set[str]:
+        """Replicas that hold something below any of these nodes: whom a recall is for."""
+        return {
+            lease.replica
+            for lease in self.leases.values()
+            if lease.outstanding and not set(nodes).isdisjoint(lease.branch.nodes())
+        }
 
     def _take_back(self, lease: Lease, returned: int) -> None:
         most = lease.granted - lease.spent

@@ -1,6 +1,7 @@
 """Auditing accounts: what they should say, from leases and usage alone, against what they say.
 
-A sum that is kept can go wrong where nobody looks; this looks. The answer must be empty.
+A sum that is kept can go wrong where nobody looks; this looks. The answer must be empty. Where the
+ledger drops rows, `dropped` says what the accounts and leases must remember of them.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def drift(
     settled: dict[AccountId, int] = defaultdict(int)
     found = []
     for lease in book.leases.values():
+        spent[lease.id] += lease.archived
         for id_ in (*lease.draws, *lease.holds):
             leased[id_] += lease.outstanding
         for id_ in lease.draws:
@@ -64,10 +66,30 @@ def drift(
         for id_, charge in _amended(book, span, corrections(*span)):
             settled[id_] += charge
     for id_, account in current.items():
+        settled[id_] += account.archived
         name = f"{id_.node} {id_.period} {id_.start}"
         found.append(Drift(name, "leased", account.leased, leased[id_]))
         found.append(Drift(name, "settled", account.settled, settled[id_]))
     return [one for one in found if one.kept != one.recomputed]
+
+
+def dropped(
+    book: Book, usage: Iterable[Charged], corrections: Iterable[Corrected]
+) -> tuple[dict[AccountId, int], dict[str, int]]:
+    """What rows that the ledger drops stand for: (by account, by lease). It drops what is long
+    over, so only accounts without an end are concerned; what leases paid is remembered by them."""
+    of_accounts: dict[AccountId, int] = defaultdict(int)
+    of_leases: dict[str, int] = defaultdict(int)
+    span = (0, FOREVER)
+    usage = list(usage)
+    for branch, name, charge in usage:
+        if (paid_by := _lease(book, branch, name)) is not None:
+            of_leases[paid_by.id] += charge
+    for id_, charge in _by_moment(book, span, usage):
+        of_accounts[id_] += charge
+    for id_, charge in _amended(book, span, corrections):
+        of_accounts[id_] += charge
+    return of_accounts, of_leases
 
 
 def _is_current(book: Book, id_: AccountId) -> bool:

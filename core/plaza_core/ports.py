@@ -7,7 +7,7 @@ data plane ──TableSource, UsageSink──▶ control
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -213,6 +213,9 @@ class LeaseBank(Protocol):
 
         Returns the compute units that came back. A second call returns 0.
         """
+
+    def holders(self, nodes: Collection[str]) -> set[str]:
+        """Replicas that hold something below any of these nodes: whom a recall is for."""
 
 
 class UsageLedger(Protocol):

@@ -21,12 +21,15 @@ def read_accounts(session: Session, conditions: Conditions) -> list[Account]:
     return [account_of(row) for row in session.execute(select(ACCOUNTS).where(*conditions))]
 
 
-def read_leases(session: Session, conditions: Conditions, *, lock: bool = False) -> list[Lease]:
+def read_leases(
+    session: Session, conditions: Conditions, *, lock: bool = False, limit: int | None = None
+) -> list[Lease]:
+    """By organisation and id."""
     if not conditions:
         return []
     query = select(LEASES).where(*conditions).order_by(LEASES.c.organisation, LEASES.c.id)
     query = query.with_for_update() if lock else query
-    return [lease_of(row) for row in session.execute(query)]
+    return [lease_of(row) for row in session.execute(query.limit(limit))]
 
 
 def account_of(row: Row[Any]) -> Account:
@@ -38,7 +41,9 @@ def account_of(row: Row[Any]) -> Account:
         row.period_start,
         row.generation,
     )
-    return Account(id_, row.period_end, row.limit, row.settled, row.leased, row.opened)
+    return Account(
+        id_, row.period_end, row.limit, row.settled, row.leased, row.opened, row.archived
+    )
 
 
 def account_values(account: Account) -> dict[str, Any]:
@@ -51,6 +56,7 @@ def account_values(account: Account) -> dict[str, Any]:
         "settled": account.settled,
         "leased": account.leased,
         "opened": account.opened,
+        "archived": account.archived,
     }
 
 
@@ -75,6 +81,7 @@ def lease_of(row: Row[Any]) -> Lease:
         returned=row.returned,
         spent=row.spent,
         closed=row.closed,
+        archived=row.archived,
     )
 
 
@@ -94,6 +101,7 @@ def lease_values(lease: Lease) -> dict[str, Any]:
         "returned": lease.returned,
         "spent": lease.spent,
         "closed": lease.closed,
+        "archived": lease.archived,
     }
 
 

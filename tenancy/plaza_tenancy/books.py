@@ -67,6 +67,11 @@ class Plan:
     """Ids of requests whose usage this transaction has inserted and has yet to settle."""
 
 
+def no_lease() -> str:
+    """For books that open none."""
+    raise RuntimeError("only an exchange opens a lease")
+
+
 def hold_budgets_still(session: Session) -> None:
     """Let no other book be open until this transaction ends; waits for those that are."""
     session.execute(select(HubRow.id).with_for_update())

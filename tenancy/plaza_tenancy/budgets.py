@@ -23,7 +23,14 @@ from plaza_core.ids import KeyId
 from plaza_core.principal import TenantScope
 from plaza_core.windows import MOST_WINDOWS, Window
 from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts
-from plaza_tenancy.books import Plan, Writer, budget_of, hold_budgets_still, open_book
+from plaza_tenancy.books import (
+    Plan,
+    Writer,
+    budget_of,
+    hold_budgets_still,
+    no_lease,
+    open_book,
+)
 from plaza_tenancy.charged import leases_below, opening, usage_below
 from plaza_tenancy.forecast import runs_out
 from plaza_tenancy.nodes import Found, Kind, Node, find, find_to_limit
@@ -187,7 +194,7 @@ def _open(change: Change, found: Found) -> tuple[Book, Writer]:
     """All open leases below a node, with their accounts."""
     here = leases_below(found.organisation, found.kind.depth, found.id)
     plan = Plan(leases=[here, LEASES.c.closed.is_(None)])
-    book = open_book(change.session, change.now, _no_lease, lambda: plan)
+    book = open_book(change.session, change.now, no_lease, lambda: plan)
     book.opening = partial(opening, change.session)
     return book, Writer(change.session, book)
 
@@ -295,7 +302,3 @@ def _names(session: Session, row: BudgetRow) -> tuple[str, str | None, str | Non
     )
     organisation, project, label = session.execute(query).one()
     return organisation, project, label
-
-
-def _no_lease() -> str:
-    raise RuntimeError("setting a budget opens no lease")

@@ -82,7 +82,7 @@ class Tenancy:
         self.estimates = Estimates(store)
         self.prices = Prices(store)
         self.shares = Shares(store)
-        self.leases = Leases(store, self.ledger.ingest)
+        self.leases = Leases(store)
         self.idempotency = Idempotency(store)
         self.hosts = Hosts(store)
         self.webhooks = Webhooks(store, None if vault is None else Sealer(vault, random))

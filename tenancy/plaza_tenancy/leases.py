@@ -4,46 +4,38 @@ exchange   replica ──asks──▶ accounts and leases of the batch, locked 
 settle     new usage records, inside the ledger's transaction: leased ──▶ settled
 amend      a correction of a request, inside the ledger's transaction: settled
 close      a dead replica whose usage is all in the ledger gives the rest back
-write_off  a dead replica whose usage will never come is charged the rest
+
+What becomes of leases whose replica is lost is in `lost`, auditing and forgetting in `upkeep`.
 """
 
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from plaza_core import drift as auditing
-from plaza_core.book import Book, Wanted, accounts_at, amendable, branch_of, written_off
+from plaza_core.book import Book, Wanted, accounts_at, amendable, branch_of
 from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.clock import Clock
 from plaza_core.drift import Drift
-from plaza_core.errors import NotFound
-from plaza_core.ids import OrganisationId, new_id
+from plaza_core.ids import new_id
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope
-from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
-from plaza_tenancy.books import Plan, Writer, branches, budgets, open_book, read_budgets
-from plaza_tenancy.charged import charges, corrections, lines
-from plaza_tenancy.nodes import demand_platform
-from plaza_tenancy.schema import OrganisationRow, UsageRow
-from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
+from plaza_tenancy import lost, upkeep
+from plaza_tenancy.book_rows import LEASES, read_leases
+from plaza_tenancy.books import Plan, Writer, branches, budgets, no_lease, open_book
+from plaza_tenancy.charged import lines
 from plaza_tenancy.store import Store
-from plaza_tenancy.views import LeaseInfo
-
-DAY_US = 86_400_000_000
-
-Ingest = Callable[[Sequence[UsageRecord]], int]
+from plaza_tenancy.views_leases import LeaseInfo
 
 
 class Leases:
-    """`ingest` is the ledger's: a loss is usage too."""
-
-    def __init__(self, store: Store, ingest: Ingest) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._ingest = ingest
+        self._settle = partial(settle, clock=store.clock)
 
     def exchange(
         self, replica: str, asks: Sequence[LeaseAsk], *, live: int = 1
@@ -70,7 +62,7 @@ class Leases:
         """Every lease of a replica as it stands, also those it never heard of: for a recall."""
         mine = [LEASES.c.replica == replica, LEASES.c.closed.is_(None)]
         with self._store.read_everything() as session:
-            book = Book(self._store.clock.unix_us(), _no_lease)
+            book = Book(self._store.clock.unix_us(), no_lease)
             book.leases = {lease.id: lease for lease in read_leases(session, mine)}
         return book.held_by(replica)
 
@@ -79,92 +71,41 @@ class Leases:
         now = self._store.clock.unix_us()
         mine = Plan(leases=[LEASES.c.replica == replica, LEASES.c.closed.is_(None)])
         with self._store.append_everything() as session:
-            book = open_book(session, now, _no_lease, lambda: mine)
+            book = open_book(session, now, no_lease, lambda: mine)
             writer = Writer(session, book)
             back = book.close(book.leases.values())
             writer.save()
         return back
 
-    def list(self, scope: TenantScope) -> builtins.list[LeaseInfo]:
-        """Leases of which something is outstanding, the oldest first. For operators."""
-        demand_platform(scope)
-        names = select(OrganisationRow.id, OrganisationRow.name)
-        with self._store.read(scope) as session:
-            called = {row.id: row.name for row in session.execute(names)}
-            found = read_leases(session, [LEASES.c.closed.is_(None)])
-        return [
-            LeaseInfo(
-                id=lease.id,
-                organisation_name=called[OrganisationId(lease.branch.organisation)],
-                key=lease.branch.key,
-                replica=lease.replica,
-                opened_unix_us=lease.opened,
-                outstanding=lease.outstanding,
-            )
-            for lease in sorted(found, key=lambda lease: (lease.opened, lease.id))
-            if lease.outstanding
-        ]
+    def holders(self, nodes: Collection[str]) -> set[str]:
+        """See `ports.LeaseBank.holders`."""
+        columns = LEASES.c
+        here = or_(
+            columns.organisation.in_(nodes),
+            columns.project.in_(nodes),
+            columns.key.in_(nodes),
+            columns.line.in_(nodes),
+        )
+        held = columns.granted > columns.returned + columns.spent
+        query = select(columns.replica).where(columns.closed.is_(None), held, here).distinct()
+        with self._store.read_everything() as session:
+            return set(session.scalars(query))
+
+    def list(self, scope: TenantScope, replica: str | None = None) -> builtins.list[LeaseInfo]:
+        """See `lost.held`."""
+        return lost.held(self._store, scope, replica)
 
     def write_off(self, scope: TenantScope, lease: str) -> int:
-        """Charge in full what a lease still holds, because its host is lost for good.
-
-        For operators. The loss is a record of outcome `written_off` in the ledger. Returns the
-        units charged; a second call returns 0. Raises NotFound.
-        """
-        demand_platform(scope)
-        with self._store.read(scope) as session:
-            found = read_leases(session, [LEASES.c.id == lease])
-        if not found:
-            raise NotFound("there is no such lease", input="lease")
-        lost = found[0].outstanding
-        if lost:
-            self._ingest([written_off(found[0], self._store.clock.unix_us())])
-        with self._store.change(scope, "lease.write_off", lease) as change:
-            plan = Plan(leases=[LEASES.c.id == lease, LEASES.c.closed.is_(None)])
-            book = open_book(change.session, change.now, _no_lease, lambda: plan)
-            if not book.leases:
-                change.nothing_to_do()
-            branch = found[0].branch
-            change.organisation, change.project = branch.organisation, branch.project
-            change.before, change.after = {"outstanding": lost}, {"written_off": lost}
-            writer = Writer(change.session, book)
-            book.close(book.leases.values())
-            writer.save()
-        return lost
+        """See `lost.write_off`."""
+        return lost.write_off(self._store, scope, lease, self._settle)
 
     def drift(self) -> builtins.list[Drift]:
-        """Recompute every current account and every lease from leases and usage.
+        """See `upkeep.drift`."""
+        return upkeep.drift(self._store)
 
-        Returns what differs; anything but an empty list is a defect. Reads the usage of the
-        longest current period: a job for quiet hours.
-        """
-        now = self._store.clock.unix_us()
-        with self._store.read_everything() as session:
-            whose = select(AccountRow.organisation).union(select(LeaseRow.organisation))
-            organisations = sorted(session.scalars(whose))
-        return [found for whose in organisations for found in self._drift(whose, now)]
-
-    def _drift(self, organisation: str, now: int) -> builtins.list[Drift]:
-        """Of one organisation, in a transaction of its own: nothing waits for long."""
-        used = UsageRow.organisation == organisation
-        with self._store.read_everything() as session:
-
-            def between(start: int, end: int) -> tuple[ColumnElement[bool], ...]:
-                return used, UsageRow.at_unix_us >= start, UsageRow.at_unix_us < end
-
-            # Usage of a period that has just ended may still count towards it.
-            recent = [ACCOUNTS.c.organisation == organisation, ACCOUNTS.c.period_end > now - DAY_US]
-            book = Book(now, _no_lease)
-            book.budgets = read_budgets(session, [BudgetRow.organisation == organisation])
-            book.accounts = {a.id: a for a in read_accounts(session, recent)}
-            leases = read_leases(session, [LEASES.c.organisation == organisation])
-            book.leases = {lease.id: lease for lease in leases}
-            return auditing.drift(
-                book,
-                list(charges(session, used, UsageRow.lease.is_not(None))),
-                lambda start, end: charges(session, *between(start, end)),
-                lambda start, end: corrections(session, *between(start, end)),
-            )
+    def expire(self) -> int:
+        """See `upkeep.expire`."""
+        return upkeep.expire(self._store)
 
     def _new_lease(self) -> str:
         return new_id("lse", self._store.random)
@@ -193,7 +134,7 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
         fresh = frozenset(record.request_id for record in charged)
         return Plan(budgets=limited, wanted=wanted, leases=of_records, fresh=fresh)
 
-    book = open_book(session, clock.unix_us(), _no_lease, plan)
+    book = open_book(session, clock.unix_us(), no_lease, plan)
     writer = Writer(session, book)
     for branch, record in zip(found, charged, strict=True):
         lease = book.leases.get(record.lease or "")
@@ -220,7 +161,7 @@ def amend(
         fresh = frozenset({correction.request_id})
         return Plan(budgets=limited, wanted=wanted, leases=its_lease, fresh=fresh)
 
-    book = open_book(session, now, _no_lease, plan)
+    book = open_book(session, now, no_lease, plan)
     writer = Writer(session, book)
     lease = book.leases.get(original.lease or "")
     book.amend(branch, lease, original.at_unix_us, correction.charge)
@@ -245,7 +186,3 @@ def _plan_exchange(session: Session, replica: str, asks: Sequence[LeaseAsk], now
             LEASES.c.closed.is_(None),
         ],
     )
-
-
-def _no_lease() -> str:
-    raise RuntimeError("only an exchange opens a lease")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, ModelNotFound, NotFound
@@ -20,6 +20,9 @@ from plaza_tenancy.holdings import make_room
 from plaza_tenancy.rows import one_organisation, owned
 from plaza_tenancy.schema import AliasRow, ModelRow, OutboxRow, ProjectRow, VersionRow
 from plaza_tenancy.store import Change, Store
+
+_KEPT_DONE: Final = 1000
+"""Of the outbox, how many items stay to be looked at after MLflow has heard of them."""
 
 
 class Records:
@@ -155,6 +158,16 @@ class Records:
         """Marking twice, or an item that never was, changes nothing."""
         with self._store.append_everything() as session:
             session.execute(update(OutboxRow).where(OutboxRow.id == item).values(done=True))
+
+    def forget_done(self) -> int:
+        """Drop what MLflow has heard, but for the newest; returns how many items."""
+        newest = select(OutboxRow.id).order_by(OutboxRow.id.desc()).offset(_KEPT_DONE).limit(1)
+        with self._store.append_everything() as session:
+            last = session.scalar(newest)
+            gone = session.execute(
+                delete(OutboxRow).where(OutboxRow.done, OutboxRow.id <= (last or 0))
+            )
+        return int(getattr(gone, "rowcount", 0))
 
 
 def _project(session: Session, scope: TenantScope, name: str) -> ProjectRow:

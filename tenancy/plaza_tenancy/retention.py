@@ -19,6 +19,7 @@ from plaza_tenancy.checks import demand_platform, month_bounds
 from plaza_tenancy.posting import lock_heads
 from plaza_tenancy.schema import LedgerBatchRow, LedgerHeadRow, OrganisationRow, UsageRow
 from plaza_tenancy.store import Change, Store
+from plaza_tenancy.upkeep import remember
 from plaza_tenancy.views import Drift, Dropped
 
 GRACE_US: Final = 7 * 86_400_000_000
@@ -85,6 +86,7 @@ def _drop(change: Change, whose: OrganisationId, start: int) -> Dropped:
     entries = 0
     if last > head.anchor_sequence:
         anchor = session.get_one(LedgerBatchRow, (whose, last))
+        remember(session, whose, UsageRow.batch <= last)
         head.anchor_sequence, head.anchor_digest = last, anchor.digest
         gone = session.execute(
             delete(UsageRow).where(UsageRow.organisation == whose, UsageRow.batch <= last)

@@ -326,19 +326,6 @@ class NodeLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaseInfo:
-    """What one replica holds of the budgets over one key. Compute units."""
-
-    id: str
-    organisation_name: str
-    key: KeyId
-    replica: str
-    opened_unix_us: int
-    outstanding: int
-    """Granted, and neither spent, as far as the ledger knows, nor returned."""
-
-
-@dataclass(frozen=True, slots=True)
 class Figures:
     """What one request takes: µs of device and host time, rows, and where."""
 

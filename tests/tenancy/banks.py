@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
+import sqlalchemy
+
 from plaza_core.bank import MemoryBank
 from plaza_core.book import Account, AccountId, Lease
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period
@@ -14,7 +16,10 @@ from plaza_core.principal import Right, Role
 from plaza_core.testing import FakeClock
 from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
 from plaza_tenancy.corrections import About
+from plaza_tenancy.entries import RECORD_FIELDS, record_of
 from plaza_tenancy.nodes import Kind, Node
+from plaza_tenancy.schema import UsageRow
+from plaza_tenancy.views import Kind as Entry
 from tests.postgres import Server
 from tests.tenancy.world import make_record, new_world
 
@@ -141,7 +146,11 @@ class OnSql:
             return {lease.id: lease for lease in read_leases(session, [LEASES.c.opened >= 0])}
 
     def usage(self) -> list[UsageRecord]:
-        return self.tenancy.ledger.records(self.world.platform(), **EVER, limit=10**6).records
+        """Requests, and what was written off."""
+        columns = [getattr(UsageRow, name) for name in RECORD_FIELDS]
+        query = sqlalchemy.select(*columns).where(UsageRow.kind != Entry.CORRECTION)
+        with self.tenancy._store.read_everything() as session:
+            return [record_of(tuple(row)) for row in session.execute(query)]
 
     def stop(self) -> None:
         self.tenancy.close()

@@ -18,6 +18,7 @@ from plaza_core.principal import Role
 from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
 from plaza_tenancy import Tenancy, dialect
+from plaza_tenancy.corrections import About
 from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, HubRow, ModelRow, ProjectRow, UsageRow
 from tests.tenancy.world import PEPPER, RATE, make_record, make_version
@@ -161,6 +162,7 @@ def test_budgets_leases_books_and_corrections_never_wait_in_a_circle(world, acme
 
     def work(number: int) -> int:
         mine, draw, charged = two[number % 2], random.Random(number), 0
+        latest = About()
         for step in range(VERBS_EACH):
             match draw.choice(["spend", "spend", "correct", "adjust", "close", "key"]):
                 case "spend":
@@ -177,9 +179,12 @@ def test_budgets_leases_books_and_corrections_never_wait_in_a_circle(world, acme
                         at_unix_us=admitted,
                     )
                     charged += 7 * mine.ledger.ingest([used])
-                case "correct":
-                    mine.ledger.correct(world.platform(), "acme", charge=1, reason="test")
-                    charged += 1
+                    latest = About(request=used.request_id)
+                case "correct":  # one that is about no request is no budget's business
+                    mine.ledger.correct(
+                        world.platform(), "acme", charge=1, reason="test", about=latest
+                    )
+                    charged += latest.request is not None
                 case "adjust":
                     mine.budgets.adjust(world.platform(), root, by=draw.choice([-5, 5]))
                 case "close":

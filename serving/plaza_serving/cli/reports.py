@@ -127,6 +127,8 @@ def status(context: typer.Context) -> None:
         here.out.print()
         here.out.print(table_of(columns, replicas))
         here.out.print(f"\nwaiting for MLflow: {found.outbox_pending}")
+        if found.budget_drift:
+            here.out.print(f"drifted numbers of budgets: {found.budget_drift} (see control's log)")
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -34,7 +34,10 @@ class LeaseDesk:
             self._recalls.answered(asks.replica, recall)
             return grants
         short = {grant.short_of for grant in grants if grant.short_of is not None}
-        if not short or not await self._recalls.call(short):
+        if not short:
+            return grants
+        holders = await asyncio.to_thread(self._bank.holders, short)
+        if not await self._recalls.call(short, holders):
             return grants
         again = [
             (place, _rest(ask, grant))
@@ -49,6 +52,10 @@ class LeaseDesk:
     async def recalls(self, replica: str, after: int, wait_s: float) -> Recall | None:
         """What is recalled after number `after`, within `wait_s`."""
         return await self._recalls.poll(replica, after, wait_s)
+
+    def forget(self, replica: str) -> None:
+        """It is dead: nobody waits for its answer to a recall. On the loop."""
+        self._recalls.forget(replica)
 
     def gone(self, replica: str) -> None:
         """All usage of a dead replica is in the ledger. Blocks; any thread."""

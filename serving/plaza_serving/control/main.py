@@ -33,17 +33,18 @@ from plaza_registry.mlflow_tracker import MlflowTracker
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control import logs
+from plaza_serving.control.adoption import Adoption
 from plaza_serving.control.app import Job, build_app
+from plaza_serving.control.drift_watch import DriftWatch
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.granted import GrantMark
-from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.jobs import Drain, every, forever, in_turn
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
-from plaza_serving.dataplane.spool import adopt
 from plaza_serving.webhooks.courier import Courier
 from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
@@ -139,6 +140,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
+        drift=DriftWatch(tenancy.leases.drift, clock),
         logins=logins_of(
             settings,
             tenancy,
@@ -157,24 +159,14 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     what to run. What only one of several on a database may do takes turns (`in_turn`).
     """
     alerts = parts.tenancy.alerts
-    ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
+    deliveries, tenancy = parts.tenancy.deliveries, parts.tenancy
     courier = Courier(
         deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
     )
 
-    async def adopt_orphans() -> float:
-        gone: list[str] = []
-
-        def settled(replica: str) -> None:
-            parts.leases.gone(replica)
-            gone.append(replica)
-
-        try:
-            await to_thread(adopt, spool, ledger.ingest, settled)
-        finally:
-            for replica in gone:
-                parts.fleet.gone(replica)
-        return 1.0
+    def forget() -> None:
+        tenancy.leases.expire()
+        tenancy.records.forget_done()
 
     async def reconcile() -> None:
         async with reconciler:
@@ -183,12 +175,14 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     return (
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
-        lambda: forever("adopt", adopt_orphans),
+        lambda: forever("adopt", Adoption(parts, spool).step),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),
         lambda: forever("webhook history", every(3600.0, deliveries.expire)),
+        lambda: forever("drift", parts.drift.step),
+        lambda: forever("forget", every(3600.0, in_turn(partial(tenancy.turn, "forget"), forget))),
         lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
     )
 

@@ -16,6 +16,7 @@ from plaza_core.ports import BlobStore
 from plaza_core.settings import Settings
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
+from plaza_serving.control.drift_watch import DriftWatch
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.leases import LeaseDesk
@@ -38,6 +39,7 @@ class Parts:
     leases: LeaseDesk
     ray_state: Callable[[], RayState]
     node_token: str
+    drift: DriftWatch
     logins: Logins | None = None
     """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

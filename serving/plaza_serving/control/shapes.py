@@ -291,6 +291,10 @@ class ReplicaStatus(Answer):
 class HubStatus(Answer):
     table_version: str
     outbox_pending: int = Field(description="Changes MLflow has yet to hear of, counted to 1000.")
+    budget_drift: int | None = Field(
+        description="Numbers of budgets that are not what their rows add up to: 0, or a defect. "
+        "Null until it was looked at."
+    )
     ray: RayStatus
     pools: list[PoolStatus]
     replicas: list[ReplicaStatus]

@@ -21,6 +21,7 @@ from plaza_registry.bundle import BundleLimits
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.app import build_app
+from plaza_serving.control.drift_watch import DriftWatch
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.leases import LeaseDesk
@@ -129,6 +130,7 @@ def open_world(directory: Path, examiner=None, bank=None) -> World:
         leases=LeaseDesk(bank or tenancy.leases, clock, fleet.live),
         ray_state=lambda: RayState(reachable=True, since_unix_us=1),
         node_token=NODE_TOKEN,
+        drift=DriftWatch(tenancy.leases.drift, clock),
     )
     return World(parts, build_app(parts), made.text, clock, tracker)
 

@@ -71,6 +71,14 @@ class Books:
                     lease.closed = True
             return back
 
+    def holders(self, nodes):
+        with self._lock:
+            return {
+                lease.replica
+                for lease in self.leases.values()
+                if lease.outstanding and not set(nodes).isdisjoint(self.branches[lease.key])
+            }
+
     def ingest(self, records):
         with self._lock:
             before = len(self.records)

@@ -80,6 +80,7 @@ def status(hub: Hub) -> HubStatus:
     return HubStatus(
         table_version=table.version,
         outbox_pending=len(hub.tenancy.records.pending(OUTBOX_COUNTED)),
+        budget_drift=None if hub.drift.last.at_unix_us is None else len(hub.drift.last.drifted),
         ray=RayStatus.of(ray),
         pools=[
             PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in pools(hub.settings)
