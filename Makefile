@@ -53,12 +53,12 @@ check: .venv/.dev  ## formatting, lint, types, floors
 	$(BIN)/lint-imports
 
 .PHONY: unit
-unit: .venv/.dev  ## tests that need no hub
-	$(BIN)/pytest -q -m "not hub and not prove"
+unit: .venv/.dev  ## tests that need no hub, on up to four cores
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not hub and not prove"
 
 .PHONY: test
-test: check  ## everything CI runs
-	$(BIN)/pytest -q -m "not prove"
+test: check unit  ## everything CI runs; a hub has the machine for itself
+	$(BIN)/pytest -q -m "hub and not prove"
 
 .PHONY: prove
 prove: .venv/.dev  ## every bar in full; writes prove.json

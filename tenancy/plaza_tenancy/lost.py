@@ -32,9 +32,9 @@ Settle = Callable[[Session, Sequence[UsageRecord]], None]
 
 
 def held(store: Store, scope: TenantScope, replica: str | None = None) -> list[LeaseInfo]:
-    """Leases of all tenants, or of one replica, that hold something, by replica and age.
+    """Leases that hold something, of all tenants or of one replica; for operators.
 
-    For operators.
+    By replica, organisation and age.
     """
     demand_platform(scope)
     leases = LEASES.c
@@ -47,7 +47,7 @@ def held(store: Store, scope: TenantScope, replica: str | None = None) -> list[L
             (ProjectRow.organisation == leases.organisation) & (ProjectRow.id == leases.project),
         )
         .where(leases.closed.is_(None), leases.granted > leases.returned + leases.spent)
-        .order_by(leases.replica, leases.opened, leases.id)
+        .order_by(leases.replica, OrganisationRow.name, leases.opened, leases.id)
     )
     if replica is not None:
         query = query.where(leases.replica == replica)

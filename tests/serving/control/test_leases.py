@@ -8,7 +8,6 @@ import pytest
 
 from plaza_core.budget import LeaseAsk, LeaseAsks, Period
 from plaza_core.errors import Unavailable
-from plaza_core.table import Heartbeat
 from plaza_core.testing import FakeClock
 from plaza_serving.control.main import jobs_of
 from plaza_serving.control.recalls import Recalls
@@ -89,6 +88,7 @@ async def test_where_nobody_listens_a_no_is_given_at_once(world):
 
 async def test_only_what_was_short_is_asked_again(world):
     async with client_of(world) as client:
+        await client.exchange(asks("r9", {"key": "key-1", "need": 1}))
         poll = asyncio.create_task(client.recalls("r9", 0, 20))
         await asyncio.sleep(0.01)
         needs = [{"key": "key-1", "need": 90, "wish": 90}, {"key": "key-2", "need": 50}]
@@ -96,7 +96,33 @@ async def test_only_what_was_short_is_asked_again(world):
         await poll
     assert (first.granted, first.short_of) == (90, None)
     assert (second.granted, second.short_of) == (0, "org")
-    assert world.bank.outstanding() == 90
+    assert world.bank.outstanding() == 91
+
+
+async def test_who_holds_nothing_below_the_node_is_not_asked(world):
+    async with client_of(world) as client:
+        await client.exchange(asks("r1", {"key": "key-1", "need": 100}))
+        polls = [asyncio.create_task(client.recalls(r, 0, 20)) for r in ("r1", "r2")]
+        while len(world.parts.leases._recalls.listeners()) < 2:
+            await asyncio.sleep(0.001)
+        need = asyncio.create_task(client.exchange(asks("r3", {"key": "key-2", "need": 1})))
+        assert (await polls[0]).nodes == ["org"]
+        await need
+        assert not polls[1].done()
+        world.parts.close_waits()
+        assert await polls[1] is None
+
+
+async def test_where_nobody_holds_anything_a_no_is_given_at_once(world):
+    async with client_of(world) as client:
+        poll = asyncio.create_task(client.recalls("r1", 0, 20))
+        while not world.parts.leases._recalls.listeners():
+            await asyncio.sleep(0.001)
+        (grant,) = (await client.exchange(asks("r2", {"key": "key-2", "need": 101}))).grants
+        assert grant.short_of == "org"
+        assert not poll.done()
+        world.parts.close_waits()
+        await poll
 
 
 async def test_a_poll_without_recall_ends_empty(world):
@@ -128,25 +154,26 @@ async def test_leases_of_a_dead_replica_come_back(world):
     assert world.bank.outstanding() == 0
 
 
-async def test_the_job_that_adopts_spools_frees_all_that_their_replica_held(world, tmp_path):
-    """Else the replica in its place would have no part of any rate while the dead one's lasts."""
+async def test_the_job_that_adopts_spools_closes_their_leases(world, tmp_path):
     spool = tmp_path / "spool"
     spool.mkdir()
     async with client_of(world) as client:
         await client.exchange(asks("main-1-ab", {"key": "key-1", "need": 100}))
-        await client.beat(
-            Heartbeat(replica="main-1-ab", pool="main", table_version="", ready={}, failed={})
-        )
-    assert [one.heartbeat.replica for one in world.parts.fleet.replicas()] == ["main-1-ab"]
     (spool / "main-1-ab-0.log").touch()
+    await world.beat("main-1-ab")
+    await world.beat("main-2-cd")
+    world.parts.leases._recalls._heard_ns["main-1-ab"] = world.clock.monotonic_ns()
     jobs = [asyncio.create_task(job()) for job in jobs_of(world.parts, None, spool)[1:3]]
     async with asyncio.timeout(10):
-        while world.bank.outstanding() or world.parts.fleet.replicas():
+        while world.bank.outstanding() or world.parts.fleet.live() > 1:
             await asyncio.sleep(0.01)
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
     assert not list(spool.iterdir())
+    # Its slots and rates are free at once, and no recall waits for it.
+    assert [r.heartbeat.replica for r in world.parts.fleet.replicas()] == ["main-2-cd"]
+    assert world.parts.leases._recalls.listeners() == set()
 
 
 # ── recalls ──────────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +182,7 @@ async def test_a_recall_waits_for_all_who_listen_and_not_for_ever():
     recalls = Recalls(clock)
     polls = [asyncio.create_task(recalls.poll(r, 0, 20)) for r in ("r1", "r2")]
     await asyncio.sleep(0)
-    call = asyncio.create_task(recalls.call(["org"]))
+    call = asyncio.create_task(recalls.call(["org"], {"r1", "r2"}))
     first = await polls[0]
     recalls.answered("r1", first.number)
     await asyncio.sleep(0.01)
@@ -170,7 +197,7 @@ async def test_recalls_that_were_missed_are_told_as_one():
     recalls = Recalls(clock)
     known = (await listen_once(recalls, "r1", "a")).number
     for node in ("b", "c"):
-        call = asyncio.create_task(recalls.call([node]))
+        call = asyncio.create_task(recalls.call([node], {"r1"}))
         await asyncio.sleep(0)
         recalls.answered("r1", recalls._number)
         await call
@@ -179,13 +206,13 @@ async def test_recalls_that_were_missed_are_told_as_one():
     assert await recalls.poll("r1", missed.number, 0) is None
     clock.advance(3)
     assert not recalls.listeners(), "who is silent is not waited for"
-    assert not await recalls.call(["d"])
+    assert not await recalls.call(["d"], {"r1"})
 
 
 async def listen_once(recalls, replica, node):
     poll = asyncio.create_task(recalls.poll(replica, 0, 20))
     await asyncio.sleep(0)
-    call = asyncio.create_task(recalls.call([node]))
+    call = asyncio.create_task(recalls.call([node], {"r1"}))
     heard = await poll
     recalls.answered(replica, heard.number)
     await call
@@ -198,3 +225,17 @@ async def test_numbers_grow_over_a_restart():
     clock.advance(5)
     after = await listen_once(Recalls(clock), "r1", "a")
     assert after.number > before.number
+
+
+async def test_a_replica_that_dies_is_not_waited_for():
+    recalls = Recalls(FakeClock())
+    polls = [asyncio.create_task(recalls.poll(r, 0, 20)) for r in ("r1", "r2")]
+    await asyncio.sleep(0)
+    call = asyncio.create_task(recalls.call(["org"], {"r1", "r2"}))
+    number = (await polls[0]).number
+    recalls.answered("r1", number)
+    recalls.forget("r2")
+    assert await asyncio.wait_for(call, 0.05)
+    await polls[1]
+    assert recalls.listeners() == {"r1"}
+    recalls.close()
