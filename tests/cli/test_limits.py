@@ -85,14 +85,15 @@ def test_a_bar_says_nothing_some_and_all():
 
 
 def test_a_chart_shows_where_the_limit_is_met():
-    way = Way(start=0, end=10 * DAY, now=4 * DAY, limit=100, points=[(0, 20), (2 * DAY, 60)])
+    points = [(0, 20), (2 * DAY, 60)]
+    way = Way(start=0, end=10 * DAY, now=4 * DAY, limit=100, runs_out=7 * DAY, points=points)
     lines = drawn(way)
     assert len({len(line) for line in lines if "┤" in line}) >= 1
     (limit,) = [line for line in lines if "100 ┤" in line]
     assert "─" in limit
     assert "░" in limit, "it will run out"
     assert "█" not in limit
-    calm = Way(start=0, end=10 * DAY, now=4 * DAY, limit=1000, points=[(0, 20), (2 * DAY, 60)])
+    calm = Way(start=0, end=10 * DAY, now=4 * DAY, limit=1000, runs_out=None, points=points)
     (limit,) = [line for line in drawn(calm) if "1,000 ┤" in line]
     assert "░" not in limit
 

@@ -259,6 +259,7 @@ def settle(world: World, name: str, project: str) -> Victim:
         ]
     )
     tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
+    tenancy.limits.set_holding(whole, Node(Kind.PROJECT, project), Held.VERSIONS, 9)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
     secrets |= {member, email, scope.project, grant.lease}

@@ -36,17 +36,23 @@ class Way:
     end: int
     now: int
     limit: int
+    runs_out: int | None
+    """When the hub expects the limit to be met; None: not in this period."""
     points: Sequence[tuple[int, int]]
 
     def used_at(self, moment: int) -> int:
         return max((used for at, used in self.points if at <= moment), default=0)
 
     def expected_at(self, moment: int) -> int:
-        """If spending goes on as it did since the first use of the period."""
+        """If spending goes on as it did; the same as the hub says about the end."""
         used = self.used_at(self.now)
+        if self.runs_out is not None:
+            left, until = self.limit - used, max(1, self.runs_out - self.now)
+            return used + left * (moment - self.now) // until if left > 0 else used
         begun = min((at for at, _ in self.points), default=self.now)
         passed = self.now - begun
-        return used if passed <= 0 else used + used * (moment - self.now) // passed
+        grown = used if passed <= 0 else used + used * (moment - self.now) // passed
+        return min(grown, self.limit)
 
 
 def drawn(way: Way) -> list[str]:

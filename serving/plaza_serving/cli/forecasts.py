@@ -38,6 +38,7 @@ def forecast(
         end=budget.period_end_unix_us,
         now=round(datetime.now(UTC).timestamp() * 1e6),
         limit=budget.limit,
+        runs_out=budget.runs_out_unix_us,
         points=_points([one for one in found if one.group.get(by) == budget.node]),
     )
     row = (budget.kind, moment(way.start), moment(way.end), budget.limit, budget.settled)

@@ -34,7 +34,7 @@ def list_limits(context: typer.Context, organisation: Of = None) -> None:
             rate(one.rate),
             one.concurrency,
             one.priority,
-            " · ".join(map(_held, one.holdings)),
+            " · ".join(map(_held, filter(_telling, one.holdings))),
         )
         for one in found
     ]
@@ -43,6 +43,10 @@ def list_limits(context: typer.Context, organisation: Of = None) -> None:
 
 
 _DEPTH = {"organisation": 0, "project": 1, "key": 1}
+
+
+def _telling(one: Any) -> bool:
+    return bool(one["used"]) or one["limit"] is not None
 
 
 def _held(one: Any) -> str:

@@ -6,6 +6,7 @@ time at weight 1.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Annotated
 
@@ -264,7 +265,7 @@ def set_price(
         done = hub.prices.set(
             provider=provider, model=model, weight=weight, host_weight=host_weight, fixed=fixed
         )
-    _show_prices(here, [done])
+    _show_prices(here, [dataclasses.replace(done, model_name=model)])
 
 
 @prices.command("remove")
