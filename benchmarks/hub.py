@@ -12,10 +12,12 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 
 import httpx
 import psutil
@@ -140,11 +142,29 @@ def running_hub(state_dir: Path, **settings: object) -> Iterator[Hub]:
         )
     hub = Hub(state_dir, environment, process, log)
     try:
-        hub.started_s = hub.wait_ready()
-        yield hub
+        with _terminated_as_an_exception():
+            hub.started_s = hub.wait_ready()
+            yield hub
     finally:
         hub.close_clients()
         stop(hub)
+
+
+@contextlib.contextmanager
+def _terminated_as_an_exception() -> Iterator[None]:
+    """Whoever measures with a time limit must not leave a hub behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def stop(hub: Hub) -> float:
