@@ -76,7 +76,8 @@ def test_mlflow_shows_versions_tags_and_aliases(hub, organisation):
     name, _, client = organisation
     directory = graphs.tiny(seed=5).write(hub.models / f"{name}-tracked")
     done = client.models.register(directory, name="tracked")
-    mlflow = MlflowClient(registry_uri=f"sqlite:///{hub.state_dir}/mlflow.db")
+    uri = f"sqlite:///{hub.state_dir}/mlflow.db"
+    mlflow = MlflowClient(uri, uri)
     version = mlflow.get_model_version(done.model, "1")
     assert version.tags["plaza.digest"] == done.digest
     assert version.tags["plaza.family"] == "tensor"

@@ -51,20 +51,20 @@ def test_no_budget_is_overspent_and_nothing_is_lost_on_postgres(postgres):
 @pytest.mark.prove
 @pytest.mark.timeout(3600)
 def test_no_budget_is_overspent_and_nothing_is_lost_in_memory_for_long():
-    prove(BudgetMachine, 5000, 60)
+    prove(BudgetMachine, 2500, 50)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(3600)
 def test_no_budget_is_overspent_and_nothing_is_lost_on_sql_for_long():
-    prove(OnSqlMachine, 300, 50)
+    prove(OnSqlMachine, 60, 40)
 
 
 @pytest.mark.postgres
 @pytest.mark.prove
 @pytest.mark.timeout(3600)
 def test_no_budget_is_overspent_and_nothing_is_lost_on_postgres_for_long(postgres):
-    prove(on_postgres_machine(postgres), 150, 50)
+    prove(on_postgres_machine(postgres), 40, 40)
 
 
 @pytest.mark.parametrize("bug", PLANTED)
