@@ -76,10 +76,22 @@ class _Connection:
         self.sock = socket.create_connection(("127.0.0.1", self.port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
+    def send(self, request: bytes) -> None:
+        try:
+            self.sock.sendall(request)
+        except OSError:  # it was closed while it lay idle
+            self.sock.close()
+            self.open()
+            self.sock.sendall(request)
+
     def read(self) -> bytes | None:
         """The whole answer, None while some of it is missing. Opens anew what the hub closed."""
-        data = self.sock.recv(1 << 16)
+        try:
+            data = self.sock.recv(1 << 16)
+        except ConnectionResetError:
+            data = b""
         if not data:
+            self.buffer.clear()
             self.sock.close()
             self.open()
             return b""
@@ -120,7 +132,7 @@ class _Loop:
             self._free.append(self._resting.popleft()[1])
         while self._free and (not self._rate or due <= now):
             connection = self._free.popleft()
-            connection.sock.sendall(self._request)
+            connection.send(self._request)
             self._busy[connection.sock.fileno()] = connection
             self._poll.register(connection.sock, select.EPOLLIN)
             self.counts["sent"] += 1
