@@ -32,7 +32,7 @@ Settle = Callable[[Session, Sequence[UsageRecord]], None]
 
 
 def held(store: Store, scope: TenantScope, replica: str | None = None) -> list[LeaseInfo]:
-    """Open leases of all tenants, or those of one replica, by replica and age; for operators."""
+    """Open leases of all tenants, or of one replica, by replica, organisation and age; for operators."""
     demand_platform(scope)
     leases = LEASES.c
     query = (
@@ -44,7 +44,7 @@ def held(store: Store, scope: TenantScope, replica: str | None = None) -> list[L
             (ProjectRow.organisation == leases.organisation) & (ProjectRow.id == leases.project),
         )
         .where(leases.closed.is_(None))
-        .order_by(leases.replica, leases.opened, leases.id)
+        .order_by(leases.replica, OrganisationRow.name, leases.opened, leases.id)
     )
     if replica is not None:
         query = query.where(leases.replica == replica)

@@ -1,5 +1,6 @@
 """`plaza leases …` and the SDK against the real admin API on a real database."""
 
+import io
 import json
 
 import pytest
@@ -64,7 +65,8 @@ def test_a_lost_replica_is_listed_written_off_and_gone(operator):
     assert refused["code"] == "not_found"
 
 
-def test_a_write_off_asks_first(run, address, elsewhere, world, operator):
+def test_a_write_off_asks_first(run, address, elsewhere, world, operator, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     done = run("--control", address, "--key", world.operator, "leases", "write-off", "r1")
     assert done.code == 1
     assert "Charge 40 units of 1 leases" in done.out

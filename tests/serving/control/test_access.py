@@ -141,6 +141,11 @@ TRIES = {
         operators=True,
     ),
     "GET /api/v1/usage/drift": Try("tenants.read", operators=True),
+    "GET /api/v1/leases": Try("tenants.read", operators=True),
+    "GET /api/v1/leases/drift": Try("tenants.read", operators=True),
+    "POST /api/v1/leases/write-off": Try(
+        "tenants.write", more={"json": {"replica": "r1"}}, operators=True
+    ),
     "POST /api/v1/usage/rebuild": Try("tenants.write", operators=True),
     "POST /api/v1/usage/drop": Try(
         "tenants.write", more={"json": {"before": "2020-01"}}, operators=True
