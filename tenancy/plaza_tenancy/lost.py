@@ -32,7 +32,7 @@ Settle = Callable[[Session, Sequence[UsageRecord]], None]
 
 
 def held(store: Store, scope: TenantScope, replica: str | None = None) -> list[LeaseInfo]:
-    """Open leases of all tenants, or of one replica, by replica, organisation and age; for operators."""
+    """Open leases, all or of one replica, by replica, organisation and age; for operators."""
     demand_platform(scope)
     leases = LEASES.c
     query = (
