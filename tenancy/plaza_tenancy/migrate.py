@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -64,10 +66,11 @@ def upgrade(engine: Engine, *, app_role: str | None = None) -> None:
     with engine.begin() as connection:
         dialect.lock_schema(connection)
         config.attributes["connection"] = connection
-        try:
-            command.upgrade(config, "head")
-        except CommandError as error:
-            raise Unavailable(_NEWER) from error
+        if MigrationContext.configure(connection).get_current_revision() != _revisions()[0]:
+            try:
+                command.upgrade(config, "head")
+            except CommandError as error:
+                raise Unavailable(_NEWER) from error
         if app_role is not None and not dialect.is_sqlite(connection):
             grant(connection, app_role)
 
@@ -76,11 +79,17 @@ _NEWER = "the database was made by a newer version of Plaza"
 
 
 def _check_version(connection: Connection) -> None:
-    scripts = ScriptDirectory.from_config(configuration())
+    newest, known = _revisions()
     current = MigrationContext.configure(connection).get_current_revision()
-    if current == scripts.get_current_head():
+    if current == newest:
         return
-    known = {script.revision for script in scripts.walk_revisions()}
     if current is None or current in known:
         raise Unavailable("the database is older than this Plaza: migrate it as its owner")
     raise Unavailable(_NEWER)
+
+
+@cache
+def _revisions() -> tuple[str | None, frozenset[str]]:
+    """(the newest, all that this Plaza knows). They are files of the package: read once."""
+    scripts = ScriptDirectory.from_config(configuration())
+    return scripts.get_current_head(), frozenset(s.revision for s in scripts.walk_revisions())

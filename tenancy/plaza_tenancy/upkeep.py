@@ -30,6 +30,9 @@ DAY_US: Final = 86_400_000_000
 KEPT_US: Final = 8 * DAY_US
 """How long a closed lease is kept: longer than usage can be late for a month that is dropped."""
 _PAGE: Final = 500
+_SKEW_US: Final = 7 * DAY_US
+"""By so much, at most, usage may say that it was before the lease it was paid from: clocks differ,
+and are set back."""
 
 
 def drift(store: Store) -> list[Drift]:
@@ -51,9 +54,11 @@ def drift(store: Store) -> list[Drift]:
 
 def _drift_of(session: Session, organisation: str, now: int) -> list[Drift]:
     used, at = UsageRow.organisation == organisation, UsageRow.at_unix_us
+    book = _book(session, organisation, now)
+    first = min((lease.opened for lease in book.leases.values()), default=now)
     return auditing.drift(
-        _book(session, organisation, now),
-        charges(session, used, UsageRow.lease.is_not(None)),
+        book,
+        charges(session, used, at >= first - _SKEW_US, UsageRow.lease.is_not(None)),
         lambda start, end: charges(session, used, at >= start, at < end),
         lambda start, end: corrections(session, used, at >= start, at < end),
     )
@@ -115,7 +120,7 @@ def _forgettable(session: Session, leases: Sequence[Lease], now: int) -> list[Le
         select(UsageRow.organisation, UsageRow.lease, func.max(UsageRow.at_unix_us))
         .where(
             UsageRow.organisation.in_({lease.branch.organisation for lease in leases}),
-            UsageRow.at_unix_us >= min(lease.opened for lease in leases) - DAY_US,
+            UsageRow.at_unix_us >= min(lease.opened for lease in leases) - _SKEW_US,
             UsageRow.lease.in_([lease.id for lease in leases]),
         )
         .group_by(UsageRow.organisation, UsageRow.lease)

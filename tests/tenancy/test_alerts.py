@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from plaza_core.budget import FOREVER, Period, bounds
@@ -15,6 +15,7 @@ from plaza_core.principal import Role
 from plaza_core.webhooks import Attempt, Event, HostPattern
 from plaza_tenancy.alerts import due_alerts
 from plaza_tenancy.nodes import Kind, Node
+from tests.tenancy.drawn import drawn
 from tests.tenancy.world import make_record
 
 URL = "https://hooks.example.org/in"
@@ -131,8 +132,12 @@ def test_no_target_no_message_and_none_later_for_the_past(world, acme):
     assert world.tenancy.deliveries.take(9) == []
 
 
-@settings(max_examples=30, deadline=None)
-@given(st.lists(st.integers(0, 1200), min_size=1, max_size=12), st.integers(0, 10**6))
+@drawn(
+    st.lists(st.integers(0, 1200), min_size=1, max_size=12),
+    st.integers(0, 10**6),
+    short=10,
+    long=300,
+)
 def test_however_usage_grows_each_alert_is_told_once(shared_world, steps, number):
     world = shared_world
     name = f"o{next(_numbers)}"
@@ -144,6 +149,9 @@ def test_however_usage_grows_each_alert_is_told_once(shared_world, steps, number
             [account(settled, organisation=scope.organisation, node=f"n{number}")]
         )
     assert raised == sum(max(steps) * 100 >= 1000 * p for p in (50, 80, 100))
+
+
+test_that_however_usage_grows_for_long = test_however_usage_grows_each_alert_is_told_once.for_long
 
 
 def test_many_processes_at_once_tell_each_alert_once(world, acme, told):
@@ -241,8 +249,7 @@ def test_what_was_settled_in_the_last_moment_of_a_period_is_still_told(world, ac
     assert [event for event, *_ in told()] == ["budget.50", "budget.80"]
 
 
-@settings(max_examples=8, deadline=None)
-@given(
+@drawn(
     st.lists(
         st.one_of(
             st.tuples(st.just("spend"), st.integers(1, 60)),
@@ -251,7 +258,9 @@ def test_what_was_settled_in_the_last_moment_of_a_period_is_still_told(world, ac
             st.tuples(st.sampled_from(["remove", "tomorrow"]), st.none()),
         ),
         max_size=12,
-    )
+    ),
+    short=8,
+    long=300,
 )
 def test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once(shared_world, steps):
     """Against a model that knows only what was spent, when, and the limit of then."""
@@ -285,3 +294,6 @@ def test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once(shared
         mine = [a for a in world.tenancy.alerts.accounts() if a.node == scope.organisation]
         assert world.tenancy.alerts.raise_due(mine) == len(now)
         told |= now
+
+
+test_that_for_long = test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once.for_long

@@ -10,6 +10,7 @@ A new verb without a line in `VERBS` fails here.
 from __future__ import annotations
 
 import inspect
+import itertools
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ HOSTS = [HostPattern("hooks.example.org")]
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 SOME_DAYS = Window(first=date(2026, 1, 1), limit=3)
+_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -269,21 +271,6 @@ def settle(world: World, name: str, project: str) -> Victim:
     return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
 
 
-@pytest.fixture
-def city(world) -> Victim:
-    world.organisation("city")
-    world.tenancy.projects.create(
-        world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="city"), "town"
-    )
-    return settle(world, "city", "town")
-
-
-@pytest.fixture
-def other_project(world, acme) -> Victim:
-    world.tenancy.projects.create(acme, "lab")
-    return settle(world, "acme", "lab")
-
-
 def test_every_verb_is_examined_here(world):
     assert public_verbs(world.tenancy) == set(VERBS) | SCOPELESS
 
@@ -302,8 +289,22 @@ def refused_or_blind(world: World, verb: str, asker: TenantScope, victim: Victim
     assert not any(secret in repr(answer) for secret in victim.secrets)
 
 
+@pytest.fixture(scope="module")
+def neighbours(shared_world) -> tuple[World, Victim, Victim]:
+    """Who must not be seen by acme's key of `main`: another organisation, another project. Nothing
+    of theirs ever changes, so one world is enough for all verbs."""
+    world, tenancy = shared_world, shared_world.tenancy
+    acme = world.organisation("acme")
+    tenancy.projects.create(acme, "lab")
+    world.organisation("city")
+    whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="city")
+    tenancy.projects.create(whole, "town")
+    return world, settle(world, "city", "town"), settle(world, "acme", "lab")
+
+
 @pytest.mark.parametrize("verb", VERBS)
-def test_another_organisation_does_not_exist(world, acme, city, verb):
+def test_another_organisation_does_not_exist(neighbours, verb):
+    world, city, _ = neighbours
     before = rows_of(world, city)
     asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
     refused_or_blind(world, verb, asker, city)
@@ -311,7 +312,8 @@ def test_another_organisation_does_not_exist(world, acme, city, verb):
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_another_project_does_not_exist_for_a_key_of_one_project(world, acme, other_project, verb):
+def test_another_project_does_not_exist_for_a_key_of_one_project(neighbours, verb):
+    world, _, other_project = neighbours
     before = rows_of(world, other_project)
     asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE, project="main")
     refused_or_blind(world, verb, asker, other_project)
@@ -348,9 +350,11 @@ ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 @pytest.mark.parametrize(
     "verb", [verb for verb, (kind, _) in VERBS.items() if "platform" not in kind]
 )
-def test_every_statement_names_the_tenant(world, acme, verb):
-    mine = settle(world, "acme", "main")
-    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
+def test_every_statement_names_the_tenant(shared_world, verb):
+    world, name = shared_world, f"tenant{next(_numbers)}"
+    world.organisation(name)
+    mine = settle(world, name, "main")
+    asker = world.scope_of(name, Role.ADMIN, Right.TENANTS_WRITE)
     said: list[str] = []
     engine = world.tenancy._store._engine
 

@@ -7,7 +7,6 @@ import itertools
 
 import pytest
 import sqlalchemy
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.errors import Forbidden, InvalidInput, NotFound, Unauthenticated
@@ -16,6 +15,7 @@ from plaza_core.principal import RIGHTS, Principal, Right, Role, TenantScope
 from plaza_core.table import RateLimit
 from plaza_tenancy.keys import check_maker
 from plaza_tenancy.schema import Base
+from tests.tenancy.drawn import drawn
 
 _names = (f"org{n}" for n in itertools.count())
 
@@ -52,8 +52,7 @@ def test_an_admin_makes_keys_of_every_role(world, acme):
         assert world.tenancy.authenticate(text).role is role
 
 
-@settings(max_examples=60, deadline=None)
-@given(
+@drawn(
     maker_role=st.sampled_from(list(Role)),
     maker_bound=st.booleans(),
     maker_operates=st.booleans(),
@@ -61,6 +60,8 @@ def test_an_admin_makes_keys_of_every_role(world, acme):
     where=st.sampled_from(["whole", "own", "other"]),
     elsewhere=st.booleans(),
     data=st.data(),
+    short=20,
+    long=600,
 )
 def test_no_key_makes_more_than_it_is(
     shared_world, maker_role, maker_bound, maker_operates, role, where, elsewhere, data
@@ -88,6 +89,9 @@ def test_no_key_makes_more_than_it_is(
     assert child.organisation == maker.organisation or maker.operator
     assert maker.project is None or child.project == maker.project
     assert maker.operator or not child.operator
+
+
+test_that_for_long = test_no_key_makes_more_than_it_is.for_long
 
 
 @pytest.mark.parametrize("role", list(Role))

@@ -6,7 +6,6 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidInput
@@ -14,6 +13,7 @@ from plaza_core.ids import KeyId, OrganisationId
 from plaza_core.principal import Right, Role
 from plaza_core.table import Visibility
 from plaza_tenancy.views import Dimension
+from tests.tenancy.drawn import drawn
 from tests.tenancy.world import make_record, make_version
 
 EVER = {"since_us": 0, "until_us": 2**62}
@@ -54,8 +54,7 @@ def test_request_ids_are_an_organisations_own(world, acme):
     assert world.tenancy.ledger.ingest(same) == 2
 
 
-@settings(max_examples=30, deadline=None)
-@given(
+@drawn(
     records=st.lists(
         st.builds(
             make_record,
@@ -69,6 +68,8 @@ def test_request_ids_are_an_organisations_own(world, acme):
         max_size=25,
     ),
     data=st.data(),
+    short=10,
+    long=300,
 )
 def test_shipping_again_in_any_pieces_and_order_changes_nothing(shared_world, records, data):
     world, tenancy = shared_world, shared_world.tenancy
@@ -102,6 +103,9 @@ def test_shipping_again_in_any_pieces_and_order_changes_nothing(shared_world, re
             expected[(record.model,)] += record.compute_us
         reported = {k: v[2] for k, v in totals(tenancy, scope, Dimension.MODEL).items()}
         assert reported == dict(expected)
+
+
+test_that_for_long = test_shipping_again_in_any_pieces_and_order_changes_nothing.for_long
 
 
 def test_a_report_breaks_usage_down_and_names_the_parts(world, acme):

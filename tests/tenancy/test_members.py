@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
 from plaza_core.principal import RIGHTS, Right, Role
 from plaza_tenancy.views import Person
+from tests.tenancy.drawn import drawn
 
 ISSUER = "https://login.test"
 HOUR_US = 3_600_000_000
@@ -133,14 +133,15 @@ def test_operators_are_people_too(world):
         world.tenancy.scope(bound, Right.MEMBERS_WRITE, organisation="city")
 
 
-@settings(max_examples=60, deadline=None)
-@given(
+@drawn(
     maker_role=st.sampled_from(list(Role)),
     maker_bound=st.booleans(),
     person_makes=st.booleans(),
     role=st.sampled_from(list(Role)),
     where=st.sampled_from([None, "main", "lab"]),
     data=st.data(),
+    short=20,
+    long=600,
 )
 def test_nobody_invites_to_more_than_they_are(
     shared_world, maker_role, maker_bound, person_makes, role, where, data
@@ -168,6 +169,9 @@ def test_nobody_invites_to_more_than_they_are(
     assert RIGHTS[made.role] <= RIGHTS[maker.role]
     assert maker.may(Right.MEMBERS_WRITE)
     assert maker.project is None or made.project == maker.project
+
+
+test_that_for_long = test_nobody_invites_to_more_than_they_are.for_long
 
 
 def test_a_lesser_role_that_may_invite_touches_no_greater_member(world, acme, monkeypatch):

@@ -6,13 +6,13 @@ import itertools
 import threading
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.errors import Conflict, Forbidden, InvalidInput, ModelNotFound, NotFound
 from plaza_core.ports import ModelRecords
 from plaza_core.principal import Right, Role
 from plaza_core.table import Visibility
+from tests.tenancy.drawn import drawn
 from tests.tenancy.world import make_version
 
 WRITE = Right.MODELS_WRITE
@@ -213,8 +213,11 @@ def test_versions_added_at_the_same_time_count_up_without_gap(world, engineer, r
     assert sum(item.kind == "version" for item in records.pending(100)) == 30
 
 
-@settings(max_examples=25, deadline=None)
-@given(digests=st.lists(st.integers(1, 5), min_size=1, max_size=12))
+@drawn(
+    digests=st.lists(st.integers(1, 5), min_size=1, max_size=12),
+    short=10,
+    long=300,
+)
 def test_registering_is_idempotent_in_any_order(shared_world, digests):
     name = next(_names)
     scope = shared_world.tenancy.scope(shared_world.operator, WRITE)
@@ -227,3 +230,6 @@ def test_registering_is_idempotent_in_any_order(shared_world, digests):
         assert version.version == number.setdefault(digest, len(number) + 1)
     entry = records.get(scope, name)
     assert [v.version for v in entry.versions] == list(range(1, len(number) + 1))
+
+
+test_that_for_long = test_registering_is_idempotent_in_any_order.for_long

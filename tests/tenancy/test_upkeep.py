@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import pytest
 import sqlalchemy
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plaza_core.budget import LeaseAsk, Period
@@ -19,6 +18,7 @@ from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import OutboxRow
 from plaza_tenancy.schema_budgets import LeaseRow
 from plaza_tenancy.upkeep import KEPT_US
+from tests.tenancy.drawn import drawn
 from tests.tenancy.world import make_record, make_version
 
 DAY_S = 86_400
@@ -171,8 +171,13 @@ steps = st.one_of(
 )
 
 
-@settings(max_examples=12, deadline=None)
-@given(periods, periods, st.lists(steps, min_size=3, max_size=14))
+@drawn(
+    periods,
+    periods,
+    st.lists(steps, min_size=3, max_size=14),
+    short=5,
+    long=200,
+)
 def test_forgetting_changes_no_budget_and_no_audit(shared_world, above, below, steps):
     world, name = shared_world, f"o{next(_numbers)}"
     whole = world.organisation(name)
@@ -206,6 +211,9 @@ def test_forgetting_changes_no_budget_and_no_audit(shared_world, above, below, s
     world.tenancy.leases.expire()
     assert spender.leases() == 0
     assert world.tenancy.leases.drift() == []
+
+
+test_that_for_long = test_forgetting_changes_no_budget_and_no_audit.for_long
 
 
 def correct(world, name, record):
