@@ -291,12 +291,13 @@ def refused_or_blind(world: World, verb: str, asker: TenantScope, victim: Victim
 
 @pytest.fixture(scope="module")
 def neighbours(shared_world) -> tuple[World, Victim, Victim]:
-    """Who must not be seen by acme's key of `main`: another organisation, another project. Nothing
-    of theirs ever changes, so one world is enough for all verbs."""
+    """Who must not be seen: another organisation by globex, another project by acme's key of
+    `main`. Nothing of theirs ever changes, so one world is enough for all verbs."""
     world, tenancy = shared_world, shared_world.tenancy
     acme = world.organisation("acme")
     tenancy.projects.create(acme, "lab")
-    world.organisation("city")
+    for name in ("city", "globex"):
+        world.organisation(name)
     whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="city")
     tenancy.projects.create(whole, "town")
     return world, settle(world, "city", "town"), settle(world, "acme", "lab")
@@ -306,7 +307,7 @@ def neighbours(shared_world) -> tuple[World, Victim, Victim]:
 def test_another_organisation_does_not_exist(neighbours, verb):
     world, city, _ = neighbours
     before = rows_of(world, city)
-    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
+    asker = world.scope_of("globex", Role.ADMIN, Right.TENANTS_WRITE)
     refused_or_blind(world, verb, asker, city)
     assert rows_of(world, city) == before
 
