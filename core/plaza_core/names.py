@@ -54,13 +54,10 @@ def distance(
     of the whole organisation, to whom every project of it belongs.
     """
     if model.organisation == organisation:
-        if project is None:
-            return OWN_ORGANISATION
-        if model.project == project:
+        if project is not None and model.project == project:
             return OWN_PROJECT
-        if model.visibility is not Visibility.PROJECT:
-            return OWN_ORGANISATION
-        return None
+        closed = project is not None and model.visibility is Visibility.PROJECT
+        return None if closed else OWN_ORGANISATION
     if model.visibility is Visibility.SHARED and organisation in model.shared_with:
         return NAMED
     if model.visibility is Visibility.PUBLIC or organisation is None:

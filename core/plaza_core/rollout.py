@@ -1,4 +1,4 @@
-"""Traffic of an alias: which of its versions answers, which one is only compared, and what was seen.
+"""Traffic of an alias: which of its versions answers, which is only compared, what was seen.
 
     alias ──▶ Split: versions by weight (one of them stable), shadows by sampled part
     replicas ──Observation, cumulative──▶ control ──▶ gate ──▶ Verdict, recorded with its numbers
