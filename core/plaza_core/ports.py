@@ -49,6 +49,9 @@ class RunnerFactory(Protocol):
         Raises InvalidBundle when graph and manifest disagree, ProviderUnavailable otherwise.
         """
 
+    def weigh(self, directory: Path, manifest: Manifest) -> int:
+        """The `resident_bytes` that the opened bundle will have, without opening it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Examination:
