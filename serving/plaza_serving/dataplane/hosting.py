@@ -107,6 +107,9 @@ class ModelHost:
         self._open: dict[VersionKey, Hosted] = {}
         self._opening: dict[VersionKey, asyncio.Task[Hosted]] = {}
         self._failed: dict[VersionKey, _Failure] = {}
+        self._warm: set[VersionKey] = set()
+        self._former: dict[ModelId, VersionKey] = {}
+        """Of each model the version that was last wanted warm and is not now."""
         self._rooms: dict[int, Hosted] = {}
         self._rooms_made = 0
         self._asking_since: dict[VersionKey, int] = {}
@@ -189,11 +192,27 @@ class ModelHost:
         return all(now - self._asking_since.get(key, now) > _PATIENCE_NS for key in keys)
 
     def keep_only(self, table: HubTable) -> None:
-        """Retire versions that are no longer in the table."""
+        """Retire what the published `table` has no more use for.
+
+        Versions that it no longer has go at once. One that it no longer wants warm stays open for
+        a roll-back, until another of its model takes its place or the room is needed.
+        """
         present = {(m.id, v.version) for m in table.models for v in m.versions}
-        for key in [k for k in self._open if k not in present]:
-            self._retire(self._open[key])
+        warm = {(m.id, v.version) for m in table.models for v in _warm(m)}
+        for key in sorted(self._warm - warm):
+            before = self._former.get(key[0])
+            if before is not None and before not in warm and before != key:
+                self._retire_open(before)
+            self._former[key[0]] = key
+        self._warm = warm
+        for key in self._open.keys() - present:
+            self._retire_open(key)
+        self._former = {m: key for m, key in self._former.items() if key in present}
         self._failed = {k: f for k, f in self._failed.items() if k in present}
+
+    def _retire_open(self, key: VersionKey) -> None:
+        if (hosted := self._open.get(key)) is not None:
+            self._retire(hosted)
 
     def ready(self) -> dict[str, list[int]]:
         """Model id -> open versions, for the heartbeat."""

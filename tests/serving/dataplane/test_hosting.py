@@ -116,6 +116,17 @@ async def test_a_successor_is_open_before_it_takes_over(kit):
     assert k.host.ready() == {model.id: [1, 2]}
 
 
+async def test_one_former_version_stays_open_for_a_roll_back(kit):
+    k = kit(factory=SizedFactory(), budget=1000)
+    model = make_model("model", versions=(1, 2, 3, 4))
+    await k.host.demand(key(model, 4), model.versions[3])  # by its number, not by an alias
+    for version in (1, 2, 3):
+        table = make_table([model.model_copy(update={"aliases": {"champion": version}})])
+        await k.host.prepare(table)
+        k.host.keep_only(table)
+    assert k.host.ready() == {model.id: [2, 3, 4]}
+
+
 async def test_a_table_is_not_held_back_for_ever_by_the_version_it_replaces(kit):
     clock = FakeClock()
     k = kit(factory=SizedFactory(), budget=10, clock=clock)
