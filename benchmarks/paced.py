@@ -10,6 +10,7 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass, field
+from http import HTTPStatus
 
 _POOL = 64
 
@@ -77,8 +78,8 @@ class Pace:
             return
         done = time.monotonic()
         status = int(head.split(b" ", 2)[1])
-        version = json.loads(body).get("model_version")
-        self.answers.append(Answer(due, sent, done, status, int(version) if version else None))
+        version = int(json.loads(body)["model_version"]) if status == HTTPStatus.OK else None
+        self.answers.append(Answer(due, sent, done, status, version))
         self._idle.append((reader, writer))
 
 

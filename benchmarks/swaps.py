@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ async def hot_swaps(hub: Hub, directory: Path, *, swaps: int, rate: float) -> Sw
     return Swaps(
         swaps=swaps,
         requests=len(during),
-        failed=sum(answer.status != 200 for answer in pace.answers),
+        failed=sum(answer.status != HTTPStatus.OK for answer in pace.answers),
         stale=sum(_stale(answer, acknowledged) for answer in during),
         quiet_p99_ms=paced.percentile_ms(quiet, 0.99),
         p99_ms=paced.percentile_ms(during, 0.99),
