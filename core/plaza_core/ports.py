@@ -103,17 +103,27 @@ class FamilyFactory(Protocol):
 
 # ── registry ─────────────────────────────────────────────────────────────────────────────────────
 class BlobStore(Protocol):
-    """Bytes by content. Writing the same content twice is harmless."""
+    """Bytes by content. Writing the same content twice is harmless.
+
+    Every method raises Unavailable, with `retry_after`, while the store cannot be reached.
+    """
+
+    def check(self) -> None:
+        """Raises Unavailable, saying why, when nothing could be stored now."""
 
     def put(self, chunks: Iterable[bytes], *, limit: int) -> tuple[Digest, int]:
         """Store and return (sha256, size). Nothing is visible before the last byte is durable."""
 
     def open(self, sha256: Digest) -> BinaryIO:
-        """Raises NotFound."""
+        """Raises NotFound. Reading it to the end raises Unavailable when the content is damaged."""
 
     def exists(self, sha256: Digest) -> bool: ...
-    def delete(self, sha256: Digest) -> None: ...
+    def delete(self, sha256: Digest) -> None:
+        """What is not there is deleted already."""
+
     def digests(self) -> Iterator[Digest]: ...
+    def remove_abandoned(self, before_unix_us: int) -> int:
+        """Delete what writes that died before then have left; return how many they were."""
 
 
 @dataclass(frozen=True, slots=True)

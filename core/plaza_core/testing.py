@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from plaza_core.errors import LedgerUnavailable, NotFound, PayloadTooLarge
-from plaza_core.ids import Digest, RequestId
+from plaza_core.ids import Digest, RequestId, valid_digest
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Examination, OutboxItem, Prepared
@@ -42,6 +42,9 @@ class MemoryBlobs:
     def __init__(self) -> None:
         self._content: dict[Digest, bytes] = {}
 
+    def check(self) -> None:
+        """A dictionary takes everything."""
+
     def put(self, chunks: Iterable[bytes], *, limit: int) -> tuple[Digest, int]:
         data = bytearray()
         for chunk in chunks:
@@ -53,18 +56,22 @@ class MemoryBlobs:
         return digest, len(data)
 
     def open(self, sha256: Digest) -> BinaryIO:
-        if sha256 not in self._content:
+        if valid_digest(sha256) not in self._content:
             raise NotFound("no such blob", input=sha256)
         return io.BytesIO(self._content[sha256])
 
     def exists(self, sha256: Digest) -> bool:
-        return sha256 in self._content
+        return valid_digest(sha256) in self._content
 
     def delete(self, sha256: Digest) -> None:
-        self._content.pop(sha256, None)
+        self._content.pop(valid_digest(sha256), None)
 
     def digests(self) -> Iterator[Digest]:
         return iter(tuple(self._content))
+
+    def remove_abandoned(self, before_unix_us: int) -> int:
+        """An unfinished write leaves nothing here."""
+        return 0
 
 
 class EchoRunner:

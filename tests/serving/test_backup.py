@@ -92,7 +92,7 @@ def test_a_restored_hub_answers_as_the_one_that_was_copied(hub, packed, tmp_path
         assert (part.requests, part.charge) == (10, 70)
     assert old.table().models == new.table().models
     (model,) = new.table().models
-    blobs = LocalBlobs(there / "blobs", verify=True)
+    blobs = LocalBlobs(there / "blobs")
     with blobs.open(model.versions[0].files[0].sha256) as file:
         assert file.read() == b"a model"
     assert (there / "secrets/pepper").read_text() == (directory / "secrets/pepper").read_text()

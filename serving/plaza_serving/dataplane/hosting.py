@@ -14,6 +14,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -38,7 +39,10 @@ _RETRY_NS = 5_000_000_000
 class Bundles(Protocol):
     """Where verified bundle directories come from; blocks, called on loader threads."""
 
-    def fetch(self, entry: VersionEntry) -> Path: ...
+    def fetch(self, entry: VersionEntry) -> Path:
+        """The directory; it stays until as many `release` as `fetch` were called."""
+
+    def release(self, entry: VersionEntry) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -51,18 +55,24 @@ class Hosted:
     runner: Runner
     lane: Lane
     last_used_ns: int
+    release: Callable[[], None] = lambda: None
+    """Told when it is closed: its files are no longer needed."""
     users: int = 0
     retired: bool = field(default=False, init=False)
 
     def leave(self) -> None:
         self.users -= 1
         if self.retired and not self.users:
-            self.runner.close()
+            self._close()
 
     def retire(self) -> None:
         self.retired = True
         if not self.users:
-            self.runner.close()
+            self._close()
+
+    def _close(self) -> None:
+        self.runner.close()
+        self.release()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,16 +195,21 @@ class ModelHost:
 
     def _open_now(self, key: VersionKey, entry: VersionEntry) -> Hosted:
         directory = self._bundles.fetch(entry)
-        family = self._open_family(directory, entry.manifest)
-        runner = self._factory.open(directory, entry.manifest)
-        return Hosted(
-            key=key,
-            manifest=entry.manifest,
-            signature=runner.signature,
-            runner=runner,
-            lane=self._make_lane(runner, family, entry.manifest),
-            last_used_ns=self._clock.monotonic_ns(),
-        )
+        try:
+            family = self._open_family(directory, entry.manifest)
+            runner = self._factory.open(directory, entry.manifest)
+            return Hosted(
+                key=key,
+                manifest=entry.manifest,
+                signature=runner.signature,
+                runner=runner,
+                lane=self._make_lane(runner, family, entry.manifest),
+                last_used_ns=self._clock.monotonic_ns(),
+                release=partial(self._bundles.release, entry),
+            )
+        except BaseException:
+            self._bundles.release(entry)
+            raise
 
     def _make_room(self, newest: Hosted) -> None:
         held = sum(hosted.runner.resident_bytes for hosted in self._open.values())
