@@ -34,7 +34,7 @@ _CHUNK = 1 << 20
 
 ASSET_ENDINGS = frozenset(
     {".json", ".txt", ".csv", ".tsv", ".yaml", ".md"}
-    | {".vocab", ".merges", ".model", ".bin", ".data", ".npy"}
+    | {".vocab", ".merges", ".model", ".bin", ".data", ".onnx_data", ".npy"}
     | {".png", ".jpg", ".jpeg", ".webp"}
 )
 """Endings of files beside the model: tables, tokenizers, external weights, sample inputs."""
