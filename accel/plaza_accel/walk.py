@@ -15,7 +15,7 @@ from typing import Final
 
 from plaza_accel.domains import MICROSOFT, MICROSOFT_OPERATORS, OPSETS
 from plaza_accel.external import Outside, check_reference
-from plaza_accel.wire import BYTES, VARINT, Malformed, Value, fields, varint
+from plaza_core.protobuf import BYTES, VARINT, Malformed, Value, fields, varint
 
 MAX_FIELDS: Final = 3_000_000
 MAX_NODES: Final = 50_000

@@ -14,6 +14,7 @@ from rich.console import Console
 from plaza_serving.cli import (
     alerts,
     backup,
+    bundles,
     infer,
     ledger,
     login,
@@ -35,6 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 processes.mount(app)
+bundles.mount(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
