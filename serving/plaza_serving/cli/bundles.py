@@ -51,7 +51,9 @@ def init(
         raise typer.Exit(REFUSED) from None
     rows = [("bundle", str(begun.directory)), ("written", ", ".join(begun.written))]
     rows.append(("digest", begun.digest or "none yet"))
-    here.answer(begun, table_of(["", ""], rows))
+    shown = {"directory": str(begun.directory), "written": list(begun.written)}
+    shown |= {"digest": begun.digest, "notes": list(begun.notes)}
+    here.answer(shown, table_of(["", ""], rows))
     for note in begun.notes:
         here.err.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
     if begun.digest is not None:
