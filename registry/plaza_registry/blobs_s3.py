@@ -38,7 +38,14 @@ _BLOCK = 1 << 20
 class S3Blobs:
     """BlobStore in a bucket. Thread-safe. Every method raises Unavailable while S3 is away."""
 
-    def __init__(self, place: S3Place, *, http: urllib3.PoolManager | None = None) -> None:
+    def __init__(
+        self,
+        place: S3Place,
+        *,
+        part_bytes: int = PART_BYTES,
+        http: urllib3.PoolManager | None = None,
+    ) -> None:
+        self._part_bytes = part_bytes
         self._bucket = place.bucket
         self._content = f"{place.prefix}sha256/"
         self._incoming = f"{place.prefix}incoming/"
@@ -67,7 +74,7 @@ class S3Blobs:
         try:
             with translated():
                 self._client.put_object(
-                    self._bucket, key, stream, -1, part_size=PART_BYTES, num_parallel_uploads=1
+                    self._bucket, key, stream, -1, part_size=self._part_bytes, num_parallel_uploads=1
                 )
                 digest = stream.digest()
                 if self._read_back(key) != digest:
