@@ -74,7 +74,12 @@ class S3Blobs:
         try:
             with translated():
                 self._client.put_object(
-                    self._bucket, key, stream, -1, part_size=self._part_bytes, num_parallel_uploads=1
+                    self._bucket,
+                    key,
+                    stream,
+                    -1,
+                    part_size=self._part_bytes,
+                    num_parallel_uploads=1,
                 )
                 digest = stream.digest()
                 if self._read_back(key) != digest:
