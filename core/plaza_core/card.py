@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from plaza_core.errors import InvalidBundle
+from plaza_core.keys import holds_key
 from plaza_core.manifest import CARD_FILE
 from plaza_core.readable import explain, nearest
 from plaza_core.yaml_text import load_mapping
@@ -111,6 +112,16 @@ def card_from(data: Mapping[str, Any]) -> Card:
     except ValidationError as error:
         where, what = explain(error, Card)
         raise InvalidBundle(what, input=f"{CARD_FILE}: {where}") from None
+
+
+def valid_card(text: str) -> str:
+    """`text` if it may be kept as a card. Raises InvalidBundle saying why not."""
+    if len(text.encode()) > CARD_BYTES:
+        raise InvalidBundle(f"more than {CARD_BYTES // 1024} KiB of text", input=CARD_FILE)
+    if holds_key(text):
+        raise InvalidBundle("there is an API key in it; take it out and revoke it", input=CARD_FILE)
+    parse_card(text)
+    return text
 
 
 def read_card(text: str) -> CardText:

@@ -159,10 +159,10 @@ class OutboxItem:
 
     id: int
     kind: str
-    """`version` or `alias`."""
+    """`version`, `alias` or `card`."""
     payload: Mapping[str, Any]
     """Of a version: model (its id), version, digest, organisation, project, name (their wire
-    names), family, card. Of an alias: model, alias, version."""
+    names), family, card. Of an alias: model, alias, version. Of a card: model, version, card."""
 
 
 class ModelRecords(Protocol):
@@ -184,6 +184,31 @@ class ModelRecords(Protocol):
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]: ...
     def pending(self, limit: int) -> list[OutboxItem]: ...
     def done(self, item: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CardRevision:
+    """What the card of a version says from one moment on."""
+
+    version: int
+    revision: int
+    """From 1, which is the card that came with the bundle."""
+    text: str
+    created_unix_us: int
+    created_by: str
+
+
+class CardRecords(Protocol):
+    """Cards as rows, kept by tenancy. A change is one transaction with its audit row."""
+
+    def set(self, scope: TenantScope, name: str, version: int, text: str) -> CardRevision:
+        """A new revision; the text that it has already changes nothing.
+
+        Raises ModelNotFound, InvalidBundle naming the field of the front matter that is wrong.
+        """
+
+    def list(self, scope: TenantScope, name: str, version: int) -> list[CardRevision]:
+        """Newest first; there is always one. Raises ModelNotFound."""
 
 
 class RolloutRecords(Protocol):

@@ -58,14 +58,19 @@ class TestShort:
 
 @pytest.mark.prove
 class TestFull:
-    def test_on_disk(self, on_disk):
+    """Points after the publication leave the whole blob; all others leave nothing visible."""
+
+    def test_on_disk(self, on_disk, record_property):
         refused, _ = crash_everywhere(on_disk, SMALL, 400, FULL)
+        record_property("disk", {"points": FULL, "refused": refused})
         assert refused >= FULL - 10
 
-    def test_in_s3(self, in_s3):
+    def test_in_s3(self, in_s3, record_property):
         refused, _ = crash_everywhere(in_s3, SMALL, 400, FULL)
+        record_property("s3", {"points": FULL, "refused": refused})
         assert refused >= FULL - 20
 
-    def test_in_s3_in_parts(self, in_s3):
+    def test_in_s3_in_parts(self, in_s3, record_property):
         refused, _ = crash_everywhere(in_s3, LARGE, 100_000, FULL)
+        record_property("s3 in parts", {"points": FULL, "refused": refused})
         assert refused >= FULL - 40

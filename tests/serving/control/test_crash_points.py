@@ -42,12 +42,18 @@ class TestControlIsKilled:
         assert seen["refused"] >= 1
 
     @pytest.mark.prove
-    def test_at_a_hundred_points_on_disk(self, place):
-        assert crash_everywhere(place, template(place), 100)["refused"] >= 90
+    @pytest.mark.timeout(900)
+    def test_at_a_hundred_points_on_disk(self, place, record_property):
+        seen = crash_everywhere(place, template(place), 100)
+        record_property("control, disk", seen)
+        assert seen["refused"] >= 90
 
     @pytest.mark.prove
-    def test_at_a_hundred_points_in_s3(self, place, s3):
-        assert crash_everywhere(place, template(place), 100, s3_stores(s3))["refused"] >= 80
+    @pytest.mark.timeout(900)
+    def test_at_a_hundred_points_in_s3(self, place, s3, record_property):
+        seen = crash_everywhere(place, template(place), 100, s3_stores(s3))
+        record_property("control, s3", seen)
+        assert seen["refused"] >= 80
 
 
 @contextmanager
