@@ -12,6 +12,7 @@ control's admin API.
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
+from plaza._cards import Card
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza.answers import (
@@ -52,6 +53,7 @@ __all__ = [
     "AsyncClient",
     "AuditEntry",
     "Budget",
+    "Card",
     "Chain",
     "Classification",
     "Client",

@@ -9,12 +9,13 @@ import typer
 
 from plaza_core.errors import PlazaError
 from plaza_core.tensors import Dim
+from plaza_serving.cli.models import For
 from plaza_serving.cli.session import REFUSED, session
-from plaza_serving.cli.show import table_of
+from plaza_serving.cli.show import moment, plain, table_of
 
 
 def mount(app: typer.Typer) -> None:
-    for command in (init,):
+    for command in (init, card):
         app.command()(command)
 
 
@@ -59,6 +60,48 @@ def init(
     if begun.digest is not None:
         command = f"plaza models register {begun.directory}"
         here.err.print(f"next: {command}", markup=False, soft_wrap=True)
+
+
+def card(
+    *,
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="NAME@VERSION, as in cars@3.", metavar="MODEL")],
+    file: Annotated[
+        Path | None, typer.Option("--set", exists=True, dir_okay=False, help="The new CARD.md.")
+    ] = None,
+    revisions: Annotated[bool, typer.Option(help="List what it said before.")] = False,
+    revision: Annotated[int | None, typer.Option(min=1, help="Show this one.")] = None,
+    organisation: For = None,
+) -> None:
+    """Show the card of a version, or correct it. What it said before is kept."""
+    here = session(context)
+    name, version = _versioned(model)
+    with here.hub() as hub:
+        if file is not None:
+            done = hub.models.set_card(name, version, file, organisation=organisation)
+            row = (model, str(done.revision), done.created_by)
+            here.answer(done, table_of(["card of", "revision#", "by"], [row]))
+            return
+        found = hub.models.cards(name, version, organisation=organisation)
+    if revisions:
+        rows = [(str(c.revision), moment(c.created_unix_us), c.created_by) for c in found]
+        here.answer(found, table_of(["revision#", "since (UTC)", "by"], rows))
+        return
+    shown = next((c for c in found if revision in {None, c.revision}), None)
+    if shown is None:
+        raise typer.BadParameter(f"the card has {len(found)} revisions", param_hint="--revision")
+    if here.as_json:
+        here.answer(shown, table_of([""], []))
+        return
+    for line in shown.text.splitlines():
+        here.out.print(plain(line))
+
+
+def _versioned(text: str) -> tuple[str, int]:
+    name, _, version = text.rpartition("@")
+    if not name or not version.isdecimal():
+        raise typer.BadParameter("expected NAME@VERSION, as in cars@3", param_hint="MODEL")
+    return name, int(version)
 
 
 def _shape(text: str) -> tuple[str, list[Dim]]:
