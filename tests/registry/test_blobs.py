@@ -7,6 +7,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
+from contextlib import contextmanager, suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -320,3 +323,58 @@ class TestS3Away:
                     act()
                 assert caught.value.retry_after == 5
                 assert caught.value.message == "the blob store cannot be reached now"
+
+    def test_somebody_listens_and_never_answers(self, monkeypatch):
+        """Each try is given up; what is done under a lock cannot be held for ever."""
+        monkeypatch.setattr("plaza_registry.s3._READ_S", 0.05)
+        with socket.create_server(("127.0.0.1", 0)) as deaf:
+            for act in self.acts(S3Blobs(self.place(deaf.getsockname()[1]))):
+                begun = time.monotonic()
+                with pytest.raises(Unavailable):
+                    act()
+                assert time.monotonic() - begun < 3
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n<xml>",
+            b"HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort",
+            b"no http at all\r\n\r\n",
+        ],
+        ids=["no S3", "slow down", "cut off", "no HTTP"],
+    )
+    def test_somebody_answers_nonsense(self, answer):
+        with nonsense(answer) as port:
+            blobs = S3Blobs(self.place(port))
+            with pytest.raises(Unavailable):
+                blobs.put([b"x"], limit=1)
+            with pytest.raises(Unavailable), blobs.open(ABSENT) as file:
+                file.read()
+            with pytest.raises(Unavailable):
+                list(blobs.digests())
+
+
+@contextmanager
+def nonsense(answer):
+    """A server that gives the same bytes to everybody, whatever is asked."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+        stop = threading.Event()
+
+        def serve():
+            while not stop.is_set():
+                with suppress(OSError):
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.settimeout(0.2)
+                        connection.recv(65536)
+                        connection.sendall(answer)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            stop.set()
+            thread.join()
