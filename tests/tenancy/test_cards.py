@@ -20,19 +20,13 @@ def engineer(world, acme):
     return world.scope_of("acme", Role.ENGINEER, WRITE)
 
 
-@pytest.fixture(params=["sql", "memory"])
-def told(request) -> tuple[CardRecords, TenantScope]:
-    """Cards with one of `detector` 1, which says `# First`, and a scope that may change it."""
-    if request.param == "memory":
-        clock = FakeClock()
-        return MemoryCards(clock, {("detector", 1): "# First"}), TenantScope("o", "p", "key_a")
-    world = request.getfixturevalue("world")
-    scope = request.getfixturevalue("engineer")
-    world.tenancy.records.add_version(scope, make_version(1, card="# First"))
-    return world.tenancy.cards, scope
+Told = tuple[CardRecords, TenantScope]
+"""Cards with one of `detector` 1, which says `# First`, and a scope that may change it."""
 
 
-class TestEveryStore:
+class Every:
+    """What holds of every CardRecords."""
+
     def test_a_card_that_nobody_changed_is_revision_one(self, told):
         cards, scope = told
         (only,) = cards.list(scope, "detector", 1)
@@ -86,6 +80,20 @@ class TestEveryStore:
             cards.set(scope, name, version, "# New")
         with pytest.raises(ModelNotFound):
             cards.list(scope, name, version)
+
+
+class TestInMemory(Every):
+    @pytest.fixture
+    def told(self) -> Told:
+        cards = MemoryCards(FakeClock(), {("detector", 1): "# First"})
+        return cards, TenantScope("o", "p", "key_a")
+
+
+class TestOnSql(Every):
+    @pytest.fixture
+    def told(self, world, engineer) -> Told:
+        world.tenancy.records.add_version(engineer, make_version(1, card="# First"))
+        return world.tenancy.cards, engineer
 
 
 @pytest.fixture

@@ -52,8 +52,8 @@ def init(
         raise typer.Exit(REFUSED) from None
     rows = [("bundle", str(begun.directory)), ("written", ", ".join(begun.written))]
     rows.append(("digest", begun.digest or "none yet"))
-    shown = {"directory": str(begun.directory), "written": list(begun.written)}
-    shown |= {"digest": begun.digest, "notes": list(begun.notes)}
+    shown = {name: getattr(begun, name) for name in ("written", "notes", "digest")}
+    shown["directory"] = str(begun.directory)
     here.answer(shown, table_of(["", ""], rows))
     for note in begun.notes:
         here.err.print(f"note: {note}", style="yellow", markup=False, soft_wrap=True)
