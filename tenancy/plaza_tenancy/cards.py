@@ -33,7 +33,7 @@ class Cards:
         """A new revision. Raises ModelNotFound unless the model is the scope's own, InvalidBundle
         for a card that could not be registered either."""
         valid_card(text)
-        with self._store.change(scope, "model.set_card", name) as change:
+        with self._store.change(scope, "card.set", name) as change:
             conditions = [ModelRow.name == name.rpartition(".")[2], *owned(scope, ModelRow)]
             found = heads(change.session, conditions)
             head = resolve(name, found, scope.organisation, scope.project)

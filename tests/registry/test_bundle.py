@@ -207,6 +207,10 @@ class TestModelHeader:
         files = bundle_files() | {"model.onnx": model_bytes() * 2}
         assert refused(write_bundle(tmp_path, files)).input == "model.onnx"
 
+    def test_a_length_that_no_file_has(self, tmp_path):
+        files = bundle_files() | {"model.onnx": b"B" + b"\xff" * 8 + b"\x7f"}
+        assert "cut short" in refused(write_bundle(tmp_path, files)).message
+
     @given(st.binary(max_size=300))
     def test_noise_is_refused_and_nothing_else_happens(self, tmp_path_factory, noise):
         directory = tmp_path_factory.mktemp("noise")

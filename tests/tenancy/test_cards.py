@@ -112,7 +112,7 @@ def test_a_change_is_audited_without_the_text(world, cards, engineer):
     cards.set(engineer, "main.detector", 1, "# Better")
     auditor = world.scope_of("acme", Role.AUDITOR, Right.AUDIT_READ)
     entries = world.tenancy.audit.list(auditor)
-    (entry,) = (entry for entry in entries if entry.action == "model.set_card")
+    (entry,) = (entry for entry in entries if entry.action == "card.set")
     assert entry.before == {"version": 1, "revision": 1}
     assert entry.after == {"version": 1, "revision": 2}
 
