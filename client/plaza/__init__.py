@@ -5,7 +5,7 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
+`rollouts`, `catalogue`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
 `audit` and `status` are
 control's admin API.
 """
@@ -43,18 +43,31 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
+from plaza.records_models import (
+    AliasStep,
+    Collected,
+    Found,
+    FoundPage,
+    Guest,
+    ModelDiff,
+    PublicationState,
+    PublishRequest,
+    Rollout,
+)
 from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
     "AlertDelivery",
     "AlertHost",
     "AlertTarget",
+    "AliasStep",
     "AsyncClient",
     "AuditEntry",
     "Budget",
     "Chain",
     "Classification",
     "Client",
+    "Collected",
     "Correction",
     "Detection",
     "Detections",
@@ -63,12 +76,16 @@ __all__ = [
     "Embeddings",
     "Estimate",
     "Forecast",
+    "Found",
+    "FoundPage",
+    "Guest",
     "Inference",
     "Key",
     "Label",
     "Member",
     "Metadata",
     "Model",
+    "ModelDiff",
     "NewAlertTarget",
     "NewKey",
     "NewLogin",
@@ -77,7 +94,10 @@ __all__ = [
     "Price",
     "Project",
     "Promotion",
+    "PublicationState",
+    "PublishRequest",
     "Registered",
+    "Rollout",
     "Share",
     "Status",
     "Tensor",

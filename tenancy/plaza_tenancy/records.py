@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from plaza_core.errors import Conflict, NotFound
+from plaza_core.errors import Conflict, ModelNotFound, NotFound
 from plaza_core.ids import Digest, ModelId, new_id, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance
-from plaza_core.ports import ModelVersion, NewVersion, OutboxItem
+from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import TenantScope
 from plaza_core.rollout import Split, VersionState
 from plaza_core.table import ModelEntry, Visibility
@@ -24,6 +24,7 @@ from plaza_tenancy.search import refresh_search
 from plaza_tenancy.states import aliases_of, is_examined, served_by
 from plaza_tenancy.steps import StepKind, go
 from plaza_tenancy.store import Change, Store
+from plaza_tenancy.views import VersionDetails
 from plaza_tenancy.visibility import demand_may_publish
 
 
@@ -124,6 +125,23 @@ class Records:
             serving = {v.version for v in entry.versions if v.state is VersionState.SERVING}
             rows = versions_of(session, head.organisation, head.id)
             return [version_view(row, head.name, serving) for row in rows if row.version in shown]
+
+    def details(self, scope: TenantScope, name: str, version: str) -> VersionDetails:
+        """`version`: a number or an alias. Raises ModelNotFound."""
+        with self._store.read(scope) as session:
+            head = visible_model(session, scope, name)
+            entry = as_seen(scope, entry_of(session, head.organisation, head.id))
+            number = int(version) if version.isdecimal() else entry.aliases.get(version)
+            found = next((one for one in entry.versions if one.version == number), None)
+            if found is None:
+                raise ModelNotFound("the model has no such version or alias", input="version")
+            row = session.get_one(VersionRow, (head.organisation, head.id, found.version))
+            return VersionDetails(
+                model=head.full_name,
+                entry=found,
+                card=row.card,
+                examination=Examination(**row.examination),
+            )
 
     # ── outbox ───────────────────────────────────────────────────────────────────────────────────
     def pending(self, limit: int) -> list[OutboxItem]:

@@ -174,6 +174,7 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "collector.removable": ("read", lambda t, s, v: t.collector.removable(s, 0)),
     "collector.remove": ("change", lambda t, s, v: t.collector.remove(s, 0)),
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
+    "records.details": ("read", lambda t, s, v: t.records.details(s, model_of(v), "1")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
@@ -341,6 +342,7 @@ def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[
     for number, model in enumerate(("lent", "asked")):
         tenancy.records.add_version(scope, make_version(8 + number, name=model, project=project))
     tenancy.visibility.share(scope, f"{project}.lent", ["plaza"])
+    tenancy.visibility.set(scope, f"{project}.lent", Visibility.PROJECT)
     admin = world.scope_of(name, Role.ADMIN, Right.MODELS_PUBLISH, project=project)
     asked = tenancy.visibility.publish(admin, f"{project}.asked").request
     assert asked is not None

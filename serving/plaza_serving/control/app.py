@@ -24,17 +24,20 @@ from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
     alerts,
     budgets,
+    catalogue,
     health,
     idempotency,
     internal,
     leases,
     ledger,
+    lifecycle,
     login,
     login_cli,
     models,
     people,
     prices,
     reports,
+    rollouts,
     tenants,
     uploads,
 )
@@ -96,7 +99,8 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
     routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
-    for router in (module.router for module in routers):
+    of_models = (lifecycle, catalogue, rollouts)
+    for router in (module.router for module in (*routers, *of_models)):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
     app.include_router(leases.router)

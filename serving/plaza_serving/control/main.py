@@ -37,7 +37,7 @@ from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.granted import GrantMark
-from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.jobs import Drain, every, forever, in_turn
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
@@ -109,6 +109,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
         owner_url=settings.database_owner_url,
         vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
+        pool_bytes=settings.model_memory_mb << 20,
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
@@ -156,11 +157,14 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     Each control process follows the table, adopts the spools of its own node, and tells its own Ray
     what to run. What only one of several on a database may do takes turns (`in_turn`).
     """
-    alerts = parts.tenancy.alerts
+    tenancy, alerts = parts.tenancy, parts.tenancy.alerts
     ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
     courier = Courier(
         deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
     )
+
+    def sweep() -> None:
+        tenancy.collector.sweep(parts.blobs)
 
     def adopt_orphans() -> None:
         adopt(spool, ledger.ingest, parts.leases.gone)
@@ -175,6 +179,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", every(1.0, adopt_orphans)),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("blobs", every(3600.0, in_turn(lambda: tenancy.turn("blobs"), sweep))),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),
         lambda: forever("webhook history", every(3600.0, deliveries.expire)),
