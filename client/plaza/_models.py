@@ -100,8 +100,13 @@ def gc(
 ) -> Call[Collected]:
     """Retired versions whose time is over: list them, or with `remove` clear them away for good."""
     method = "DELETE" if remove else "GET"
-    params = {"older_than_days": older_than_days, "organisation": organisation}
-    return _call(method, "/retired", _one(Collected), **params)
+    return _call(
+        method,
+        "/retired",
+        _one(Collected),
+        older_than_days=older_than_days,
+        organisation=organisation,
+    )
 
 
 # ── aliases ──────────────────────────────────────────────────────────────────────────────────────

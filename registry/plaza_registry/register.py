@@ -1,6 +1,6 @@
 """Registration and promotion: the order of steps between a directory and a served version.
 
-    read and hash ─▶ examine (sandbox) ─▶ hold ─▶ put blobs ─▶ add_version (one transaction) ─▶ drain
+    read and hash ─▶ examine (sandbox) ─▶ hold ─▶ put blobs ─▶ add_version (transaction) ─▶ drain
 
 Blobs come before the row, so a version never names bytes that are not there; a crash in between
 leaves blobs that nobody refers to, which are swept a day later. The hub's database is the truth:

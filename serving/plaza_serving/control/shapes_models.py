@@ -68,7 +68,7 @@ class VisibilityChoice(Taken):
     visibility: Visibility
 
 
-class ShareTerms(Taken):
+class GuestList(Taken):
     """Wire names of the organisations that may call the model too."""
 
     model_config = example(organisations=["city-traffic"])

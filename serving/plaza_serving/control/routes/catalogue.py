@@ -13,10 +13,10 @@ from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
 from plaza_serving.control.shapes import Items
 from plaza_serving.control.shapes_models import (
+    GuestList,
     PublicationState,
     PublishNote,
     Rejection,
-    ShareTerms,
     TagChange,
     TagList,
     VisibilityChoice,
@@ -81,7 +81,7 @@ def list_guests(hub: Hub, who: Reader, name: str, organisation: ActingFor = None
 
 @router.post("/models/{name}/guests", summary="Share a model with organisations")
 def share_model(
-    hub: Hub, who: Publisher, name: str, body: ShareTerms, organisation: ActingFor = None
+    hub: Hub, who: Publisher, name: str, body: GuestList, organisation: ActingFor = None
 ) -> ModelEntry:
     """They may call it from the next table on. The model becomes `shared`."""
     scope = _scope(hub, who, Right.MODELS_PUBLISH, organisation)
