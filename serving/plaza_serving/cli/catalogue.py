@@ -1,4 +1,4 @@
-"""`plaza models search|tag|share|publish|…` and `plaza catalogue …`: who finds and calls a model."""
+"""`plaza models search|tag|share|publish` and `plaza catalogue …`: who finds and calls a model."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
@@ -26,11 +26,10 @@ _WHOLE_PERCENT = 100
 
 
 def mount(app: typer.Typer) -> None:
-    for verb in (promote, rollback, history, stage, unstage, retire, restore, withdraw, examine):
+    verbs: list[Callable[..., None]] = [promote, rollback, history, stage, unstage, retire]
+    verbs += [restore, withdraw, examine, remove_alias, diff, gc]
+    for verb in verbs:
         app.command()(verb)
-    for verb in (diff, gc):
-        app.command()(verb)
-    app.command("remove-alias")(remove_alias)
 
 
 # ── aliases ──────────────────────────────────────────────────────────────────────────────────────
