@@ -21,10 +21,10 @@ from plaza_tenancy.alerts import Alerts
 from plaza_tenancy.aliases import Aliases
 from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.collecting import Collector
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.deliveries import Deliveries
 from plaza_tenancy.estimates import Estimates
-from plaza_tenancy.gc import Collector
 from plaza_tenancy.hosts import Hosts
 from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key

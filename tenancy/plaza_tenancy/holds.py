@@ -1,7 +1,7 @@
 """Holds: blobs that a registration is about to name are not left over.
 
     hold ──▶ put blobs ──▶ add_version takes the hold's place        (registration)
-    lock the hub row, nobody names it, nobody holds it ──▶ delete    (`gc.Collector.sweep`)
+    lock the hub row, nobody names it, nobody holds it ──▶ delete    (`collecting.Collector.sweep`)
 
 Taking a hold locks the same row. So either the sweep has deleted before the hold was taken, and
 the blob is put again after that; or it finds the hold. No clock decides between them, only how

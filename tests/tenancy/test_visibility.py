@@ -9,9 +9,10 @@ from plaza_core.errors import Conflict, Forbidden, InvalidInput, ModelNotFound, 
 from plaza_core.principal import Right, Role
 from plaza_core.rollout import GatePolicy, RolloutKind
 from plaza_core.table import Visibility
+from plaza_tenancy.views import Dimension
 from plaza_tenancy.visibility import RequestState
 from tests.tenancy.test_wall import TENANTS, only_postgres, whose
-from tests.tenancy.world import make_version
+from tests.tenancy.world import make_record, make_version
 
 M = "detector"
 
@@ -101,9 +102,6 @@ def test_only_who_may_publish_opens_the_door_and_learns_names(world, engineer, a
 
 def test_bills_name_models_that_are_shared(world, admin, city):
     world.tenancy.visibility.share(admin, M, ["city"])
-    from plaza_tenancy.views import Dimension
-    from tests.tenancy.world import make_record
-
     model = in_table(world).id
     record = make_record(city.organisation, "r1", model=model)
     world.tenancy.ledger.ingest([record])
@@ -171,9 +169,10 @@ def test_nobody_else_publishes_or_decides(world, admin, engineer, city):
     for verb in (visibility.approve, lambda s, r: visibility.reject(s, r, reason="x")):
         with pytest.raises(Forbidden):
             verb(admin, asked.id)
-    auditor = world.scope_of("plaza", Role.AUDITOR, Right.MODELS_READ)
+    auditor = world.member("plaza", Role.AUDITOR)
     with pytest.raises(Forbidden):
-        visibility.publish(auditor, "acme.main.detector")
+        looking = world.tenancy.scope(auditor, Right.MODELS_READ, organisation="acme")
+        visibility.publish(looking, M)
     assert visibility.requests(city) == []
 
 

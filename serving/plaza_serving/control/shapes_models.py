@@ -18,7 +18,7 @@ from plaza_core.rollout import (
 )
 from plaza_core.table import Visibility
 from plaza_serving.control.shapes import Answer, Taken, example
-from plaza_tenancy.gc import Removable
+from plaza_tenancy.collecting import Removable
 
 _PER_PERCENT = WHOLE // 100
 _WHY = "For the alias's history and the audit trail."

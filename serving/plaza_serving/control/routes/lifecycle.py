@@ -18,7 +18,7 @@ from plaza_serving.control.routes.uploads import ActingFor, Engineer
 from plaza_serving.control.shapes import Items, Promotion
 from plaza_serving.control.shapes_models import Collected, ModelDiff, Reason
 from plaza_tenancy.aliases import AliasStep
-from plaza_tenancy.gc import Removable
+from plaza_tenancy.collecting import Removable
 
 router = APIRouter(prefix="/api/v1", tags=["models"])
 

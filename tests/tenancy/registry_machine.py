@@ -1,0 +1,427 @@
+"""The state machine of the registry: every verb in any order, and a model of what it should do.
+
+The model knows four things of a version (retired, withdrawn, staged, gone), a stack of states for
+each alias, and who may see what. Checked after every step:
+S1 derived states are what the model says · S2 what serves is neither retired, withdrawn nor gone ·
+S3 splits sum to 10,000 · S4 replaying history gives the alias, and a rollback exactly the state
+before · S5 one audit row for each change, none otherwise · S6 the hub table holds exactly what may
+be called · S7 a stranger sees what is public or shared with it, and nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sqlalchemy
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from plaza_core.errors import Conflict, ModelNotFound
+from plaza_core.principal import Right, Role
+from plaza_core.rollout import WHOLE, GatePolicy, RolloutKind, RolloutState, Split, Verdict
+from plaza_core.table import Visibility
+from plaza_tenancy.schema import AuditRow, HubRow
+from tests.tenancy.world import World, make_version
+
+ALIASES = ("champion", "night")
+BAD = Verdict(bad=True, because="failures")
+_names = (f"m{n}" for n in itertools.count())
+picks = st.integers(0, 5)
+aliases = st.sampled_from(ALIASES)
+
+
+@dataclass
+class Marks:
+    retired: bool = False
+    withdrawn: bool = False
+    staged: bool = False
+
+    def callable(self) -> bool:
+        return not (self.retired or self.withdrawn)
+
+
+@dataclass
+class Expected:
+    """One alias. `stack`: the states that rollbacks return to, the present one last."""
+
+    stack: list[int | None] = field(default_factory=list)
+    rollout: str | None = None
+    candidate: int | None = None
+
+    @property
+    def stable(self) -> int | None:
+        return self.stack[-1] if self.stack else None
+
+    def serving(self) -> set[int]:
+        return {v for v in (self.stable, self.candidate) if v is not None}
+
+    def end(self) -> None:
+        self.rollout = self.candidate = None
+
+
+class RegistryMachine(RuleBasedStateMachine):
+    open_world: Callable[[], World]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = self.open_world()
+        self.tenancy = self.world.tenancy
+        self.name = next(_names)
+        for name in ("acme", "city", "lake"):
+            self.world.organisation(name)
+        self.admin = self.world.scope_of("acme", Role.ADMIN, Right.MODELS_PUBLISH)
+        self.others = {
+            name: self.world.scope_of(name, Role.CONSUMER, Right.MODELS_READ)
+            for name in ("city", "lake")
+        }
+        self.marks: dict[int, Marks] = {}
+        self.aliases = {alias: Expected() for alias in ALIASES}
+        self.visibility = Visibility.PROJECT
+        self.guests: set[str] = set()
+        self.request: str | None = None
+        self.digests = itertools.count(1)
+        self.ended: list[str] = []
+
+    def teardown(self) -> None:
+        self.world.tenancy.close()
+
+    # ── one step: what it should do, and that it leaves one audit row or none ────────────────────
+    def trail(self) -> tuple[int, int]:
+        with self.tenancy._store.read_everything() as session:
+            rows = session.scalar(sqlalchemy.select(sqlalchemy.func.count(AuditRow.id)))
+            return rows, session.scalar(sqlalchemy.select(HubRow.revision))
+
+    def step(self, verb, *, changes: bool, refused: bool = False):
+        before = self.trail()
+        self.world.clock.advance(1)
+        try:
+            answer = verb()
+        except (Conflict, ModelNotFound):
+            assert refused, "refused what should be done"
+            assert self.trail() == before
+            return None
+        assert not refused, "did what should be refused"
+        assert self.trail() == tuple(n + changes for n in before)
+        return answer
+
+    def pick(self, n: int) -> int:
+        return sorted(self.marks)[n % len(self.marks)]
+
+    def serving(self) -> set[int]:
+        return set().union(*(alias.serving() for alias in self.aliases.values()))
+
+    # ── versions ─────────────────────────────────────────────────────────────────────────────────
+    @initialize()
+    def begin(self):
+        self.register()
+        self.register()
+
+    @precondition(lambda self: len(self.marks) < 6)
+    @rule()
+    def register(self):
+        new = make_version(next(self.digests), name=self.name, visibility=self.visibility)
+        made, created = self.step(
+            lambda: self.tenancy.records.add_version(self.admin, new), changes=True
+        )
+        assert created
+        self.marks[made.version] = Marks()
+        if made.version == 1:
+            self.aliases["champion"].stack = [1]
+
+    @rule(n=picks)
+    def stage(self, n):
+        version = self.pick(n)
+        marks = self.marks[version]
+        self.step(
+            lambda: self.tenancy.lifecycle.stage(self.admin, self.name, version),
+            changes=not marks.staged,
+            refused=not marks.callable(),
+        )
+        marks.staged = marks.staged or marks.callable()
+
+    @rule(n=picks)
+    def unstage(self, n):
+        version = self.pick(n)
+        marks = self.marks[version]
+        self.step(
+            lambda: self.tenancy.lifecycle.unstage(self.admin, self.name, version),
+            changes=marks.staged,
+        )
+        marks.staged = False
+
+    @rule(n=picks, withdraw=st.booleans())
+    def take_out(self, n, withdraw):
+        version = self.pick(n)
+        marks, life = self.marks[version], self.tenancy.lifecycle
+        already = marks.withdrawn if withdraw else marks.retired
+        refused = not already and version in self.serving()
+        verb = life.withdraw if withdraw else life.retire
+        self.step(
+            lambda: verb(self.admin, self.name, version), changes=not already, refused=refused
+        )
+        if already or refused:
+            return
+        marks.staged = False
+        marks.withdrawn |= withdraw
+        marks.retired |= not withdraw
+
+    @rule(n=picks)
+    def restore(self, n):
+        version = self.pick(n)
+        marks = self.marks[version]
+        self.step(
+            lambda: self.tenancy.lifecycle.restore(self.admin, self.name, version),
+            changes=marks.retired,
+        )
+        marks.retired = False
+
+    @rule(n=picks)
+    def examine(self, n):
+        version = self.pick(n)
+        found = make_version().examination
+        self.step(
+            lambda: self.tenancy.lifecycle.examined(self.admin, self.name, version, found),
+            changes=True,
+        )
+        self.marks[version].withdrawn = False
+
+    @rule()
+    def collect(self):
+        newest = max(self.marks)
+        going = {v for v, marks in self.marks.items() if marks.retired and v != newest}
+        gone = self.step(lambda: self.tenancy.collector.remove(self.admin, 0), changes=bool(going))
+        assert {one.version for one in gone} == going
+        for version in going:
+            del self.marks[version]
+
+    # ── aliases and rollouts ─────────────────────────────────────────────────────────────────────
+    @rule(n=picks, alias=aliases, force=st.booleans())
+    def promote(self, n, alias, force):
+        version, expected = self.pick(n), self.aliases[alias]
+        same = expected.stable == version and expected.rollout is None
+        busy = expected.rollout is not None and not force
+        refused = not same and (not self.marks[version].callable() or busy)
+        self.step(
+            lambda: self.tenancy.aliases.promote(
+                self.admin, self.name, alias, version, force=force
+            ),
+            changes=not same,
+            refused=refused,
+        )
+        if not same and not refused:
+            self.forget(expected)
+            expected.stack.append(version)
+
+    def forget(self, expected: Expected) -> None:
+        if expected.rollout is not None:
+            self.ended.append(expected.rollout)
+        expected.end()
+
+    @rule(alias=aliases)
+    def rollback(self, alias):
+        expected = self.aliases[alias]
+        target = expected.stack[-1 if expected.rollout else -2 :][:1] if expected.stack else []
+        if not expected.rollout and len(expected.stack) < 2:
+            target = []
+        there = bool(target) and (
+            target[0] is None or self.marks.get(target[0], Marks(retired=True)).callable()
+        )
+        self.step(
+            lambda: self.tenancy.aliases.rollback(self.admin, self.name, alias),
+            changes=True,
+            refused=not there,
+        )
+        if there:
+            if expected.rollout is None:
+                expected.stack.pop()
+            self.forget(expected)
+
+    @rule(alias=aliases)
+    def remove_alias(self, alias):
+        expected = self.aliases[alias]
+        refused = expected.stable is None or expected.rollout is not None
+        self.step(
+            lambda: self.tenancy.aliases.remove(self.admin, self.name, alias),
+            changes=True,
+            refused=refused,
+        )
+        if not refused:
+            expected.stack.append(None)
+
+    @rule(n=picks, alias=aliases, shadow=st.booleans(), part=st.integers(1, WHOLE - 1))
+    def start(self, n, alias, shadow, part):
+        version, expected = self.pick(n), self.aliases[alias]
+        refused = (
+            expected.stable in {None, version}
+            or expected.rollout is not None
+            or not self.marks[version].callable()
+        )
+        kind = RolloutKind.SHADOW if shadow else RolloutKind.CANARY
+        made = self.step(
+            lambda: self.tenancy.rollouts.start(
+                self.admin, self.name, alias, version, kind=kind, part=part, policy=GatePolicy()
+            ),
+            changes=True,
+            refused=refused,
+        )
+        if made is not None:
+            expected.rollout, expected.candidate = made.id, version
+
+    @rule(alias=aliases, state=st.sampled_from(["stop", "cancel", "finish"]))
+    def end(self, alias, state):
+        expected = self.aliases[alias]
+        rollout = expected.rollout or (self.ended[-1] if self.ended else None)
+        if rollout is None:
+            return
+        running = expected.rollout is not None
+        if state == "stop":
+            stopped = self.step(lambda: self.tenancy.rollouts.stop(rollout, BAD), changes=running)
+            assert stopped == running
+        else:
+            how = RolloutState.CANCELLED if state == "cancel" else RolloutState.PROMOTED
+            self.step(
+                lambda: self.tenancy.rollouts.end(self.admin, rollout, how),
+                changes=True,
+                refused=not running,
+            )
+        if running:
+            if state == "finish":
+                expected.stack.append(expected.candidate)
+            self.forget(expected)
+
+    # ── who sees it ──────────────────────────────────────────────────────────────────────────────
+    @rule(visibility=st.sampled_from([Visibility.PROJECT, Visibility.ORGANISATION]))
+    def narrow(self, visibility):
+        changes = visibility is not self.visibility or self.request is not None
+        self.step(
+            lambda: self.tenancy.visibility.set(self.admin, self.name, visibility), changes=changes
+        )
+        self.visibility, self.request = visibility, None
+
+    @rule(guest=st.sampled_from(["city", "lake"]))
+    def share(self, guest):
+        refused = self.visibility is Visibility.PUBLIC
+        changes = guest not in self.guests or self.visibility is not Visibility.SHARED
+        self.step(
+            lambda: self.tenancy.visibility.share(self.admin, self.name, [guest]),
+            changes=changes,
+            refused=refused,
+        )
+        if not refused:
+            self.guests.add(guest)
+            self.visibility = Visibility.SHARED
+
+    @rule(guest=st.sampled_from(["city", "lake"]))
+    def unshare(self, guest):
+        self.step(
+            lambda: self.tenancy.visibility.unshare(self.admin, self.name, guest),
+            changes=guest in self.guests,
+        )
+        self.guests.discard(guest)
+
+    @rule()
+    def publish(self):
+        public = self.visibility is Visibility.PUBLIC
+        done = self.step(
+            lambda: self.tenancy.visibility.publish(self.admin, self.name),
+            changes=not public and self.request is None,
+        )
+        if not public:
+            self.request = done.request.id
+
+    @precondition(lambda self: self.request is not None)
+    @rule(approved=st.booleans())
+    def decide(self, approved):
+        visibility, platform = self.tenancy.visibility, self.world.platform()
+        if approved:
+            self.step(lambda: visibility.approve(platform, self.request), changes=True)
+            self.visibility = Visibility.PUBLIC
+        else:
+            self.step(lambda: visibility.reject(platform, self.request, reason="no"), changes=True)
+        self.request = None
+
+    # ── what always holds ────────────────────────────────────────────────────────────────────────
+    @invariant()
+    def states_are_derived(self):
+        if not self.marks:
+            return
+        model, serving = self.tenancy.records.get(self.admin, self.name), self.serving()
+        assert serving <= set(self.marks), "S2: a serving version was removed"
+        assert {v.version: v.state.value for v in model.versions} == {
+            version: self.state(version, serving) for version in self.marks
+        }, "S1"
+        for version in serving:
+            assert self.marks[version].callable(), "S2"
+        splits = self.splits(model)
+        for alias, expected in self.aliases.items():
+            assert model.aliases.get(alias) == expected.stable
+            split = splits.get(alias)
+            assert (split is None) == (expected.rollout is None)
+            if split is not None:
+                assert split.versions() == expected.serving()
+                assert sum(split.weights.values()) in {0, WHOLE}, "S3"
+
+    @staticmethod
+    def splits(model) -> dict[str, Split]:
+        return model.splits
+
+    def state(self, version: int, serving: set[int]) -> str:
+        marks = self.marks[version]
+        if marks.retired:
+            return "retired"
+        if version in serving:
+            return "serving"
+        if marks.withdrawn:
+            return "registered"
+        return "staged" if marks.staged else "examined"
+
+    @invariant()
+    def history_leads_here_and_back(self):
+        if not self.marks:
+            return
+        for alias, expected in self.aliases.items():
+            if not expected.stack:
+                continue
+            steps = self.tenancy.aliases.history(self.admin, self.name, alias)
+            by_number = {step.sequence: step for step in steps}
+            assert sorted(by_number) == list(range(1, len(steps) + 1))
+            at = steps[0]
+            assert (at.split is None) == (expected.rollout is None), "S4"
+            walked = [at.version]
+            if at.split is not None:
+                at = by_number[at.back]
+                assert at.version == walked[0]
+            while at.back is not None:
+                at = by_number[at.back]
+                assert at.split is None, "S4: no way back leads into a rollout"
+                walked.append(at.version)
+            assert walked[::-1] == expected.stack, "S4"
+
+    @invariant()
+    def the_table_holds_what_may_be_called(self):
+        if not self.marks:
+            return
+        (model,) = self.tenancy.table().models
+        live = {version for version, marks in self.marks.items() if marks.callable()}
+        assert {v.version for v in model.versions} == live, "S6"
+        assert model.aliases.keys() == {a for a, e in self.aliases.items() if e.stable is not None}
+        for alias, version in model.aliases.items():
+            named = model.splits[alias].versions() if alias in model.splits else {version}
+            assert named <= live, "S6: the table names what is not in it"
+
+    @invariant()
+    def strangers_see_what_is_theirs_to_see(self):
+        for name, scope in self.others.items():
+            open_to = self.visibility is Visibility.PUBLIC or (
+                self.visibility is Visibility.SHARED and name in self.guests
+            )
+            found = self.tenancy.records.visible(scope)
+            assert bool(found) == (open_to and bool(self.marks)), "S7"
+            assert len(self.tenancy.search.find(scope).items) == len(found), "S7"
+            for model in found:
+                live = {v for v, marks in self.marks.items() if marks.callable()}
+                assert {v.version for v in model.versions} == live, "S7"
+                assert model.splits == {}
+                assert set(model.shared_with) <= {scope.organisation}
