@@ -30,6 +30,7 @@ BAD = Verdict(bad=True, because="failures")
 _names = (f"m{n}" for n in itertools.count())
 picks = st.integers(0, 5)
 aliases = st.sampled_from(ALIASES)
+ends = st.sampled_from(["stop", "cancel", "finish"])
 
 
 @dataclass
@@ -187,6 +188,7 @@ class RegistryMachine(RuleBasedStateMachine):
         )
         self.marks[version].withdrawn = False
 
+    @precondition(lambda self: any(marks.retired for marks in self.marks.values()))
     @rule()
     def collect(self):
         newest = max(self.marks)
@@ -252,7 +254,27 @@ class RegistryMachine(RuleBasedStateMachine):
 
     @rule(n=picks, alias=aliases, shadow=st.booleans(), part=st.integers(1, WHOLE - 1))
     def start(self, n, alias, shadow, part):
-        version, expected = self.pick(n), self.aliases[alias]
+        self.try_out(self.pick(n), alias, shadow, part)
+
+    @precondition(lambda self: self.promising())
+    @rule(n=picks, shadow=st.booleans(), part=st.integers(1, WHOLE - 1))
+    def start_well(self, n, shadow, part):
+        """Beside the refusals, so that rollouts are not rare."""
+        fit = self.promising()
+        alias, version = fit[n % len(fit)]
+        self.try_out(version, alias, shadow, part)
+
+    def promising(self) -> list[tuple[str, int]]:
+        return [
+            (alias, version)
+            for alias, expected in self.aliases.items()
+            for version, marks in self.marks.items()
+            if marks.callable() and expected.rollout is None
+            if expected.stable not in {None, version}
+        ]
+
+    def try_out(self, version: int, alias: str, shadow: bool, part: int) -> None:
+        expected = self.aliases[alias]
         refused = (
             expected.stable in {None, version}
             or expected.rollout is not None
@@ -269,12 +291,19 @@ class RegistryMachine(RuleBasedStateMachine):
         if made is not None:
             expected.rollout, expected.candidate = made.id, version
 
-    @rule(alias=aliases, state=st.sampled_from(["stop", "cancel", "finish"]))
-    def end(self, alias, state):
-        expected = self.aliases[alias]
-        rollout = expected.rollout or (self.ended[-1] if self.ended else None)
-        if rollout is None:
-            return
+    @precondition(lambda self: self.ended)
+    @rule(state=ends)
+    def end_again(self, state):
+        self.bring_to_an_end(Expected(), self.ended[-1], state)
+
+    @precondition(lambda self: any(alias.rollout for alias in self.aliases.values()))
+    @rule(n=picks, state=ends)
+    def end(self, n, state):
+        running = [alias for alias in self.aliases.values() if alias.rollout is not None]
+        expected = running[n % len(running)]
+        self.bring_to_an_end(expected, expected.rollout, state)
+
+    def bring_to_an_end(self, expected: Expected, rollout: str, state: str) -> None:
         running = expected.rollout is not None
         if state == "stop":
             stopped = self.step(lambda: self.tenancy.rollouts.stop(rollout, BAD), changes=running)
@@ -292,16 +321,32 @@ class RegistryMachine(RuleBasedStateMachine):
             self.forget(expected)
 
     # ── who sees it ──────────────────────────────────────────────────────────────────────────────
-    @rule(visibility=st.sampled_from([Visibility.PROJECT, Visibility.ORGANISATION]))
-    def narrow(self, visibility):
-        changes = visibility is not self.visibility or self.request is not None
-        self.step(
-            lambda: self.tenancy.visibility.set(self.admin, self.name, visibility), changes=changes
-        )
-        self.visibility, self.request = visibility, None
+    @rule(visibility=st.sampled_from([Visibility.PROJECT, Visibility.PUBLIC]))
+    def open_or_close(self, visibility):
+        (self.publish if visibility is Visibility.PUBLIC else self.narrow)()
 
-    @rule(guest=st.sampled_from(["city", "lake"]))
-    def share(self, guest):
+    def narrow(self) -> None:
+        wanted = Visibility.PROJECT
+        changes = wanted is not self.visibility or self.request is not None
+        self.step(
+            lambda: self.tenancy.visibility.set(self.admin, self.name, wanted), changes=changes
+        )
+        self.visibility, self.request = wanted, None
+
+    def publish(self) -> None:
+        public = self.visibility is Visibility.PUBLIC
+        done = self.step(
+            lambda: self.tenancy.visibility.publish(self.admin, self.name),
+            changes=not public and self.request is None,
+        )
+        if not public:
+            self.request = done.request.id
+
+    @rule(guest=st.sampled_from(["city", "lake"]), comes=st.booleans())
+    def name_a_guest(self, guest, comes):
+        (self.share if comes else self.unshare)(guest)
+
+    def share(self, guest: str) -> None:
         refused = self.visibility is Visibility.PUBLIC
         changes = guest not in self.guests or self.visibility is not Visibility.SHARED
         self.step(
@@ -313,23 +358,12 @@ class RegistryMachine(RuleBasedStateMachine):
             self.guests.add(guest)
             self.visibility = Visibility.SHARED
 
-    @rule(guest=st.sampled_from(["city", "lake"]))
-    def unshare(self, guest):
+    def unshare(self, guest: str) -> None:
         self.step(
             lambda: self.tenancy.visibility.unshare(self.admin, self.name, guest),
             changes=guest in self.guests,
         )
         self.guests.discard(guest)
-
-    @rule()
-    def publish(self):
-        public = self.visibility is Visibility.PUBLIC
-        done = self.step(
-            lambda: self.tenancy.visibility.publish(self.admin, self.name),
-            changes=not public and self.request is None,
-        )
-        if not public:
-            self.request = done.request.id
 
     @precondition(lambda self: self.request is not None)
     @rule(approved=st.booleans())
@@ -394,6 +428,7 @@ class RegistryMachine(RuleBasedStateMachine):
                 at = by_number[at.back]
                 assert at.version == walked[0]
             while at.back is not None:
+                assert at.back < at.sequence, "S4: a way back leads back"
                 at = by_number[at.back]
                 assert at.split is None, "S4: no way back leads into a rollout"
                 walked.append(at.version)
