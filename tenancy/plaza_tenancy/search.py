@@ -142,14 +142,14 @@ class Search:
 
 
 def refresh_search(session: Session, model: ModelRow) -> None:
-    """Write anew what a search of this model looks through, by its newest version."""
+    """Write anew what a search of this model looks through: all its cards, the newest first."""
     session.flush()
     query = select(VersionRow.family, VersionRow.card).filter_by(
         organisation=model.organisation, model=model.id
     )
-    newest = session.execute(query.order_by(VersionRow.version.desc()).limit(1)).one_or_none()
-    family, card = ("", "") if newest is None else newest
-    text = " ".join([model.name, family, *_tags_of(session, model), card])
+    found = session.execute(query.order_by(VersionRow.version.desc())).all()
+    texts = dict.fromkeys(text for row in found for text in row)  # each once, in order
+    text = " ".join([model.name, *_tags_of(session, model), *texts])
     model.search = " ".join(text.split()).casefold()[:_LONGEST_TEXT]
     session.flush()
 

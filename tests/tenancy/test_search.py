@@ -72,6 +72,13 @@ def test_an_item_says_what_it_is_about(world, reader):
     assert item.aliases == {"champion": 1}
 
 
+def test_a_new_card_is_found_beside_the_one_that_serves(world, reader, acme):
+    add(world, acme, "cars", card="Now by radar.")
+    assert found(world, reader, "radar") == found(world, reader, "fahrzeuge") == ["cars"]
+    (item,) = world.tenancy.search.find(reader, "radar").items
+    assert item.version == 1
+
+
 @pytest.mark.parametrize("card", ["", "# Only\n", "---\nlicence: x\n---\n", "---\nbroken"])
 def test_a_card_without_a_sentence_has_no_summary(card):
     assert summary_of(card) in {"", "broken"}
