@@ -69,8 +69,13 @@ PLANTED = {
 }
 
 
+QUICK = {"what serves is retired", "a rollback swings", "guests are everybody"}
+
+
 @pytest.mark.parametrize("databases", ["sqlite"], indirect=True, scope="session")
-@pytest.mark.parametrize("bug", PLANTED)
+@pytest.mark.parametrize(
+    "bug", [bug if bug in QUICK else pytest.param(bug, marks=pytest.mark.prove) for bug in PLANTED]
+)
 def test_a_planted_bug_is_found(bug, new_url, monkeypatch):
     PLANTED[bug](monkeypatch)
     with pytest.raises(AssertionError):
