@@ -12,7 +12,6 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from sqlalchemy import Select, and_, select
 from sqlalchemy.orm import Session
@@ -20,7 +19,7 @@ from sqlalchemy.orm import Session
 from plaza_core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from plaza_core.ids import OrganisationId, new_id
 from plaza_core.principal import Principal, Right, TenantScope
-from plaza_core.table import ModelEntry, Visibility
+from plaza_core.table import ModelEntry, RequestState, Visibility
 from plaza_tenancy.access import stored_actor
 from plaza_tenancy.checks import demand_platform, valid_text
 from plaza_tenancy.models import entry_of, own_model, own_model_to_read
@@ -28,14 +27,6 @@ from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import ModelRow, OrganisationRow, ProjectRow
 from plaza_tenancy.schema_registry import ModelShareRow, PublishRequestRow
 from plaza_tenancy.store import Change, Store
-
-
-class RequestState(StrEnum):
-    PENDING = "pending"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    DROPPED = "dropped"
-    """Another visibility was chosen meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,8 @@ import sqlalchemy
 from plaza_core.errors import Conflict, Forbidden, InvalidInput, ModelNotFound, NotFound
 from plaza_core.principal import Right, Role
 from plaza_core.rollout import GatePolicy, RolloutKind
-from plaza_core.table import Visibility
+from plaza_core.table import RequestState, Visibility
 from plaza_tenancy.views import Dimension
-from plaza_tenancy.visibility import RequestState
 from tests.tenancy.test_wall import TENANTS, only_postgres, whose
 from tests.tenancy.world import make_record, make_version
 

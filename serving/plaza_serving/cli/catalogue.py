@@ -7,11 +7,10 @@ from typing import Annotated
 import typer
 
 import plaza
-from plaza_core.table import Visibility
+from plaza_core.table import RequestState, Visibility
 from plaza_serving.cli.models import For, Name, aliases_text
 from plaza_serving.cli.session import Session, session
 from plaza_serving.cli.show import moment, plain, state, table_of
-from plaza_tenancy.visibility import RequestState
 
 app = typer.Typer(help="Requests to make models public.", no_args_is_help=True)
 

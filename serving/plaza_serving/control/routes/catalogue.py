@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from plaza_core.principal import Principal, Right, TenantScope
-from plaza_core.table import ModelEntry, Visibility
+from plaza_core.table import ModelEntry, RequestState, Visibility
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
@@ -22,7 +22,7 @@ from plaza_serving.control.shapes_models import (
     VisibilityChoice,
 )
 from plaza_tenancy.search import Filters, Page
-from plaza_tenancy.visibility import Guest, PublishRequest, RequestState
+from plaza_tenancy.visibility import Guest, PublishRequest
 
 router = APIRouter(prefix="/api/v1", tags=["catalogue"])
 
