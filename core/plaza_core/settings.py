@@ -43,6 +43,14 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
     )
+    mlflow_poll_s: float = Field(
+        10.0, ge=0.1, description="How often MLflow is asked for aliases that people moved there."
+    )
+    mlflow_artifact_root: Path | None = Field(
+        None,
+        description="Directory below which models logged into files may be imported; default: "
+        "only what MLflow's server hands out (`mlflow-artifacts:`).",
+    )
     data: Path | None = Field(
         None, description="Directory with downloaded data sets, for training and evaluation."
     )

@@ -31,6 +31,7 @@ from plaza_tenancy.ledger import Ledger
 from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
+from plaza_tenancy.proposals import Proposals
 from plaza_tenancy.records import Records
 from plaza_tenancy.schema import KeyRow, OrganisationRow
 from plaza_tenancy.sessions import Sessions
@@ -73,6 +74,7 @@ class Tenancy:
         self.members = Members(store)
         self.sessions = Sessions(store, pepper)
         self.records = Records(store)
+        self.proposals = Proposals(store)
         self.ledger = Ledger(store, partial(settle, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)

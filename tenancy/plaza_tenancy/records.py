@@ -1,22 +1,24 @@
-"""The registry's rows: models, versions, aliases, and the outbox that tells MLflow of them."""
+"""The registry's rows: models, versions and aliases. What changes is told to MLflow (`outbox`)."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, ModelNotFound, NotFound
 from plaza_core.ids import ModelId, OrganisationId, new_id, valid_alias, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance, resolve
-from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
+from plaza_core.ports import Examination, ModelVersion, NewVersion
 from plaza_core.principal import Right, TenantScope
 from plaza_core.table import ModelEntry, Visibility
+from plaza_core.tracking import Lineage
+from plaza_tenancy import outbox
 from plaza_tenancy.access import stored_actor
 from plaza_tenancy.catalogue import Head, entries, heads, visible_to
 from plaza_tenancy.rows import one_organisation, owned
-from plaza_tenancy.schema import AliasRow, ModelRow, OutboxRow, ProjectRow, VersionRow
+from plaza_tenancy.schema import AliasRow, ModelRow, ProjectRow, VersionRow
 from plaza_tenancy.store import Change, Store
 
 
@@ -82,6 +84,25 @@ class Records:
                 _point(change, model, alias, version)
             return _entry(change.session, model.organisation, model.id)
 
+    def remove_alias(self, scope: TenantScope, name: str, alias: str) -> ModelEntry:
+        """Nothing happens where there is no such alias. Raises Conflict for `champion`, which is
+        what a call without a version means."""
+        valid_alias(alias)
+        if alias == CHAMPION:
+            raise Conflict("every model keeps a champion; point it elsewhere", input="alias")
+        with self._store.change(scope, "model.remove_alias", name) as change:
+            model = _own_model(change, scope, name)
+            present = change.session.get(AliasRow, (model.organisation, model.id, alias))
+            if present is None:
+                change.nothing_to_do()
+            else:
+                change.before, change.after = {alias: present.version}, {alias: None}
+                change.session.delete(present)
+                change.session.flush()
+                gone = {"model": model.id, "alias": alias, "version": None}
+                outbox.post(change, model, "alias", gone)
+            return _entry(change.session, model.organisation, model.id)
+
     def set_visibility(self, scope: TenantScope, name: str, visibility: Visibility) -> ModelEntry:
         """Raises Forbidden when it becomes public and the actor lacks `models.publish`."""
         with self._store.change(scope, "model.set_visibility", name) as change:
@@ -126,28 +147,16 @@ class Records:
         )
 
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]:
-        """Newest first."""
+        """Newest first. Where they come from is told to their own organisation only."""
         with self._store.read(scope) as session:
             head = _visible(session, scope, name)
+            own = scope.organisation in {None, head.organisation}
             rows = session.scalars(
                 select(VersionRow)
                 .filter_by(organisation=head.organisation, model=head.id)
                 .order_by(VersionRow.version.desc())
             )
-            return [_version_view(row, head.name) for row in rows]
-
-    # ── outbox ───────────────────────────────────────────────────────────────────────────────────
-    def pending(self, limit: int) -> list[OutboxItem]:
-        """Oldest first. Payloads: `version` {model, name, organisation, project, version, digest,
-        family, card, created_unix_us, examination}, `alias` {model, alias, version}."""
-        query = select(OutboxRow).filter_by(done=False).order_by(OutboxRow.id).limit(limit)
-        with self._store.read_everything() as session:
-            return [OutboxItem(row.id, row.kind, row.payload) for row in session.scalars(query)]
-
-    def done(self, item: int) -> None:
-        """Marking twice, or an item that never was, changes nothing."""
-        with self._store.append_everything() as session:
-            session.execute(update(OutboxRow).where(OutboxRow.id == item).values(done=True))
+            return [_version_view(row, head.name, lineage=own) for row in rows]
 
 
 def _project(session: Session, scope: TenantScope, name: str) -> ProjectRow:
@@ -203,22 +212,11 @@ def _add_version(change: Change, model: ModelRow, new: NewVersion, project_name:
         examination=_examination(new.examination),
         created=change.now,
         created_by=change.scope.actor,
+        lineage=None if new.lineage is None else new.lineage.model_dump(mode="json"),
     )
     change.session.add(row)
     change.session.flush()
-    payload = {
-        "model": model.id,
-        "name": model.name,
-        "organisation": model.organisation,
-        "project": project_name,
-        "version": row.version,
-        "digest": row.digest,
-        "family": row.family,
-        "card": row.card,
-        "created_unix_us": row.created,
-        "examination": row.examination,
-    }
-    _post(change, model, "version", payload)
+    outbox.post(change, model, "version", outbox.version_payload(model, row, project_name))
     return row
 
 
@@ -227,14 +225,7 @@ def _point(change: Change, model: ModelRow, alias: str, version: int) -> None:
         AliasRow(organisation=model.organisation, model=model.id, alias=alias, version=version)
     )
     change.session.flush()
-    _post(change, model, "alias", {"model": model.id, "alias": alias, "version": version})
-
-
-def _post(change: Change, model: ModelRow, kind: str, payload: dict[str, Any]) -> None:
-    change.session.add(
-        OutboxRow(organisation=model.organisation, kind=kind, payload=payload, done=False)
-    )
-    change.session.flush()
+    outbox.post(change, model, "alias", {"model": model.id, "alias": alias, "version": version})
 
 
 def _entry(session: Session, organisation: OrganisationId, model: ModelId) -> ModelEntry:
@@ -242,7 +233,7 @@ def _entry(session: Session, organisation: OrganisationId, model: ModelId) -> Mo
     return entries(session, conditions)[0]
 
 
-def _version_view(row: VersionRow, name: str) -> ModelVersion:
+def _version_view(row: VersionRow, name: str, *, lineage: bool = True) -> ModelVersion:
     return ModelVersion(
         model=row.model,
         name=name,
@@ -251,6 +242,7 @@ def _version_view(row: VersionRow, name: str) -> ModelVersion:
         family=row.family,
         created_unix_us=row.created,
         card=row.card,
+        lineage=Lineage.model_validate(row.lineage) if lineage and row.lineage else None,
     )
 
 

@@ -201,6 +201,8 @@ class VersionRow(Base):
     examination: Mapped[dict[str, Any]]
     created: Mapped[int]
     created_by: Mapped[str] = mapped_column(_ID)
+    lineage: Mapped[dict[str, Any] | None]
+    """See `plaza_core.tracking.Lineage`."""
 
 
 class AliasRow(Base):
@@ -231,6 +233,9 @@ class OutboxRow(Base):
     kind: Mapped[str] = mapped_column(String(16))
     payload: Mapped[dict[str, Any]]
     done: Mapped[bool]
+    at: Mapped[int] = mapped_column(server_default=_ZERO)
+    """When it happened."""
+    done_at: Mapped[int | None]
 
 
 class UsageRow(Base):

@@ -23,6 +23,7 @@ from plaza_core.errors import Forbidden, NotFound
 from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.tracking import Sighting
 from plaza_core.webhooks import Attempt, HostPattern
 from plaza_tenancy import Tenancy
 from plaza_tenancy.nodes import Kind, Node
@@ -35,6 +36,7 @@ SERVICES = (
     "projects",
     "keys",
     "records",
+    "proposals",
     "ledger",
     "audit",
     "budgets",
@@ -67,6 +69,7 @@ class Victim:
     lease: str
     member: KeyId
     webhook: str
+    proposal: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -116,6 +119,13 @@ VERBS: dict[str, tuple[str, Verb]] = {
             s, f"{v.organisation}.{v.project}.hidden", Visibility.ORGANISATION
         ),
     ),
+    "records.remove_alias": (
+        "change",
+        lambda t, s, v: t.records.remove_alias(s, f"{v.project}.hidden", "spare"),
+    ),
+    "proposals.list": ("read", lambda t, s, v: t.proposals.list(s)),
+    "proposals.get": ("read", lambda t, s, v: t.proposals.get(s, v.proposal)),
+    "proposals.reject": ("change", lambda t, s, v: t.proposals.reject(s, v.proposal)),
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
@@ -169,8 +179,13 @@ LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify
 # These make something of the asker's own rather than name something of the victim's.
 OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
 SCOPELESS = {
-    "records.pending",
-    "records.done",
+    "proposals.pending",
+    "proposals.done",
+    "proposals.waiting",
+    "proposals.known",
+    "proposals.tell_again",
+    "proposals.noticed",
+    "proposals.expire",
     "ledger.ingest",
     "leases.exchange",
     "leases.close",
@@ -227,6 +242,9 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    tenancy.records.set_alias(scope, "hidden", "spare", 1)
+    tenancy.proposals.noticed(Sighting(version.model, "by-hand", number=9, version=None))
+    (proposal,) = tenancy.proposals.list(scope)
     email = f"somebody@{name}-{project}.test"
     member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
     whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
@@ -242,11 +260,12 @@ def settle(world: World, name: str, project: str) -> Victim:
     tenancy.budgets.set(scope, Node(Kind.KEY, new.id), limit=1000)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    secrets |= {member, email, scope.project, grant.lease}
+    secrets |= {member, email, scope.project, grant.lease, proposal.id}
     if project != "lab":  # of the asker's own organisation: its targets are the whole's
         secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
     found = frozenset(secrets)
-    return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
+    hooked, proposed = hook.webhook.id, proposal.id
+    return Victim(scope, name, project, new.id, grant.lease, member, hooked, proposed, found)
 
 
 @pytest.fixture
@@ -410,7 +429,7 @@ def disable(world: World, victim: Victim) -> None:
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
     settle(world, "acme", "main")
     before = trail(world)
-    for item in world.tenancy.records.pending(10):
-        world.tenancy.records.done(item.id)
+    for item in world.tenancy.proposals.pending(10):
+        world.tenancy.proposals.done(item.id)
     world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
     assert trail(world) == before

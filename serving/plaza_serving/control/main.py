@@ -29,6 +29,7 @@ from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
 from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.mirror import Mirror
 from plaza_registry.mlflow_tracker import MlflowTracker
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
@@ -37,7 +38,7 @@ from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.granted import GrantMark
-from plaza_serving.control.jobs import Drain, every, forever
+from plaza_serving.control.jobs import Drain, every, forever, later
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
@@ -117,9 +118,8 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         blobs,
         tenancy.records,
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
-        MlflowTracker(settings.mlflow),
+        Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
         limits=limits,
-        turn=tenancy.turn,
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
@@ -156,7 +156,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     Each control process follows the table, adopts the spools of its own node, and tells its own Ray
     what to run. What only one of several on a database may do takes turns (`in_turn`).
     """
-    alerts = parts.tenancy.alerts
+    alerts, mirror = parts.tenancy.alerts, parts.registrar.mirror
     ledger, deliveries = parts.tenancy.ledger, parts.tenancy.deliveries
     courier = Courier(
         deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
@@ -173,7 +173,9 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
         lambda: forever("adopt", every(1.0, adopt_orphans)),
-        lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
+        lambda: forever("outbox", Drain(mirror.drain, 1.0).step),
+        lambda: forever("proposals", later(parts.settings.mlflow_poll_s, mirror.poll)),
+        lambda: forever("outbox history", every(3600.0, parts.tenancy.proposals.expire)),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),

@@ -18,6 +18,7 @@ from plaza_serving.control.shapes import (
     RayStatus,
     ReplicaStatus,
     Since,
+    TrackingStatus,
     Until,
     UsageReport,
     span,
@@ -27,7 +28,6 @@ from plaza_tenancy.views import Dimension
 router = APIRouter(prefix="/api/v1", tags=["reports"])
 
 EVERYBODY = "*"
-OUTBOX_COUNTED = 1000
 
 Whose = Annotated[
     str | None,
@@ -79,7 +79,8 @@ def status(hub: Hub) -> HubStatus:
     ray = hub.ray_state()
     return HubStatus(
         table_version=table.version,
-        outbox_pending=len(hub.tenancy.records.pending(OUTBOX_COUNTED)),
+        outbox_pending=hub.tenancy.proposals.waiting().items,
+        mlflow=TrackingStatus.of(hub.tenancy.proposals.waiting(), hub.registrar.mirror.state),
         ray=RayStatus.of(ray),
         pools=[
             PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in pools(hub.settings)

@@ -94,6 +94,7 @@ async def commit(
         digest=version.digest,
         created=outcome.created,
         tracked=outcome.tracked,
+        why_not_tracked=outcome.why_not,
         examination=ExaminationReport.of(outcome.examination),
     )
 
@@ -115,7 +116,12 @@ def _register(
     scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation, project=project)
     with hub.uploads.claim(owner, upload) as directory:
         return hub.registrar.register(
-            scope, directory, name=body.name, project=project, visibility=body.visibility
+            scope,
+            directory,
+            name=body.name,
+            project=project,
+            visibility=body.visibility,
+            lineage=body.lineage(),
         )
 
 
