@@ -5,7 +5,7 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
+`proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
 `audit` and `status` are
 control's admin API.
 """
@@ -14,6 +14,7 @@ from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
+from plaza._tracking import Accepted, Proposal
 from plaza.answers import (
     Classification,
     Detection,
@@ -46,6 +47,7 @@ from plaza.records import (
 from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
+    "Accepted",
     "AlertDelivery",
     "AlertHost",
     "AlertTarget",
@@ -77,6 +79,7 @@ __all__ = [
     "Price",
     "Project",
     "Promotion",
+    "Proposal",
     "Registered",
     "Share",
     "Status",

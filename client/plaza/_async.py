@@ -13,7 +13,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
+from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas, _tracking
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -89,6 +89,16 @@ class Models(_Part):
     show = _verb(_admin.show_model)
     versions = _verb(_admin.list_versions)
     promote = _verb(_admin.promote)
+    remove_alias = _verb(_tracking.remove_alias)
+    import_from_mlflow = _verb(_tracking.import_from_mlflow)
+
+
+class Proposals(_Part):
+    """Aliases that somebody moved in MLflow."""
+
+    list = _verb(_tracking.list_proposals)
+    accept = _verb(_tracking.accept_proposal)
+    reject = _verb(_tracking.reject_proposal)
 
 
 class Organisations(_Part):
@@ -198,6 +208,7 @@ class AsyncClient:
 
     def _mount(self) -> None:
         self.models = Models(self)
+        self.proposals = Proposals(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)

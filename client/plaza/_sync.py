@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas
+from plaza import _admin, _alerts, _inference, _ledger, _people, _quotas, _tracking
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -86,6 +86,16 @@ class Models(_Part):
     show = _verb(_admin.show_model)
     versions = _verb(_admin.list_versions)
     promote = _verb(_admin.promote)
+    remove_alias = _verb(_tracking.remove_alias)
+    import_from_mlflow = _verb(_tracking.import_from_mlflow)
+
+
+class Proposals(_Part):
+    """Aliases that somebody moved in MLflow."""
+
+    list = _verb(_tracking.list_proposals)
+    accept = _verb(_tracking.accept_proposal)
+    reject = _verb(_tracking.reject_proposal)
 
 
 class Organisations(_Part):
@@ -195,6 +205,7 @@ class Client:
 
     def _mount(self) -> None:
         self.models = Models(self)
+        self.proposals = Proposals(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)

@@ -36,11 +36,14 @@ class Version:
     family: str
     created_unix_us: int
     card: str = field(repr=False)
+    lineage: Mapping[str, Any] | None = None
+    """Where it comes from: `run`, `experiment`, `source`, `artifacts`, `user`, `metrics`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`created` is False when the same bundle was a version already; `tracked`: MLflow knows."""
+    """`created` is False when the same bundle was a version already; `tracked`: MLflow knows of it,
+    else `why_not_tracked`. `lineage`: of an imported one, where it comes from."""
 
     model: str
     name: str
@@ -49,6 +52,8 @@ class Registered:
     created: bool
     tracked: bool
     examination: Mapping[str, Any]
+    why_not_tracked: str | None = None
+    lineage: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +173,15 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of."""
+    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of; `mlflow` says since
+    when, and why."""
 
     table_version: str
     outbox_pending: int
     ray: Mapping[str, Any]
     pools: list[Mapping[str, Any]]
     replicas: list[Mapping[str, Any]]
+    mlflow: Mapping[str, Any] = field(default_factory=dict)
 
 
 def record(kind: type[T], document: Mapping[str, Any]) -> T:

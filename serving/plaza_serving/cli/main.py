@@ -23,6 +23,7 @@ from plaza_serving.cli import (
     quotas,
     reports,
     tenants,
+    tracking,
 )
 from plaza_serving.cli.session import Session
 
@@ -35,7 +36,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 processes.mount(app)
+tracking.mount(models.app)
 app.add_typer(models.app, name="models")
+app.add_typer(tracking.app, name="proposals")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")

@@ -26,6 +26,7 @@ from plaza_serving.control.routes import (
     budgets,
     health,
     idempotency,
+    imports,
     internal,
     leases,
     ledger,
@@ -34,6 +35,7 @@ from plaza_serving.control.routes import (
     models,
     people,
     prices,
+    proposals,
     reports,
     tenants,
     uploads,
@@ -95,9 +97,9 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    routers = (tenants, people, budgets, prices, uploads, models, reports, ledger, alerts)
-    for router in (module.router for module in routers):
-        app.include_router(router, dependencies=told)
+    about_models = (uploads, imports, models, proposals)
+    for module in (tenants, people, budgets, prices, *about_models, reports, ledger, alerts):
+        app.include_router(module.router, dependencies=told)
     app.include_router(internal.router)
     app.include_router(leases.router)
     app.include_router(idempotency.router)

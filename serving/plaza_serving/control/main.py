@@ -29,6 +29,7 @@ from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
 from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.importing import Importer
 from plaza_registry.mirror import Mirror
 from plaza_registry.mlflow_tracker import MlflowTracker
 from plaza_registry.register import Registrar
@@ -139,6 +140,9 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         leases=LeaseDesk(tenancy.leases, clock, fleet.live),
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
+        importer=Importer(
+            settings.mlflow, state / "imports", root=settings.mlflow_artifact_root, limits=limits
+        ),
         logins=logins_of(
             settings,
             tenancy,

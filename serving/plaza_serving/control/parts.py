@@ -14,6 +14,7 @@ from plaza_core.clock import Clock
 from plaza_core.ids import RandomBytes
 from plaza_core.ports import BlobStore
 from plaza_core.settings import Settings
+from plaza_registry.importing import Importer
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.feed import TableFeed
@@ -38,6 +39,8 @@ class Parts:
     leases: LeaseDesk
     ray_state: Callable[[], RayState]
     node_token: str
+    importer: Importer | None = None
+    """None: no MLflow to import from."""
     logins: Logins | None = None
     """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -82,6 +82,14 @@ async def set_alias(
     )
 
 
+@router.delete("/{name}/aliases/{alias}", summary="Take an alias away")
+def remove_alias(
+    hub: Hub, who: Engineer, name: str, alias: str, organisation: ActingFor = None
+) -> ModelEntry:
+    """Calls that name it are refused from now on. `champion` stays."""
+    return hub.tenancy.records.remove_alias(_scope(hub, who, organisation), name, alias)
+
+
 def _point(
     hub: Parts, scope: TenantScope, name: str, alias: str, version: int
 ) -> tuple[ModelEntry, int]:

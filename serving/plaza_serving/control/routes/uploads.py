@@ -112,7 +112,7 @@ def _register(
     hub: Parts, who: Principal, organisation: str | None, upload: str, body: Commit
 ) -> Outcome:
     owner = _scope(hub, who, organisation)
-    project = body.project or _only_project(hub, who, organisation)
+    project = body.project or only_project(hub, who, organisation)
     scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation, project=project)
     with hub.uploads.claim(owner, upload) as directory:
         return hub.registrar.register(
@@ -125,7 +125,7 @@ def _register(
         )
 
 
-def _only_project(hub: Parts, who: Principal, organisation: str | None) -> str:
+def only_project(hub: Parts, who: Principal, organisation: str | None) -> str:
     """The project a model goes to when none is named: never a guess between several."""
     projects = hub.tenancy.projects.list(
         hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)
