@@ -5,9 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
-`audit` and `status` are
-control's admin API.
+`proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`,
+`alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget

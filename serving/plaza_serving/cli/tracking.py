@@ -6,11 +6,12 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from rich.table import Table
 
 import plaza
 from plaza_core.table import Visibility
 from plaza_serving.cli.models import For, Name, show_registered
-from plaza_serving.cli.session import Session, session
+from plaza_serving.cli.session import session
 from plaza_serving.cli.show import moment, table_of
 
 app = typer.Typer(
@@ -81,7 +82,8 @@ def list_(
     """What was proposed, newest first."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.proposals.list(state=state.value, organisation=organisation))
+        found = hub.proposals.list(state=state.value, organisation=organisation)
+    here.answer(found, _table(found))
 
 
 @app.command()
@@ -90,10 +92,7 @@ def accept(context: typer.Context, proposal: One, organisation: For = None) -> N
     here = session(context)
     with here.hub() as hub:
         done = hub.proposals.accept(proposal, organisation=organisation)
-    if here.as_json:
-        here.answer(done, "")
-    else:
-        _show(here, [done.proposal])
+    here.answer(done, _table([done.proposal]))
 
 
 @app.command()
@@ -101,16 +100,17 @@ def reject(context: typer.Context, proposal: One, organisation: For = None) -> N
     """Leave the alias as it is here, and tell MLflow so."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, [hub.proposals.reject(proposal, organisation=organisation)])
+        done = hub.proposals.reject(proposal, organisation=organisation)
+    here.answer(done, _table([done]))
 
 
-def _show(here: Session, found: list[plaza.Proposal]) -> None:
+def _table(found: list[plaza.Proposal]) -> Table:
     rows = [
         (p.id, p.name, f"{p.alias}: {_meaning(p)}", p.state, moment(p.seen_unix_us), p.decided_by)
         for p in found
     ]
     columns = ["proposal", "model", "alias: here → there", "state", "seen (UTC)", "decided by"]
-    here.answer(found, table_of(columns, rows))
+    return table_of(columns, rows)
 
 
 def _meaning(proposal: plaza.Proposal) -> str:
