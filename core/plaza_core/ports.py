@@ -157,7 +157,8 @@ class OutboxItem:
     """Always `model`, its id; and by kind:
 
     version  version, digest, organisation, project, name (their wire names), family, card,
-             examination and, where known, lineage, metrics (name -> number) and state
+             examination and, where known, lineage, metrics (name -> number) and state; `first`:
+             it may make the model, where the others find it (default: version 1)
     alias    alias, version; None: the alias is gone
     state    version, state
     card     version, card, metrics
@@ -196,8 +197,9 @@ class MirrorRecords(Protocol):
         for an item that never was, it changes nothing."""
 
     def waiting(self, model: ModelId | None = None) -> Waiting: ...
-    def tell_again(self, model: ModelId) -> None:
-        """MLflow lost what it knew of a model: all of it waits anew, in place of what waited."""
+    def tell_again(self, model: ModelId, *, lost: bool) -> None:
+        """MLflow lost something of a model: all of it waits anew, in place of what waited. `lost`:
+        the model itself, and so its aliases; nobody took these away one by one."""
 
     def known(self, model: ModelId | None = None) -> dict[ModelId, Mirrored]:
         """Every model that is mirrored, or this one."""

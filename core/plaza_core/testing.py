@@ -163,11 +163,13 @@ class MemoryTracker:
         if all(item.id != seen.id for seen in self.applied):
             self.applied.append(item)
         model = ModelId(item.payload["model"])
-        if item.kind == "version":
-            self.models.setdefault(model, MemoryModel()).add(item.payload["version"])
-            return None
+        version = item.payload.get("version")
+        if item.kind == "version" and item.payload.get("first", version == 1):
+            self.models.setdefault(model, MemoryModel())
         if model not in self.models:
             raise NotFound("no such model in the tracker")
+        if item.kind == "version":
+            self.models[model].add(version)
         return self.models[model].point(item.payload) if item.kind == "alias" else None
 
     def shown(self, models: Collection[ModelId]) -> dict[ModelId, dict[str, int]]:

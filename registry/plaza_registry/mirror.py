@@ -129,9 +129,9 @@ class Mirror:
         for model, last in known.items():
             if model in shown:
                 proposals += self._compare(model, last.aliases, shown[model])
-            elif last.settled:
+            elif last.settled or last.aliases:  # else it is only about to be told
                 _log.warning("MLflow lost a model; it is told again", extra={"model": model})
-                self._records.tell_again(model)
+                self._records.tell_again(model, lost=True)
         return proposals
 
     def _compare(self, model: ModelId, last: Mapping[str, int], now: Mapping[str, int]) -> int:
@@ -153,15 +153,14 @@ class Mirror:
                 if model in stuck:
                     continue
                 try:
-                    self._tell(item, model)
-                except NotFound as error:
+                    if self._tell(item, model):
+                        continue
                     if model in again:
                         stuck[model] = _GONE
-                    else:
-                        _log.warning("told again: %s", error.message, extra={"model": model})
-                        again.add(model)
-                        self._records.tell_again(model)
-                        break  # its items wait anew, behind the others
+                        continue
+                    again.add(model)
+                    self._tell_again(model)
+                    break  # its items wait anew, behind the others
                 except Conflict as error:
                     _log.error("outbox item %d: %s", item.id, error.message)
                     stuck[model] = error.message
@@ -172,10 +171,21 @@ class Mirror:
         self._state = MirrorState(None, stuck)
         return not stuck
 
-    def _tell(self, item: OutboxItem, model: ModelId) -> None:
+    def _tell(self, item: OutboxItem, model: ModelId) -> bool:
+        """False when MLflow lacks what the item is about."""
         if item.kind == "alias":
             self._look_before(model, item.payload["alias"])
-        self._records.done(item.id, self._tracker.apply(item))
+        try:
+            number = self._tracker.apply(item)
+        except NotFound as error:
+            _log.warning("told again: %s", error.message, extra={"model": model})
+            return False
+        self._records.done(item.id, number)
+        return True
+
+    def _tell_again(self, model: ModelId) -> None:
+        lost = model not in self._tracker.shown([model])
+        self._records.tell_again(model, lost=lost)
 
     def _look_before(self, model: ModelId, alias: str) -> None:
         """A hand may have been there since the last poll: what it did is kept as a proposal."""

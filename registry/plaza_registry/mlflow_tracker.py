@@ -84,7 +84,10 @@ class MlflowTracker:
 
 def _apply_version(client: MlflowClient, payload: Mapping[str, Any]) -> None:
     model, version = payload["model"], int(payload["version"])
-    _ensure_model(client, payload)
+    if payload.get("first", version == 1):
+        _ensure_model(client, payload)
+    elif _model(client, model) is None:
+        raise NotFound(f"MLflow has no model {model}")
     run = _run_of(client, payload)
     tags = version_tags(payload, run)
     found = _find(client, model, version)

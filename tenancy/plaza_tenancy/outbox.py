@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from plaza_core.ids import ModelId
@@ -19,7 +19,8 @@ from plaza_tenancy.store import Change, Store
 
 KEPT_US = 7 * 24 * 3600 * 1_000_000
 """How long what MLflow has heard stays in the outbox, for whoever must find out what happened."""
-_MODEL = OutboxRow.payload["model"].as_string()
+_MODEL: ColumnElement[str] = OutboxRow.payload["model"].as_string()
+_WAITS = OutboxRow.done.is_(False)
 
 
 def post(change: Change, model: ModelRow, kind: str, payload: dict[str, Any]) -> None:
@@ -30,15 +31,22 @@ def post(change: Change, model: ModelRow, kind: str, payload: dict[str, Any]) ->
 
 
 def version_payload(
-    model: ModelRow, row: VersionRow, project_name: str, *, state: str = "examined"
+    model: ModelRow,
+    row: VersionRow,
+    project_name: str,
+    *,
+    first: bool,
+    state: str = "examined",
 ) -> dict[str, Any]:
-    """What MLflow hears of a version; `state` as derived at this moment."""
+    """What MLflow hears of a version: whether it is the `first` of those that the model has, and
+    its `state` as derived at this moment."""
     return {
         "model": model.id,
         "name": model.name,
         "organisation": model.organisation,
         "project": project_name,
         "version": row.version,
+        "first": first,
         "digest": row.digest,
         "family": row.family,
         "card": row.card,
@@ -79,7 +87,7 @@ class Outbox:
     def pending(self, limit: int, after: int = 0) -> list[OutboxItem]:
         query = (
             select(OutboxRow)
-            .where(OutboxRow.done.is_(False), OutboxRow.id > after)
+            .where(_WAITS, OutboxRow.id > after)
             .order_by(OutboxRow.id)
             .limit(limit)
         )
@@ -98,20 +106,20 @@ class Outbox:
                 remember(session, known, number)
 
     def waiting(self, model: ModelId | None = None) -> Waiting:
-        query = select(func.count(), func.min(OutboxRow.at)).where(OutboxRow.done.is_(False))
+        query = select(func.count(), func.min(OutboxRow.at)).where(_WAITS)
         if model is not None:
-            query = query.where(model == _MODEL)
+            query = query.where(_about(model))
         with self._store.read_everything() as session:
             items, since = session.execute(query).one()
         return Waiting(items, since)
 
     def known(self, model: ModelId | None = None) -> dict[ModelId, Mirrored]:
         models, seen = select(ModelRow.id), select(MirroredRow)
-        unsettled = select(_MODEL).where(OutboxRow.done.is_(False)).distinct()
+        unsettled = select(_MODEL).where(_WAITS).distinct()
         if model is not None:
             models = models.where(ModelRow.id == model)
             seen = seen.where(MirroredRow.model == model)
-            unsettled = unsettled.where(model == _MODEL)
+            unsettled = unsettled.where(_about(model))
         with self._store.read_everything() as session:
             aliases: dict[ModelId, dict[str, int]] = {
                 found: {} for found in session.scalars(models)
@@ -121,24 +129,20 @@ class Outbox:
             waits = set(session.scalars(unsettled))
         return {found: Mirrored(at, found not in waits) for found, at in aliases.items()}
 
-    def tell_again(self, model: ModelId) -> None:
+    def tell_again(self, model: ModelId, *, lost: bool) -> None:
         """All of it as it is now; what waited of it is part of that."""
         now = self._store.clock.unix_us()
         with self._store.append_everything() as session:
             row = session.scalars(select(ModelRow).filter_by(id=model)).one()
-            waited = (OutboxRow.done.is_(False), model == _MODEL)
-            session.execute(
-                update(OutboxRow)
-                .where(*waited)
-                .values(done=True, done_at=now)
-                .execution_options(synchronize_session=False)
-            )
-            session.execute(
-                delete(MirroredRow).where(
-                    MirroredRow.organisation == row.organisation, MirroredRow.model == model
-                )
-            )
-            _tell_all(session, row, now)
+            gone: set[str] = set()
+            for item in session.scalars(select(OutboxRow).where(_WAITS, _about(model))):
+                item.done, item.done_at = True, now
+                if item.kind == "alias":
+                    gone.add(item.payload["alias"])
+            if lost:
+                mine = (MirroredRow.organisation == row.organisation, MirroredRow.model == model)
+                session.execute(delete(MirroredRow).where(*mine))
+            _tell_all(session, row, now, gone)
 
     def expire(self) -> int:
         """Forget what MLflow heard a week ago; returns how many items."""
@@ -147,6 +151,10 @@ class Outbox:
         with self._store.append_everything() as session:
             gone = session.execute(delete(OutboxRow).where(OutboxRow.done.is_(True), old))
         return int(getattr(gone, "rowcount", 0))
+
+
+def _about(model: ModelId) -> ColumnElement[bool]:
+    return _MODEL.in_([model])
 
 
 def remember(session: Session, known: tuple[str, ModelId, str], number: int | None) -> None:
@@ -163,15 +171,23 @@ def remember(session: Session, known: tuple[str, ModelId, str], number: int | No
     session.flush()
 
 
-def _tell_all(session: Session, model: ModelRow, now: int) -> None:
+def _tell_all(session: Session, model: ModelRow, now: int, gone: set[str]) -> None:
+    """Of the aliases in `gone`, those that there are no more are taken away there too."""
     project = session.get_one(ProjectRow, (model.organisation, model.project)).name
     mine = {"organisation": model.organisation, "model": model.id}
+    first = True
     for version in session.scalars(
         select(VersionRow).filter_by(**mine).order_by(VersionRow.version)
     ):
-        _add(session, model, "version", version_payload(model, version, project), now)
+        payload = version_payload(model, version, project, first=first)
+        _add(session, model, "version", payload, now)
+        first = False
     for alias in session.scalars(select(AliasRow).filter_by(**mine).order_by(AliasRow.alias)):
         payload = {"model": model.id, "alias": alias.alias, "version": alias.version}
+        _add(session, model, "alias", payload, now)
+        gone.discard(alias.alias)
+    for name in sorted(gone):
+        payload = {"model": model.id, "alias": name, "version": None}
         _add(session, model, "alias", payload, now)
 
 

@@ -107,6 +107,8 @@ def _weigh(change: Change, model: ModelRow, seen: Sighting, store: Store) -> boo
     if not stranger and seen.version in _about_to_say(change.session, model, seen.alias):
         return False
     if earlier is not None:
+        if (earlier.version, earlier.number) == (seen.version, seen.number):
+            return False  # seen again, after MLflow lost something
         outbox.decide(change, earlier, ProposalState.SUPERSEDED)
     row = ProposalRow(
         organisation=model.organisation,

@@ -216,7 +216,12 @@ def _add_version(change: Change, model: ModelRow, new: NewVersion, project_name:
     )
     change.session.add(row)
     change.session.flush()
-    outbox.post(change, model, "version", outbox.version_payload(model, row, project_name))
+    outbox.post(
+        change,
+        model,
+        "version",
+        outbox.version_payload(model, row, project_name, first=row.version == 1),
+    )
     return row
 
 

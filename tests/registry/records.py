@@ -85,7 +85,7 @@ class MemoryRecords:
         items = [i for i in self.outbox if model is None or i.payload["model"] == model]
         return Waiting(len(items), 1 if items else None)
 
-    def tell_again(self, model: ModelId) -> None:
+    def tell_again(self, model: ModelId, *, lost: bool) -> None:
         self.outbox = [item for item in self.outbox if item.payload["model"] != model]
         for known in self.rows.values():
             for version, new in known:

@@ -182,7 +182,7 @@ def test_tags_of_a_model_come_and_go_and_others_stay(tracker, reader, items):
 
 
 def test_a_card_corrected_later_is_the_description(tracker, reader, items):
-    tracker.apply(items.version(card="first"))
+    tracker.apply(items.version(card="first draft"))
     payload = {"version": 1, "card": "corrected", "metrics": {"map": 0.5}}
     tracker.apply(items._item("card", payload))
     version = reader.get_model_version(items.model, "1")
@@ -234,6 +234,17 @@ def test_what_is_not_there_is_not_found(tracker, items):
         with pytest.raises(NotFound):
             tracker.apply(item)
     assert tracker.shown([items.model]) == {}
+
+
+def test_a_later_version_does_not_bring_a_deleted_model_back_alone(tracker, reader, items):
+    tracker.apply(items.version(1))
+    reader.delete_registered_model(items.model)
+    with pytest.raises(NotFound):
+        tracker.apply(items.version(2, OTHER))
+    assert tracker.shown([items.model]) == {}
+    tracker.apply(items.version(2, OTHER, first=True))  # the oldest that the hub still has
+    assert numbers(reader, items) == [1]
+    assert tracker.version_of(items.model, 1) == 2
 
 
 def test_many_models_are_looked_at_in_one_go(tracker, items):
