@@ -1,5 +1,8 @@
 """`plaza models import`, `plaza proposals …`, and what the CLI says of an MLflow that is behind."""
 
+from plaza_serving.cli.reports import behind
+from tests.client.hub import NOW
+
 
 def test_importing_says_what_became_of_it(plaza, state):
     done = plaza("models", "import", "models:/Road Cars/3", "--name", "cars", "--project", "main")
@@ -47,7 +50,14 @@ def test_an_alias_is_taken_away(plaza, state):
     assert state.last("DELETE").path == "/api/v1/models/cars/aliases/spare"
 
 
-def test_status_says_what_waits_since_when_and_why(plaza):
-    out = plaza("status").out
-    assert "waiting for MLflow: 2 changes since" in out
-    assert "MLflow cannot be reached" in out
+def test_what_waits_is_told_with_since_when_and_why():
+    mlflow = {
+        "waiting": 2,
+        "since_unix_us": NOW,
+        "problem": "MLflow cannot be reached",
+        "stuck": {"mdl_1": "other content"},
+    }
+    assert behind(mlflow) == (
+        "2 changes since 2026-11-21 12:07:19 UTC (MLflow cannot be reached; other content)"
+    )
+    assert behind({"waiting": 0}) == behind({}) == "nothing"

@@ -326,13 +326,8 @@ def canned(key, body):
     }
     status = {
         "table_version": "t-9",
-        "outbox_pending": 2,
-        "mlflow": {
-            "waiting": 2,
-            "since_unix_us": NOW,
-            "problem": "MLflow cannot be reached",
-            "stuck": {},
-        },
+        "outbox_pending": 0,
+        "mlflow": {"waiting": 0, "since_unix_us": None, "problem": None, "stuck": {}},
         "ray": {"reachable": True, "error": None},
         "pools": [
             {"name": "main", "route_prefix": "/", "wanted": 2, "running": 2, "status": "RUNNING"}
