@@ -73,8 +73,13 @@ def test_every_verb_about_tenants_demands_a_scope():
         "Tenancy.bootstrap",  # before there is any key
         "Tenancy.table",  # the whole hub, for its own replicas
         "Tenancy.table_version",
-        "Records.pending",  # for MLflow, all tenants in order
-        "Records.done",
+        "Outbox.pending",  # for MLflow, all tenants in order
+        "Outbox.done",
+        "Outbox.waiting",
+        "Outbox.known",
+        "Outbox.tell_again",
+        "Outbox.expire",
+        "Proposals.noticed",
         "Ledger.ingest",  # from replicas, all tenants at once
         "Members.bind",  # at login: the invitations of one verified e-mail
         "Sessions.open",  # a person, of no tenant

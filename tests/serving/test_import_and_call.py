@@ -13,6 +13,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # MLflow's own, all over its writers
     pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*Any type hint:UserWarning"),
     pytest.mark.timeout(240),
 ]
 WIDTH = 8
@@ -54,7 +55,7 @@ async def answers(hub, key):
             answer := await hub.ask("POST", "/v2/models/linear/infer", body, key=key)
         ).status != 200:
             await asyncio.sleep(0.02)
-    found = np.array(answer.json["outputs"][0]["data"], np.float32)
+    found = np.array(answer.json()["outputs"][0]["data"], np.float32)
     assert np.allclose(found, given @ weights_of(linear_model(width=WIDTH)), rtol=1e-5)
 
 
