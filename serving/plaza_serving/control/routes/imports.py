@@ -50,10 +50,10 @@ async def import_model(
 def _fetching(
     hub: Parts, who: Principal, organisation: str | None, body: Import
 ) -> AbstractContextManager[Imported]:
-    if hub.importer is None:
-        raise Unavailable("this hub has no MLflow to import from")
     # Before anything is asked of MLflow: may this be done at all?
     hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation, project=body.project)
+    if hub.importer is None:
+        raise Unavailable("this hub has no MLflow to import from")
     mine = organisation or who.organisation_name
     everything = who.operator or mine == OPERATING_ORGANISATION
     asker = None if everything else mine
