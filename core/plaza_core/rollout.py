@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
+from math import log2
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -102,6 +103,18 @@ class Arm(StrEnum):
     SHADOW = "shadow"
 
 
+CELLS = 256
+"""Cells of one size of a run."""
+
+
+def cell(worker_us: int, rows: int) -> int:
+    """Where a run counts: 256 × ⌊log2 rows⌋ + b, for a time in [2^(b/4), 2^((b+1)/4)) µs.
+
+    Time of the worker: device and host. Runs of different size are never compared.
+    """
+    return CELLS * (max(1, rows).bit_length() - 1) + int(4 * log2(max(1, worker_us)))
+
+
 class ArmCounts(BaseModel):
     """What one replica saw of one arm since it started; only ever grows."""
 
@@ -111,7 +124,7 @@ class ArmCounts(BaseModel):
     failed: int = 0
     """Failures that are the version's own (model_failed, a deadline while it ran), not refusals."""
     latency: dict[int, int] = {}
-    """Bucket -> requests; bucket b holds run times in [2^(b/4), 2^((b+1)/4)) µs."""
+    """Cell -> runs, see `cell`. A run is counted once, however many requests were joined in it."""
 
 
 class Observation(BaseModel):
@@ -149,10 +162,13 @@ class GatePolicy(BaseModel):
     model_config = _Frozen
 
     alpha: float = Field(0.001, gt=0, le=0.05)
-    failures: float = Field(0.01, ge=0, lt=1)
-    """The candidate may fail this much more often than the stable version (a difference)."""
+    failures: float = Field(0.005, ge=0, lt=1)
+    """The candidate may fail this much more often than the stable version (a difference). Of 500
+    requests at level 0.001, no test tells 1 % from 5 % with certainty; half a percent can be."""
     slower: float = Field(1.25, ge=1)
-    """Its run times may be this many times those of the stable version."""
+    """Its run times may be this many times those of the stable version …"""
+    slower_us: int = Field(200, ge=0)
+    """… and so many µs more: a version called rarely finds the caches cold."""
     disagreements: float = Field(0.01, ge=0, lt=1)
     """This part of its answers may differ from the given ones."""
     tolerance: float = Field(1e-3, ge=0)
