@@ -51,6 +51,8 @@ class Split(BaseModel):
     """Version -> parts that it answers. Empty: the stable one answers all."""
     shadows: dict[int, Parts] = {}
     """Version -> parts of the requests that it computes too, after the answer and unpaid."""
+    tolerance: float = 1e-3
+    """How near the numbers of a shadow's answer must come to agree: its policy's."""
     rollout: str | None = None
     """The rollout that made this split: whose observations these are, and the salt of the hash."""
 

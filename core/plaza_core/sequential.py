@@ -12,9 +12,9 @@ test of level a, and tests whose levels sum to α raise a false alarm with at mo
 bound). One cannot bet on every way of being bad with one stake, so the wealth is divided evenly
 over a few stakes: the mean of supermartingales that start at 1 is one too.
 
-    rate_above     one rate ≤ limit        likelihood ratios, multiplied request by request
-    rate_differs   a rate ≤ another + more  likelihood ratios of a block against the nearest good pair
-    sign_positive  pairs lean to neither    1 + stake × sign
+    rate_above      one rate ≤ limit         likelihood ratios, request by request
+    rate_differs    a rate ≤ another + more  likelihood ratio of a block to the nearest good pair
+    sign_positive   pairs lean to neither    1 + stake × sign
 
 Sources: I. Waudby-Smith and A. Ramdas, "Estimating means of bounded random variables by betting"
 (JRSS B, 2024), for predictable bets and mixtures; R. Turner, A. Ly and P. Grünwald, "Generic

@@ -3,8 +3,9 @@
     table ──wanted──▶ fetch + verify ──▶ open + warm ──▶ publish        (loader threads)
     left the table, or over the byte budget ──▶ retired ──last user gone──▶ closed
 
-Versions that an alias names are opened before the table that names them is published; others open
-on first use. Over the budget the least recently used idle version leaves, never one in use.
+Versions that an alias names, gives traffic to, or that are staged are opened before the table that
+says so is published; others open on first use. Over the budget the least recently used idle version
+leaves, never one in use.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from pathlib import Path
 from typing import Protocol
 
 from plaza_core.clock import Clock
-from plaza_core.errors import PlazaError, Unavailable
+from plaza_core.errors import InvalidInput, PlazaError, Unavailable
 from plaza_core.ids import ModelId
+from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, RunnerFactory
-from plaza_core.table import HubTable, VersionEntry
+from plaza_core.rollout import VersionState
+from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.lane import Lane
 
@@ -33,6 +36,7 @@ OpenFamily = Callable[[Path, Manifest], Family]
 MakeLane = Callable[[Runner, Family, Manifest], Lane]
 
 _RETRY_NS = 5_000_000_000
+_OPEN = frozenset({VersionState.STAGED, VersionState.SERVING})
 
 
 class Bundles(Protocol):
@@ -53,6 +57,19 @@ class Hosted:
     last_used_ns: int
     users: int = 0
     retired: bool = field(default=False, init=False)
+
+    def check(self, call: Call) -> None:
+        """Refuse before admission what the model can never take: a refused request costs nothing.
+
+        Raises InvalidTensor, InvalidInput.
+        """
+        if call.tensors is not None:
+            self.signature.check(dict(call.tensors))
+        elif call.family != self.manifest.family:
+            raise InvalidInput(
+                f"this model is of family '{self.manifest.family}', not '{call.family}'",
+                input="model",
+            )
 
     def leave(self) -> None:
         self.users -= 1
@@ -120,13 +137,23 @@ class ModelHost:
             self._opening[key] = task
         return await asyncio.shield(task)
 
+    def want(self, key: VersionKey, entry: VersionEntry) -> PlazaError | None:
+        """Open it in the background; what kept it from being opened a moment ago, if anything."""
+        failure = self._failed.get(key)
+        due = failure is None or self._clock.monotonic_ns() >= failure.retry_ns
+        if due and key not in self._opening and key not in self._open:
+            task = self._opening[key] = asyncio.create_task(self._load(key, entry))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return None if failure is None else failure.error
+
     async def prepare(self, table: HubTable) -> None:
-        """Open what the aliases of `table` name; failures are remembered, not raised."""
+        """Open what `table` wants warm; failures are remembered, not raised."""
         wanted = [
             ((model.id, version.version), version)
             for model in table.models
+            for warm in [_warm(model)]
             for version in model.versions
-            if version.version in model.aliases.values()
+            if version.version in warm or version.state in _OPEN
         ]
         results = await asyncio.gather(
             *(self.demand(key, entry) for key, entry in wanted), return_exceptions=True
@@ -208,3 +235,9 @@ class ModelHost:
             held -= hosted.runner.resident_bytes
             del self._open[hosted.key]
             hosted.retire()
+
+
+def _warm(model: ModelEntry) -> set[int]:
+    """Versions that answer, or compute too, under an alias."""
+    splits = (split.versions() for split in model.splits.values())
+    return set(model.aliases.values()).union(*splits)
