@@ -82,7 +82,8 @@ class Traffic:
 
     def infer(self, value=1.0, version=None, **options):
         tensors = options.pop("tensors", None) or {"x": np.full((1, 2), value, np.float32)}
-        call = Call(self.k.plane.new_request_id(), "echo", version, tensors=tensors, **options)
+        model = options.pop("model", "echo")
+        call = Call(self.k.plane.new_request_id(), model, version, tensors=tensors, **options)
         return self.k.plane.infer(self.principal, call)
 
     def seen(self, arm, rollout="rol_1"):
