@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from plaza_core.clock import Clock
 from plaza_core.ids import RandomBytes
-from plaza_core.ports import BlobStore
+from plaza_core.ports import BlobStore, RolloutRecords
 from plaza_core.settings import Settings
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
@@ -38,6 +38,8 @@ class Parts:
     leases: LeaseDesk
     ray_state: Callable[[], RayState]
     node_token: str
+    rollouts: RolloutRecords | None = None
+    """None: nothing is rolled out here, and no gate runs."""
     logins: Logins | None = None
     """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
