@@ -47,7 +47,6 @@ from plaza_serving.assembly import open_replica
 from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
-from plaza_serving.control.gate import explained
 from plaza_serving.control.jobs import every, forever
 from plaza_serving.control.main import ADMIN_KEY_FILE, compose, gate_of
 
@@ -317,7 +316,7 @@ def run(place: Place, case: Case, candidate: int, most: int) -> Result:
         computed=computed,
         seconds=round(seconds, 1),
         errors=sum(n for what, n in clients.answers.items() if not what.startswith("version")),
-        numbers="" if ended.verdict is None else explained(ended.verdict),
+        numbers="" if ended.verdict is None else ended.verdict.explained(),
         held=good_held if case.good else bad_held,
     )
 

@@ -114,7 +114,8 @@ def cell(worker_us: int, rows: int) -> int:
 
     Time of the worker: device and host. Runs of different size are never compared.
     """
-    return CELLS * (max(1, rows).bit_length() - 1) + int(4 * log2(max(1, worker_us)))
+    bucket = min(CELLS - 1, int(4 * log2(max(1, worker_us))))
+    return CELLS * (max(1, rows).bit_length() - 1) + bucket
 
 
 class ArmCounts(BaseModel):
@@ -199,8 +200,20 @@ class Verdict(BaseModel):
 
     bad: bool
     because: str | None = None
-    """The name of the test that decided."""
+    """The name of the test that decided, or `unopened`: no replica could open the candidate."""
     tests: list[SequentialTest] = []
+
+    def explained(self) -> str:
+        """The numbers in one line, for logs and people."""
+        parts = []
+        for test in self.tests:
+            events, requests = test.candidate
+            against = "" if test.stable is None else " against {} of {}".format(*test.stable)
+            parts.append(
+                f"{test.name}: {events} of {requests}{against},"
+                f" evidence {test.evidence:.3g} of {1 / test.level:.0f}"
+            )
+        return "; ".join(parts)
 
 
 class Rollout(BaseModel):
@@ -228,3 +241,12 @@ class Rollout(BaseModel):
     verdict: Verdict | None = None
     evidence: dict[str, Any] = {}
     """What the gate needs to go on after control restarts; opaque to everybody else."""
+
+    def stopped_news(self, verdict: Verdict) -> dict[str, Any]:
+        """What the event `rollout.stopped` says."""
+        named = {"id", "name", "organisation", "alias", "kind", "stable", "candidate"}
+        return {
+            **self.model_dump(mode="json", include=named),
+            "because": verdict.because,
+            "tests": [test.model_dump(mode="json") for test in verdict.tests],
+        }

@@ -56,8 +56,11 @@ class MemoryRollouts:
             if any(r.model == model.id and r.alias == alias for r in self._running()):
                 raise Conflict("another rollout of this alias runs", input="alias")
             stable = model.aliases[alias]
-            if candidate == stable or not 0 < part < WHOLE:
-                raise InvalidInput("a part of the requests goes to another version", input="part")
+            most = WHOLE if kind is RolloutKind.SHADOW else WHOLE - 1
+            if candidate == stable:
+                raise InvalidInput("this is the stable version", input="version")
+            if not 0 < part <= most:
+                raise InvalidInput(f"a part is 1 to {most} of {WHOLE}", input="part")
             rollout = Rollout(
                 id=new_id("rol", self._random),
                 model=model.id,

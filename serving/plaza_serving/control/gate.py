@@ -100,19 +100,6 @@ def verdict_of(rollout: Rollout, evidence: Evidence) -> Verdict:
     return Verdict(bad=because is not None, because=because, tests=tests)
 
 
-def explained(verdict: Verdict) -> str:
-    """The numbers of a verdict in one line, for logs and people."""
-    parts = []
-    for test in verdict.tests:
-        events, requests = test.candidate
-        against = "" if test.stable is None else " against {} of {}".format(*test.stable)
-        parts.append(
-            f"{test.name}: {events} of {requests}{against},"
-            f" evidence {test.evidence:.3g} of {1 / test.level:.0f}"
-        )
-    return "; ".join(parts)
-
-
 # ── blocks ───────────────────────────────────────────────────────────────────────────────────────
 def _shadow_block(policy: GatePolicy, evidence: Evidence) -> Evidence:
     block = evidence.block
@@ -260,7 +247,7 @@ class Gate:
         log.warning(
             "rollout stopped because of %s: %s",
             verdict.because,
-            explained(verdict),
+            verdict.explained(),
             extra={
                 "rollout": rollout.id,
                 "model": rollout.name,

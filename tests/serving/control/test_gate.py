@@ -23,7 +23,7 @@ from plaza_core.testing_rollouts import MemoryRollouts
 from plaza_serving.control.evidence import MOST_SEEN, Evidence
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
-from plaza_serving.control.gate import UNOPENED_US, Gate, explained, judge, signs
+from plaza_serving.control.gate import UNOPENED_US, Gate, judge, signs
 from tests.serving.dataplane.world import make_model
 
 SCOPE = TenantScope(None, None, "key_engineer")
@@ -117,7 +117,7 @@ async def test_a_canary_that_crashes_is_stopped_and_the_numbers_are_kept():
     assert (failures.candidate, failures.stable) == ((20, 20), (0, 180))
     assert failures.evidence >= 1 / failures.level
     assert sum(test.level for test in verdict.tests) == pytest.approx(0.001)
-    assert "failures: 20 of 20 against 0 of 180" in explained(verdict)
+    assert "failures: 20 of 20 against 0 of 180" in verdict.explained()
     assert [entry[:2] for entry in hub.records.audit] == [
         ("key_engineer", "rollout.start"),
         ("gate", "rollout.stopped"),
