@@ -10,7 +10,9 @@ non-negative supermartingale W with W₀ = 1. Ville's inequality then bounds the
 No correction for looking often, no sample size fixed ahead; stopping when wealth reaches 1/a is a
 test of level a, and tests whose levels sum to α raise a false alarm with at most α together (union
 bound). One cannot bet on every way of being bad with one stake, so the wealth is divided evenly
-over a few stakes: the mean of supermartingales that start at 1 is one too.
+over a few stakes: the mean of supermartingales that start at 1 is one too. And whoever bets all on
+a version being bad is ruined while it is good, and would be late when it turns bad: half is held
+back, and a little of it put in with every block. Moving cash into a fair bet keeps it fair.
 
     rate_above      one rate ≤ limit         likelihood ratios, request by request
     rate_differs    a rate ≤ another + more  likelihood ratio of a block to the nearest good pair
@@ -28,7 +30,7 @@ bounds; J. Ville, "Étude critique de la notion de collectif" (1939).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import exp, log, log1p
+from math import exp, inf, log, log1p
 
 from pydantic import BaseModel, ConfigDict
 
@@ -40,29 +42,53 @@ TIMES = (1.5, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
 
 _RECENT = 2000
 """Requests after which the guess of the stable rate has mostly forgotten what was before."""
-_LEAST, _MOST = 1e-6, 1 - 1e-6
+_PATIENCE = 50
+"""Of the cash that is left, 1 / (blocks + this) is put in with the next block."""
+_LEAST = 1e-6
 _LARGEST = 690.0
 """Natural logarithm of the largest wealth that is told; more does not fit into a float."""
 
 
 class Wealth(BaseModel):
-    """What the bets of one test have become. Natural logarithms, one per stake."""
+    """What the bets of one test have become."""
 
     model_config = ConfigDict(frozen=True)
 
     logs: tuple[float, ...] = ()
-    """Empty before the first block: every stake holds 1."""
+    """Natural logarithm of what each stake holds; empty before the first block."""
+    cash: float = 1.0
+    """Not at stake yet."""
+    blocks: int = 0
     recent: tuple[float, float] = (0.0, 0.0)
     """(events, requests) of the other arm, fading: what its rate is guessed from."""
 
     @property
     def value(self) -> float:
-        """The e-value: the mean over the stakes."""
-        if not self.logs:
-            return 1.0
-        most = max(self.logs)
-        mean = sum(exp(one - most) for one in self.logs) / len(self.logs)
-        return exp(min(_LARGEST, most + log(mean)))
+        """The e-value: the mean over the stakes, and the cash."""
+        return exp(min(_LARGEST, _log_mean(self.logs, self.cash)))
+
+    def after(self, gains: Sequence[float]) -> Wealth:
+        """After a block in which each stake grew by the factor exp(gain)."""
+        part = 0.5 if not self.blocks else 1 / (self.blocks + _PATIENCE)
+        put_in = log(self.cash * part)
+        logs = self.logs or (-inf,) * len(gains)
+        grown = tuple(_log_sum(had, put_in) + g for had, g in zip(logs, gains, strict=True))
+        fresh = {"logs": grown, "cash": self.cash * (1 - part), "blocks": self.blocks + 1}
+        return self.model_copy(update=fresh)
+
+
+def _log_sum(one: float, other: float) -> float:
+    most = max(one, other)
+    return most + log(exp(one - most) + exp(other - most))
+
+
+def _log_mean(logs: Sequence[float], cash: float) -> float:
+    """log(mean of exp(logs) + cash), without overflow."""
+    if not logs:
+        return log(cash)
+    most = max(logs)
+    mean = most + log(sum(exp(one - most) for one in logs) / len(logs))
+    return _log_sum(mean, log(cash))
 
 
 def rate_above(wealth: Wealth, events: int, requests: int, limit: float) -> Wealth:
@@ -71,18 +97,17 @@ def rate_above(wealth: Wealth, events: int, requests: int, limit: float) -> Weal
     For an alternative q > limit the bet on one request is its likelihood ratio, (q/limit) for an
     event and (1-q)/(1-limit) else. Its expectation is 1 at rate `limit` and less below, given the
     requests before. The product over a block depends only on how many events it holds, so blocks
-    may have any size, and may end whenever somebody looks.
+    may have any size and may end whenever somebody looks.
     """
     limit = min(max(limit, _LEAST), 0.999)
     if not requests:
         return wealth
-    grown = []
-    before = wealth.logs or (0.0,) * len(TIMES)
-    for times, had in zip(TIMES, before, strict=True):
+    gains = []
+    for times in TIMES:
         rate = min(limit * times, (limit + 999) / 1000)
         win, loss = log(rate / limit), log1p(-rate) - log1p(-limit)
-        grown.append(had + events * win + (requests - events) * loss)
-    return wealth.model_copy(update={"logs": tuple(grown)})
+        gains.append(events * win + (requests - events) * loss)
+    return wealth.after(gains)
 
 
 def rate_differs(
@@ -111,21 +136,21 @@ def rate_differs(
         return wealth
     events, requests = wealth.recent
     b = (events + 0.5) / (requests + 100.0)
-    before = wealth.logs or (0.0,) * len(LIFTS)
-    grown = []
-    for lift, had in zip(LIFTS, before, strict=True):
+    gains = []
+    for lift in LIFTS:
         a = min(b + more + lift, (9 + b + more) / 10)
         if a >= 1.0 or a - b <= more:
-            grown.append(had)
+            gains.append(0.0)
             continue
         b0 = _nearest(a, b, n, m, more)
         a0 = b0 + more
         gain = k * log(a / a0) + (n - k) * (log1p(-a) - log1p(-a0))
         gain += j * log(b / b0) + (m - j) * (log1p(-b) - log1p(-b0))
-        grown.append(had + gain)
+        gains.append(gain)
     events, requests = events + j, requests + m
     fade = min(1.0, _RECENT / requests)
-    return Wealth(logs=tuple(grown), recent=(events * fade, requests * fade))
+    recent = {"recent": (events * fade, requests * fade)}
+    return wealth.after(gains).model_copy(update=recent)
 
 
 def sign_positive(wealth: Wealth, plus: int, minus: int) -> Wealth:
@@ -138,12 +163,7 @@ def sign_positive(wealth: Wealth, plus: int, minus: int) -> Wealth:
     """
     if not plus + minus:
         return wealth
-    before = wealth.logs or (0.0,) * len(STAKES)
-    grown = [
-        had + plus * log1p(stake) + minus * log1p(-stake)
-        for stake, had in zip(STAKES, before, strict=True)
-    ]
-    return wealth.model_copy(update={"logs": tuple(grown)})
+    return wealth.after([plus * log1p(stake) + minus * log1p(-stake) for stake in STAKES])
 
 
 def reached(tests: Sequence[tuple[Wealth, float]]) -> int | None:

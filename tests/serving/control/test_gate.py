@@ -200,7 +200,7 @@ async def test_a_control_that_starts_again_goes_on_with_the_evidence():
         hub.fleet = Fleet(hub.fleet._feed, hub.clock)
     mine, theirs = (Evidence.model_validate(h.rollout.evidence) for h in (hub, other))
     assert mine.total == theirs.total
-    assert mine.disagreements.value == pytest.approx(theirs.disagreements.value)
+    assert mine.disagreements.value == pytest.approx(theirs.disagreements.value, rel=0.01)
 
 
 async def test_two_replicas_are_summed():
