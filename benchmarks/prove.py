@@ -3,6 +3,8 @@
     demo         a fresh clone with an empty home: `make demo ONCE=1` twice, ready under 25 s again
     bench        the front door against its peers, `make bench`
     chaos        kill -9 of every part under traffic, three rounds each; the books balance
+    gate         the gate's errors over 20,000 simulated good rollouts and 7,000 bad ones
+    rollouts     bad versions are stopped by a real control and replica, 20 good ones are not
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,7 @@ import numpy as np
 from rich.console import Console
 
 import plaza
-from benchmarks import bench, graphs
+from benchmarks import bench, graphs, rollouts
 from benchmarks.chaos_rounds import ROUNDS, chaos_round
 from benchmarks.hub import Hub, own_ports, running_hub
 
@@ -95,6 +98,27 @@ def _chaos_key(hub: Hub, place: Path) -> str:
             return key
 
 
+def prove_gate() -> dict[str, Any]:
+    """What was counted goes to a file that the tests append to, one document a line."""
+    with tempfile.TemporaryDirectory(prefix="plaza-gate-") as scratch:
+        told = Path(scratch) / "told"
+        tests = "tests/serving/control/test_gate_simulated.py"
+        done = subprocess.run(  # noqa: S603 our own command
+            [sys.executable, "-m", "pytest", "-q", "-m", "prove", tests],
+            cwd=ROOT,
+            env={**os.environ, "PLAZA_GATE_RESULTS": str(told)},
+            check=False,
+        )
+        counted = [json.loads(line) for line in told.read_text().splitlines()]
+    return {"counted": counted, "held": done.returncode == 0}
+
+
+def prove_rollouts() -> dict[str, Any]:
+    results = rollouts.measure(good=20, requests=2000)
+    documents = [asdict(result) for result in results]
+    return {"rollouts": documents, "held": all(result.held for result in results)}
+
+
 def prove_third_party() -> dict[str, Any]:
     if not os.environ.get("PLAZA_DATA"):
         return {"held": None, "why": "PLAZA_DATA is not set"}
@@ -115,6 +139,8 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": prove_demo,
     "bench": prove_bench,
     "chaos": prove_chaos,
+    "gate": prove_gate,
+    "rollouts": prove_rollouts,
     "third-party": prove_third_party,
 }
 

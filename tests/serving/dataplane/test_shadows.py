@@ -10,6 +10,8 @@ from plaza_core.errors import InvalidBundle, ModelFailed
 from plaza_core.rollout import WHOLE, Arm, ArmCounts
 from plaza_core.table import Visibility
 from plaza_serving.dataplane.background import MOST_BYTES, MOST_WAITING, Background
+from plaza_serving.dataplane.fair import FairQueue
+from tests.serving.dataplane.simulated import lane, work
 from tests.serving.dataplane.test_routes import Traffic, Versions, divided, manifest
 from tests.serving.dataplane.world import make_key, make_table
 
@@ -170,6 +172,20 @@ async def test_what_waits_for_a_rollout_that_ended_is_dropped_and_its_model_can_
     ended = t.model.model_copy(update={"splits": {}, "versions": t.model.versions[:1]})
     await t.k.serve(make_table([ended], [t.entry], version="2"))
     assert t.k.factory.of[2].closed
+
+
+def test_capacity_is_spare_only_while_nothing_waits_and_a_worker_is_idle():
+    queue, one = FairQueue(2), lane()
+    assert queue.spare()
+    queue.offer(one, work("a").work)
+    assert not queue.spare(), "somebody waits"
+    assert queue.take(0)
+    assert queue.spare(), "one of two workers"
+    queue.offer(one, work("a").work)
+    assert queue.take(0)
+    assert not queue.spare(), "all are busy"
+    queue.settle(one, [])
+    assert queue.spare()
 
 
 # ── the backlog by itself ────────────────────────────────────────────────────────────────────────
