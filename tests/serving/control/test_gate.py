@@ -5,6 +5,8 @@ from contextlib import nullcontext
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plaza_core.errors import Unavailable
 from plaza_core.principal import TenantScope
@@ -201,6 +203,27 @@ async def test_a_control_that_starts_again_goes_on_with_the_evidence():
     mine, theirs = (Evidence.model_validate(h.rollout.evidence) for h in (hub, other))
     assert mine.total == theirs.total
     assert mine.disagreements.value == pytest.approx(theirs.disagreements.value, rel=0.01)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(1, 5), st.booleans()), max_size=30),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_is_lost_repeated_or_late_in_the_end_everything_counts_once(steps, random):
+    """Each step a replica compares a few more pairs and tells it; some words are lost, all may come
+    again later in any order, and the evidence is written down and read between them."""
+    counts, said, evidence = {}, [], Evidence()
+    for number, (replica, pairs, lost) in enumerate(steps, 1):
+        counts[replica] = counts.get(replica, 0) + pairs
+        said.append((replica, number, counts[replica]))
+        heard = [] if lost else [said[-1]]
+        heard += random.sample(said, min(2, len(said)))
+        for name, sequence, so_far in heard:
+            evidence = evidence.take({name: (sequence, compared(so_far, 0))})
+        evidence = Evidence.model_validate_json(evidence.model_dump_json())
+    for replica, so_far in counts.items():
+        evidence = evidence.take({replica: (1000, compared(so_far, 0))})
+    assert evidence.total.pairs == sum(counts.values())
 
 
 async def test_two_replicas_are_summed():
