@@ -143,9 +143,7 @@ def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRu
     signature = manifest.signature_spec()
     session = _open_session(directory / MODEL_FILE, plan)
     compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
-    runner = OrtRunner(
-        session, signature, plan.provider, estimate_bytes(directory, signature, manifest)
-    )
+    runner = OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
     foreign = set(runner.placement) - set(plan.execution)
     if plan.strict and foreign:
         raise ProviderUnavailable(
@@ -197,7 +195,7 @@ def placement(session: onnxruntime.InferenceSession) -> dict[str, int]:
     return dict(nodes)
 
 
-def estimate_bytes(directory: Path, signature: Signature, manifest: Manifest) -> int:
+def estimate_bytes(directory: Path, manifest: Manifest) -> int:
     """Memory an opened bundle is expected to hold, in bytes.
 
     Weights: the size of the model file, which is what stays resident after opening. Arena: it
@@ -208,6 +206,6 @@ def estimate_bytes(directory: Path, signature: Signature, manifest: Manifest) ->
         for entry in directory.iterdir()
         if entry.is_file() and entry.suffix in {".onnx", ".data"}
     )
-    rows = manifest.limits.max_batch
+    rows, signature = manifest.limits.max_batch, manifest.signature_spec()
     border = sum(synthetic(spec, rows).nbytes for spec in (*signature.inputs, *signature.outputs))
     return _SESSION_BYTES + weights + _ACTIVATIONS * border

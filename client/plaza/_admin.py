@@ -39,7 +39,7 @@ from plaza.records import (
 )
 
 T = TypeVar("T")
-Visibility = Literal["project", "organisation", "public"]
+Visibility = Literal["project", "organisation", "shared", "public"]
 Role = Literal["admin", "engineer", "consumer", "auditor"]
 Dimension = Literal["organisation", "project", "key", "model", "provider", "hour", "day", "month"]
 Progress = Callable[[str, int, int], None]

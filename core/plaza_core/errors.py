@@ -118,6 +118,12 @@ class Conflict(PlazaError):
     code = "conflict"
 
 
+class DoesNotFit(Conflict):
+    """The version takes more memory than a replica of the pool may use for models."""
+
+    code = "does_not_fit"
+
+
 class IdempotencyMismatch(InvalidInput):
     """This Idempotency-Key came with another request before."""
 

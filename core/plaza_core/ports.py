@@ -17,6 +17,7 @@ from plaza_core.ids import Digest, ModelId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
+from plaza_core.rollout import GatePolicy, Rollout, RolloutKind, RolloutState, Verdict
 from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
 from plaza_core.tensors import Array, Signature
 
@@ -47,6 +48,9 @@ class RunnerFactory(Protocol):
 
         Raises InvalidBundle when graph and manifest disagree, ProviderUnavailable otherwise.
         """
+
+    def weigh(self, directory: Path, manifest: Manifest) -> int:
+        """The `resident_bytes` that the opened bundle will have, without opening it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +177,38 @@ class ModelRecords(Protocol):
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]: ...
     def pending(self, limit: int) -> list[OutboxItem]: ...
     def done(self, item: int) -> None: ...
+
+
+class RolloutRecords(Protocol):
+    """Rollouts as rows, kept by tenancy. A verb changes the alias's split in its transaction."""
+
+    def start(
+        self,
+        scope: TenantScope,
+        name: str,
+        alias: str,
+        candidate: int,
+        *,
+        kind: RolloutKind,
+        part: int,
+        policy: GatePolicy,
+    ) -> Rollout:
+        """Raises ModelNotFound, Conflict while another rollout of the alias runs, InvalidInput."""
+
+    def running(self) -> list[Rollout]:
+        """Of every organisation, for the gate."""
+
+    def keep(self, rollout: str, evidence: Mapping[str, Any], verdict: Verdict) -> None:
+        """What the gate has seen so far; changes nothing once the rollout has ended."""
+
+    def stop(self, rollout: str, verdict: Verdict) -> bool:
+        """The gate found it bad: the stable version answers all. False when it had ended before."""
+
+    def end(self, scope: TenantScope, rollout: str, state: RolloutState) -> Rollout:
+        """A person cancels it, or promotes the candidate. Raises NotFound, Conflict once ended."""
+
+    def find(self, scope: TenantScope, name: str | None = None) -> list[Rollout]:
+        """Of one model or of all in scope, newest first."""
 
 
 class VersionTracker(Protocol):

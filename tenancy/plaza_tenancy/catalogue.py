@@ -29,6 +29,7 @@ class Head:
     project: ProjectId
     project_name: str
     visibility: Visibility
+    shared_with: tuple[OrganisationId, ...] = ()
 
 
 def visible_to(scope: TenantScope) -> list[ColumnElement[bool]]:

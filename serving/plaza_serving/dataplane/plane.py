@@ -120,6 +120,7 @@ class DataPlane:
         await self._host.prepare(table)
         self._catalogue = Catalogue(table)
         self._host.keep_only(table)
+        self.slots.due.set()  # a promotion waits until control has heard of it
 
     def heartbeat(self) -> Heartbeat:
         """What control should know now. Counts since the last one begin anew."""
