@@ -36,6 +36,8 @@ _SESSION_BYTES = 1 << 20
 """What a session holds besides weights: measured 108 kB with one node and 3 kB for each more, so
 this covers 300 nodes."""
 
+_WEIGHTS = frozenset({".onnx", ".data", ".onnx_data", ".bin"})
+
 _ACTIVATIONS = 8
 """Peak of the arena in units of a batch's inputs and outputs: 8 measured for a convolutional net
 whose widest layer is ten times its input, near 1 for dense layers."""
@@ -198,13 +200,14 @@ def placement(session: onnxruntime.InferenceSession) -> dict[str, int]:
 def estimate_bytes(directory: Path, manifest: Manifest) -> int:
     """Memory an opened bundle is expected to hold, in bytes.
 
-    Weights: the size of the model file, which is what stays resident after opening. Arena: it
-    keeps the peak of the largest batch, estimated from the size of that batch.
+    Weights: the size of the model file and of those that may hold weights of it, which is what
+    stays resident after opening. Arena: it keeps the peak of the largest batch, estimated from the
+    size of that batch.
     """
     weights = sum(
         entry.stat().st_size
-        for entry in directory.iterdir()
-        if entry.is_file() and entry.suffix in {".onnx", ".data"}
+        for entry in (*directory.glob("*"), *directory.glob("*/*"))
+        if entry.suffix in _WEIGHTS and entry.is_file()
     )
     rows, signature = manifest.limits.max_batch, manifest.signature_spec()
     border = sum(synthetic(spec, rows).nbytes for spec in (*signature.inputs, *signature.outputs))

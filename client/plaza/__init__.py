@@ -12,6 +12,7 @@ control's admin API.
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
+from plaza._cards import Card
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza.answers import (
@@ -61,6 +62,7 @@ __all__ = [
     "AuditEntry",
     "Budget",
     "BudgetLease",
+    "Card",
     "Chain",
     "Classification",
     "Client",

@@ -6,6 +6,7 @@ key's own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +83,8 @@ def register(
     """Send the bundle in `directory` file by file, streaming from disk, and make it a version.
 
     `name` defaults to the manifest's, `project` to the key's. Registering the same content again
-    answers with the version that exists. An upload that fails is aborted.
+    answers with the version that exists. An upload that fails is aborted, also when the hub did
+    not receive a file as it was sent.
     """
     root = Path(directory)
     files = bundle_files(root)
@@ -118,18 +120,26 @@ def _send_file(
     here: str, root: Path, file: Path, organisation: str | None, progress: Progress | None
 ) -> Call[None]:
     path, size, sent = file.relative_to(root).as_posix(), file.stat().st_size, 0
+    digest = hashlib.sha256()
 
-    def on_chunk(count: int) -> None:
+    def on_chunk(chunk: bytes) -> None:
         nonlocal sent
-        sent += count
+        sent += len(chunk)
+        digest.update(chunk)
         if progress is not None:
             progress(path, sent, size)
+
+    def check(answer: Answer) -> None:
+        if answer.json()["sha256"] != digest.hexdigest():
+            raise PlazaError(
+                "damaged_upload", "the file was damaged on its way; register again", input=path
+            )
 
     return Call(
         "control",
         "PUT",
         f"/api/v1{here}/files" + path_of(*path.split("/")),
-        lambda _: None,
+        check,
         params={"organisation": organisation},
         headers={"content-type": "application/octet-stream"},
         content=FileBody(file, on_chunk),

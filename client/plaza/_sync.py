@@ -12,7 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _limits, _people, _quotas
+from plaza import _admin, _alerts, _cards, _inference, _ledger, _limits, _people, _quotas
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -86,6 +86,8 @@ class Models(_Part):
     show = _verb(_admin.show_model)
     versions = _verb(_admin.list_versions)
     promote = _verb(_admin.promote)
+    cards = _verb(_cards.cards)
+    set_card = _verb(_cards.set_card)
 
 
 class Organisations(_Part):

@@ -106,17 +106,27 @@ class FamilyFactory(Protocol):
 
 # ── registry ─────────────────────────────────────────────────────────────────────────────────────
 class BlobStore(Protocol):
-    """Bytes by content. Writing the same content twice is harmless."""
+    """Bytes by content. Writing the same content twice is harmless.
+
+    Every method raises Unavailable, with `retry_after`, while the store cannot be reached.
+    """
+
+    def check(self) -> None:
+        """Raises Unavailable, saying why, when nothing could be stored now."""
 
     def put(self, chunks: Iterable[bytes], *, limit: int) -> tuple[Digest, int]:
         """Store and return (sha256, size). Nothing is visible before the last byte is durable."""
 
     def open(self, sha256: Digest) -> BinaryIO:
-        """Raises NotFound."""
+        """Raises NotFound. Reading it to the end raises Unavailable when the content is damaged."""
 
     def exists(self, sha256: Digest) -> bool: ...
-    def delete(self, sha256: Digest) -> None: ...
+    def delete(self, sha256: Digest) -> None:
+        """What is not there is deleted already."""
+
     def digests(self) -> Iterator[Digest]: ...
+    def remove_abandoned(self, before_unix_us: int) -> int:
+        """Delete what writes that died before then have left; return how many they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +162,10 @@ class OutboxItem:
 
     id: int
     kind: str
-    """`version` or `alias`."""
+    """`version`, `alias` or `card`."""
     payload: Mapping[str, Any]
     """Of a version: model (its id), version, digest, organisation, project, name (their wire
-    names), family, card. Of an alias: model, alias, version."""
+    names), family, card. Of an alias: model, alias, version. Of a card: model, version, card."""
 
 
 class ModelRecords(Protocol):
@@ -177,6 +187,31 @@ class ModelRecords(Protocol):
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]: ...
     def pending(self, limit: int) -> list[OutboxItem]: ...
     def done(self, item: int) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CardRevision:
+    """What the card of a version says from one moment on."""
+
+    version: int
+    revision: int
+    """From 1, which is the card that came with the bundle."""
+    text: str
+    created_unix_us: int
+    created_by: str
+
+
+class CardRecords(Protocol):
+    """Cards as rows, kept by tenancy. A change is one transaction with its audit row."""
+
+    def set(self, scope: TenantScope, name: str, version: int, text: str) -> CardRevision:
+        """A new revision; the text that it has already changes nothing.
+
+        Raises ModelNotFound, InvalidBundle naming the field of the front matter that is wrong.
+        """
+
+    def list(self, scope: TenantScope, name: str, version: int) -> list[CardRevision]:
+        """Newest first; there is always one. Raises ModelNotFound."""
 
 
 class RolloutRecords(Protocol):

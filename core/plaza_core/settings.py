@@ -43,6 +43,25 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
     )
+    blobs: str | None = Field(
+        None,
+        description="Where the files of bundles are kept: `s3://BUCKET/PREFIX`; default: `blobs` "
+        "in `state_dir`.",
+    )
+    s3_endpoint: str = Field(
+        "https://s3.amazonaws.com", description="Address of the S3 server of `blobs`."
+    )
+    s3_region: str = Field("us-east-1", description="Its region; what most servers expect.")
+    s3_keys_file: Path | None = Field(
+        None,
+        description='File of mode 0600 with `access_key = "…"` and `secret_key = "…"` (TOML). Only '
+        "control reads it: replicas get bundles from control.",
+    )
+    bundle_cache_mb: int = Field(
+        8192,
+        ge=64,
+        description="Bundle files a node keeps; those used longest ago leave, never open ones.",
+    )
     data: Path | None = Field(
         None, description="Directory with downloaded data sets, for training and evaluation."
     )

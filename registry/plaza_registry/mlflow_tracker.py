@@ -58,6 +58,8 @@ class MlflowTracker:
                 _apply_version(client, item.payload)
             elif item.kind == "alias":
                 _apply_alias(client, item.payload)
+            elif item.kind == "card":
+                _apply_card(client, item.payload)
             else:
                 raise Conflict(f"the outbox has an item of the unknown kind '{item.kind}'")
 
@@ -101,6 +103,12 @@ def _apply_version(client: MlflowClient, payload: Mapping[str, Any]) -> None:
 def _apply_alias(client: MlflowClient, payload: Mapping[str, Any]) -> None:
     client.set_registered_model_alias(
         payload["model"], payload["alias"], str(int(payload["version"]))
+    )
+
+
+def _apply_card(client: MlflowClient, payload: Mapping[str, Any]) -> None:
+    client.update_model_version(
+        payload["model"], str(int(payload["version"])), description=_shortened(payload["card"])
     )
 
 

@@ -90,10 +90,12 @@ class Registrar:
     ) -> Registered:
         """Make the bundle in `directory` a version of `name`, or of the manifest's name.
 
-        Raises InvalidBundle, also when the examination fails; nothing is stored then.
+        Raises InvalidBundle, also when the examination fails; nothing is stored then. Raises
+        Unavailable, with `retry_after`, while blobs cannot be stored: the same call later works.
         """
         if name is not None:
             valid_name(name)
+        self._blobs.check()  # before an examination whose result could not be kept
         bundle = read_bundle(directory, self._limits)
         examination = self._examiner.examine(directory, bundle.manifest)
         if not examination.passed:

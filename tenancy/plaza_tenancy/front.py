@@ -20,6 +20,7 @@ from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.alerts import Alerts
 from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.cards import Cards
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.deliveries import Deliveries
 from plaza_tenancy.estimates import Estimates
@@ -74,6 +75,7 @@ class Tenancy:
         self.members = Members(store)
         self.sessions = Sessions(store, pepper)
         self.records = Records(store)
+        self.cards = Cards(store)
         self.ledger = Ledger(store, partial(settle, clock=clock), partial(amend, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)

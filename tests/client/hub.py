@@ -42,6 +42,8 @@ class Seen:
 class State:
     seen: list[Seen] = field(default_factory=list)
     uploads: dict[str, dict[str, str]] = field(default_factory=dict)
+    spoil: set[str] = field(default_factory=set)
+    """Files that arrive otherwise than they were sent."""
     versions: list[str] = field(default_factory=list)
     refuse: dict[str, Response] = field(default_factory=dict)
     """`METHOD path` -> the answer to give instead."""
@@ -184,7 +186,8 @@ class MiniHub:
             chunks += 1
         assert "transfer-encoding" not in request.headers
         self.state.uploads[request.path_params["upload"]][path] = digest.hexdigest()
-        return JSONResponse({"path": path, "chunks": chunks})
+        sha256 = "0" * 64 if path in self.state.spoil else digest.hexdigest()
+        return JSONResponse({"path": path, "chunks": chunks, "sha256": sha256})
 
     async def commit(self, request):
         asked = await request.json()

@@ -39,6 +39,7 @@ SERVICES = (
     "projects",
     "keys",
     "records",
+    "cards",
     "ledger",
     "audit",
     "budgets",
@@ -126,6 +127,8 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
+    "cards.set": ("change", lambda t, s, v: t.cards.set(s, f"{v.project}.hidden", 1, "# New")),
+    "cards.list": ("read", lambda t, s, v: t.cards.list(s, f"{v.project}.hidden", 1)),
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
     "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
     "ledger.correct": (
@@ -334,7 +337,7 @@ def rows_of(world: World, victim: Victim) -> list[str]:
                     query = query.where(table.c.project == victim.scope.project)
                 elif table.name == "projects":
                     query = query.where(table.c.id == victim.scope.project)
-                elif table.name in {"model_versions", "aliases", "outbox"}:
+                elif table.name in {"model_versions", "model_cards", "aliases", "outbox"}:
                     continue
                 found += sorted(map(repr, session.execute(query)))
     return found

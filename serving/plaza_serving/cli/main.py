@@ -15,6 +15,7 @@ from rich.console import Console
 from plaza_serving.cli import (
     alerts,
     backup,
+    bundles,
     forecasts,
     infer,
     ledger,
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 processes.mount(app)
+bundles.mount(models.app)
 app.add_typer(models.app, name="models")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")

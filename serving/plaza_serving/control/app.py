@@ -24,6 +24,7 @@ from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
     alerts,
     budgets,
+    cards,
     health,
     idempotency,
     internal,
@@ -96,7 +97,19 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    routers = (tenants, people, budgets, limits, prices, uploads, models, reports, ledger, alerts)
+    routers = (
+        tenants,
+        people,
+        budgets,
+        limits,
+        prices,
+        uploads,
+        models,
+        cards,
+        reports,
+        ledger,
+        alerts,
+    )
     for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)

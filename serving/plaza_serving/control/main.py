@@ -27,10 +27,10 @@ from plaza_core.errors import Conflict
 from plaza_core.keys import NewKey, node_secret
 from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
-from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
 from plaza_registry.mlflow_tracker import MlflowTracker
 from plaza_registry.register import Registrar
+from plaza_registry.stores import ABANDONED_AFTER_S, open_blobs
 from plaza_registry.uploads import Uploads
 from plaza_serving.control import logs
 from plaza_serving.control.adoption import Adoption
@@ -113,7 +113,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
-    blobs = LocalBlobs(state / "blobs")
+    blobs = open_blobs(settings)
     registrar = Registrar(
         blobs,
         tenancy.records,
@@ -168,6 +168,9 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         tenancy.leases.expire()
         tenancy.records.forget_done()
 
+    def clear_blobs() -> None:
+        parts.blobs.remove_abandoned(parts.clock.unix_us() - ABANDONED_AFTER_S * 1_000_000)
+
     async def reconcile() -> None:
         async with reconciler:
             await forever("reconcile", reconciler.step)
@@ -178,6 +181,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", Adoption(parts, spool).step),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("blobs", every(3600.0, clear_blobs)),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),
         lambda: forever("webhook history", every(3600.0, deliveries.expire)),

@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -38,7 +39,8 @@ OpenFamily = Callable[[Path, Manifest], Family]
 MakeLane = Callable[[Runner, Family, Manifest], Lane]
 
 _RETRY_NS = 5_000_000_000
-_LOADER_NICE = 10
+_LOADER_NICE = 19
+"""The lowest: Ray starts a replica at 15, and only root may go back up."""
 _PATIENCE_NS = 10_000_000_000
 """How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
@@ -47,7 +49,10 @@ _LOOK_AGAIN_S = 1.0
 class Bundles(Protocol):
     """Where verified bundle directories come from; blocks, called on loader threads."""
 
-    def fetch(self, entry: VersionEntry) -> Path: ...
+    def fetch(self, entry: VersionEntry) -> Path:
+        """The directory; it stays until as many `release` as `fetch` were called."""
+
+    def release(self, entry: VersionEntry) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -61,6 +66,8 @@ class Hosted:
     lane: Lane
     room: int
     """The number of what it holds of the byte budget."""
+    release: Callable[[], None]
+    """Told when it is closed: its files are no longer needed."""
     on_idle: Callable[[Hosted], None]
     """Called when the last user has left."""
     users: int = 0
@@ -70,6 +77,10 @@ class Hosted:
         self.users -= 1
         if not self.users:
             self.on_idle(self)
+
+    def close(self) -> None:
+        self.runner.close()
+        self.release()
 
 
 class _NoRoomAhead(Exception):
@@ -251,23 +262,32 @@ class ModelHost:
 
     async def _open_in_room(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
         directory = await self._on_loader(self._bundles.fetch, entry)
+        try:
+            room = await self._find_room(key, entry, directory, ahead=ahead)
+            begun = self._clock.monotonic_ns()
+            try:
+                hosted = await self._on_loader(self._open_now, key, entry, directory, room)
+            except BaseException:
+                self._give_room(room)
+                raise
+        except BaseException:
+            self._bundles.release(entry)
+            raise
+        self._rooms[room] = self._open[key] = hosted
+        self._memory.opened(room, (self._clock.monotonic_ns() - begun) // 1000)
+        return hosted
+
+    async def _find_room(
+        self, key: VersionKey, entry: VersionEntry, directory: Path, *, ahead: bool
+    ) -> int:
         size = await self._on_loader(self._factory.weigh, directory, entry.manifest)
         if ahead and size > self._memory.free:
             raise _NoRoomAhead
         self._asking_since[key] = self._clock.monotonic_ns()
         try:
-            room = await self._make_room(size)
+            return await self._make_room(size)
         finally:
             del self._asking_since[key]
-        begun = self._clock.monotonic_ns()
-        try:
-            hosted = await self._on_loader(self._open_now, key, entry.manifest, directory, room)
-        except BaseException:
-            self._give_room(room)
-            raise
-        self._rooms[room] = self._open[key] = hosted
-        self._memory.opened(room, (self._clock.monotonic_ns() - begun) // 1000)
-        return hosted
 
     async def _on_loader(self, do: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._loaders, do, *arguments)
@@ -276,16 +296,17 @@ class ModelHost:
         log.warning("version %s/%s is not available here: %s", *key, error.message)
         self._failed[key] = _Failure(error, self._clock.monotonic_ns() + _RETRY_NS)
 
-    def _open_now(self, key: VersionKey, manifest: Manifest, directory: Path, room: int) -> Hosted:
-        family = self._open_family(directory, manifest)
-        runner = self._factory.open(directory, manifest)
+    def _open_now(self, key: VersionKey, entry: VersionEntry, directory: Path, room: int) -> Hosted:
+        family = self._open_family(directory, entry.manifest)
+        runner = self._factory.open(directory, entry.manifest)
         return Hosted(
             key=key,
-            manifest=manifest,
+            manifest=entry.manifest,
             signature=runner.signature,
             runner=runner,
-            lane=self._make_lane(runner, family, manifest),
+            lane=self._make_lane(runner, family, entry.manifest),
             room=room,
+            release=partial(self._bundles.release, entry),
             on_idle=self._on_idle,
         )
 
@@ -327,7 +348,7 @@ class ModelHost:
             del self._rooms[hosted.room]
             self._give_room(hosted.room)
             # Off the loop: freeing a large session takes milliseconds.
-            self._closer.submit(hosted.runner.close)
+            self._closer.submit(hosted.close)
         self._freed.set()
 
     def _give_room(self, room: int) -> None:

@@ -142,6 +142,12 @@ TRIES = {
     "GET /api/v1/models": Try("models.read", whose=True),
     "GET /api/v1/models/{name}": Try("models.read", MODEL),
     "GET /api/v1/models/{name}/versions": Try("models.read", f"{MODEL}/versions"),
+    "GET /api/v1/models/{name}/versions/{version}/card": Try(
+        "models.read", f"{MODEL}/versions/1/card"
+    ),
+    "PUT /api/v1/models/{name}/versions/{version}/card": Try(
+        "models.write", f"{MODEL}/versions/1/card", {"json": {"text": "# New"}}
+    ),
     "PUT /api/v1/models/{name}/aliases/{alias}": Try(
         "models.write", f"{MODEL}/aliases/champion", {"json": {"version": 1}}
     ),

@@ -148,6 +148,10 @@ MATRIX = {
     "GET /api/v1/models": Row(200, 200, 404, "/api/v1/models?organisation=orchid"),
     "GET /api/v1/models/{name}": own(MODEL),
     "GET /api/v1/models/{name}/versions": own(f"{MODEL}/versions"),
+    "GET /api/v1/models/{name}/versions/{version}/card": own(f"{MODEL}/versions/1/card"),
+    "PUT /api/v1/models/{name}/versions/{version}/card": own(
+        f"{MODEL}/versions/1/card", json={"text": "# New"}
+    ),
     "PUT /api/v1/models/{name}/aliases/{alias}": own(
         f"{MODEL}/aliases/champion", json={"version": 1}
     ),

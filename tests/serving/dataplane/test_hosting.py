@@ -6,7 +6,7 @@ import pytest
 
 from plaza_core.errors import DoesNotFit, InvalidBundle
 from plaza_core.testing import EchoRunner, EchoRunnerFactory, FakeClock
-from tests.serving.dataplane.world import make_model, make_table
+from tests.serving.dataplane.world import NoBundles, make_model, make_table
 
 
 class SizedFactory(EchoRunnerFactory):
@@ -155,3 +155,28 @@ async def test_a_failure_is_reported_and_tried_again_later(kit):
     clock.advance(6)
     await k.host.demand(key(model), model.versions[0])
     assert k.host.failed() == {}
+
+
+async def test_a_bundle_is_held_while_its_version_is_open(kit):
+    """Also over a failure to open, and until the last request that used it has left."""
+    held = []
+
+    class Counting(NoBundles):
+        def fetch(self, entry):
+            held.append(entry.digest)
+            return super().fetch(entry)
+
+        def release(self, entry):
+            held.remove(entry.digest)
+
+    k = kit(factory=SizedFactory(broken=["broken"]))
+    k.host._bundles = Counting()
+    models = [make_model("whole"), make_model("broken")]
+    await k.host.prepare(make_table(models))
+    assert len(held) == 1
+    hosted = k.host.get((models[0].id, 1))
+    hosted.users += 1
+    k.host.keep_only(make_table([]))
+    assert len(held) == 1
+    hosted.leave()
+    assert held == []
