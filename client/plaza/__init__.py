@@ -5,9 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
-`audit` and `status` are
-control's admin API.
+`rollouts`, `catalogue`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`,
+`ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
@@ -53,11 +52,24 @@ from plaza.records_quotas import (
     Price,
     Share,
 )
+from plaza.records_models import (
+    AliasStep,
+    Collected,
+    Found,
+    FoundPage,
+    Guest,
+    ModelDiff,
+    PublicationState,
+    PublishRequest,
+    Rollout,
+)
+from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
     "AlertDelivery",
     "AlertHost",
     "AlertTarget",
+    "AliasStep",
     "AsyncClient",
     "AuditEntry",
     "Budget",
@@ -66,6 +78,7 @@ __all__ = [
     "Chain",
     "Classification",
     "Client",
+    "Collected",
     "Correction",
     "Detection",
     "Detections",
@@ -75,12 +88,16 @@ __all__ = [
     "Estimate",
     "Forecast",
     "Holding",
+    "Found",
+    "FoundPage",
+    "Guest",
     "Inference",
     "Key",
     "Label",
     "Member",
     "Metadata",
     "Model",
+    "ModelDiff",
     "NewAlertTarget",
     "NewKey",
     "NewLogin",
@@ -90,7 +107,10 @@ __all__ = [
     "Price",
     "Project",
     "Promotion",
+    "PublicationState",
+    "PublishRequest",
     "Registered",
+    "Rollout",
     "Share",
     "Status",
     "Tensor",

@@ -30,7 +30,6 @@ from plaza.records import (
     NewKey,
     Organisation,
     Project,
-    Promotion,
     Registered,
     Status,
     Usage,
@@ -167,15 +166,6 @@ def list_versions(name: str, *, organisation: str | None = None) -> Call[list[Ve
     """Newest first, with their cards."""
     path = "/models" + path_of(name, "versions")
     return _call("GET", path, _many(Version), organisation=organisation)
-
-
-def promote(
-    name: str, version: int, *, alias: str = "champion", organisation: str | None = None
-) -> Call[Promotion]:
-    """Point `alias` at a version: forward, or back to roll back. Waits for the replicas."""
-    path = "/models" + path_of(name, "aliases", alias)
-    body = {"version": version}
-    return _call("PUT", path, _one(Promotion), body=body, organisation=organisation)
 
 
 # ── tenants ──────────────────────────────────────────────────────────────────────────────────────

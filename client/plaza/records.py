@@ -36,6 +36,7 @@ class Version:
     family: str
     created_unix_us: int
     card: str = field(repr=False)
+    state: str = "examined"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +59,12 @@ class Promotion:
 
     model: str
     alias: str
-    version: int
+    version: int | None
     published_on: list[str]
     waiting_for: list[str]
     failed_on: Mapping[str, str] = field(default_factory=dict)
+    rollout: str | None = None
+    """The rollout that began."""
 
 
 @dataclass(frozen=True, slots=True)

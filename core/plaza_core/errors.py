@@ -124,6 +124,13 @@ class DoesNotFit(Conflict):
     code = "does_not_fit"
 
 
+class BreakingChange(Conflict):
+    """Requests that an alias answers now would fail with the other version; the message lists why.
+    Said so on purpose, it is done all the same."""
+
+    code = "breaking_change"
+
+
 class IdempotencyMismatch(InvalidInput):
     """This Idempotency-Key came with another request before."""
 

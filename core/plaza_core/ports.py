@@ -17,7 +17,14 @@ from plaza_core.ids import Digest, ModelId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
-from plaza_core.rollout import GatePolicy, Rollout, RolloutKind, RolloutState, Verdict
+from plaza_core.rollout import (
+    GatePolicy,
+    Rollout,
+    RolloutKind,
+    RolloutState,
+    Verdict,
+    VersionState,
+)
 from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
 from plaza_core.tensors import Array, Signature
 
@@ -141,6 +148,8 @@ class NewVersion:
     files: Sequence[FileEntry]
     card: str
     examination: Examination
+    hold: str | None = None
+    """What `ModelRecords.hold` gave for these files; the version takes its place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,7 @@ class ModelVersion:
     family: str
     created_unix_us: int
     card: str
+    state: VersionState = VersionState.EXAMINED
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,10 +181,14 @@ class OutboxItem:
 class ModelRecords(Protocol):
     """The registry's rows, kept by tenancy. Each method is one transaction with its audit row."""
 
+    def hold(self, scope: TenantScope, digests: Sequence[Digest]) -> str:
+        """Before blobs are put: for a day nobody takes them for left over. Writes no audit row."""
+
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         """(version, created). The same digest again returns the existing version unchanged.
 
-        The first version of a model also receives the alias `champion`.
+        The first version of a model also receives the alias `champion`. Raises Conflict when
+        `new.hold` has run out: the blobs may be gone.
         """
 
     def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry: ...

@@ -140,6 +140,9 @@ class Settings(BaseSettings):
     max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
     examine_timeout_s: float = Field(30.0, description="Time limit of the sandboxed examination.")
     examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
+    retired_keep_days: int = Field(
+        30, ge=0, description="How long a retired version can be restored before `gc` may take it."
+    )
     rate_per_second: float = Field(
         100.0, gt=0, description="Requests per second of a new organisation; admins may change it."
     )

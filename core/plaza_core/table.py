@@ -28,6 +28,16 @@ class Visibility(StrEnum):
     PUBLIC = "public"
 
 
+class RequestState(StrEnum):
+    """What became of the wish to make a model public."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
+    """Another visibility was chosen meanwhile."""
+
+
 class FileEntry(BaseModel):
     """One file of a bundle; its bytes are fetched by `sha256` and verified before every load."""
 

@@ -1,10 +1,10 @@
 """Registration and promotion: the order of steps between a directory and a served version.
 
-    read and hash ──▶ examine (sandbox) ──▶ put blobs ──▶ add_version (one transaction) ──▶ drain
+    read and hash ─▶ examine (sandbox) ─▶ hold ─▶ put blobs ─▶ add_version (transaction) ─▶ drain
 
 Blobs come before the row, so a version never names bytes that are not there; a crash in between
-leaves blobs that nobody refers to. The hub's database is the truth: MLflow hears of a change from
-the outbox, in order, and when it is down it hears of it later.
+leaves blobs that nobody refers to, which are swept a day later. The hub's database is the truth:
+MLflow hears of a change from the outbox, in order, and when it is down it hears of it later.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from plaza_core.ports import (
     VersionTracker,
 )
 from plaza_core.principal import TenantScope
-from plaza_core.table import ModelEntry, Visibility
+from plaza_core.table import ModelEntry, VersionEntry, Visibility
 from plaza_registry.bundle import Bundle, BundleLimits, chunks_of, open_plain, read_bundle
+from plaza_registry.examining import bundle_of
 
 _log = logging.getLogger(__name__)
 _DRAIN_AT_ONCE = 100
@@ -100,6 +101,8 @@ class Registrar:
         examination = self._examiner.examine(directory, bundle.manifest)
         if not examination.passed:
             raise InvalidBundle(f"the examination failed: {examination.reason}", input="model.onnx")
+        # Held before it is put: nobody takes these blobs for left over before the row names them.
+        hold = self._records.hold(scope, [file.sha256 for file in bundle.files])
         self._store(bundle)
         new = NewVersion(
             name=name or bundle.manifest.name,
@@ -110,9 +113,15 @@ class Registrar:
             files=bundle.files,
             card=bundle.card,
             examination=examination,
+            hold=hold,
         )
         version, created = self._records.add_version(scope, new)
         return Registered(version, created, self.drain(), examination)
+
+    def examine_again(self, entry: VersionEntry) -> Examination:
+        """What the sandbox finds about a version now. Raises NotFound, Unavailable."""
+        with bundle_of(self._blobs, entry) as directory:
+            return self._examiner.examine(directory, entry.manifest)
 
     def promote(self, scope: TenantScope, name: str, alias: str, version: int) -> Promoted:
         """Point `alias` of a model at one of its versions. Raises ModelNotFound."""

@@ -97,6 +97,11 @@ OVER_THE_WALL = {
     "upkeep.drift": "by the hub, about all books; one organisation after another",
     "upkeep.expire": "by the hub, by age alone",
     "prices.Prices.list": "no tenant's: the same for everybody",
+    "rollouts.Rollouts.running": "for the gate, of all tenants",
+    "rollouts.Rollouts.keep": "as `running`",
+    "collecting.Collector.sweep": "by the hub: content is shared by all",
+    "collecting.Collector._take": "as `sweep`",
+    "visibility.Visibilities._guests": "who shares a model names other organisations",
     "access.Access._organisation": "an operator's look-up of an organisation by name",
 }
 """Who sees the rows of all tenants, and why. Decision 15 tells of them; nobody else may."""

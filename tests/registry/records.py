@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plaza_core.errors import ModelNotFound
-from plaza_core.ids import ModelId, OrganisationId, ProjectId
+from plaza_core.ids import Digest, ModelId, OrganisationId, ProjectId
 from plaza_core.ports import ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import TenantScope
 from plaza_core.table import ModelEntry, VersionEntry
@@ -18,6 +18,11 @@ class MemoryRecords:
         self.aliases: dict[ModelId, dict[str, int]] = {}
         self.outbox: list[OutboxItem] = []
         self._items = 0
+        self.held: list[tuple[Digest, ...]] = []
+
+    def hold(self, scope: TenantScope, digests: Sequence[Digest]) -> str:
+        self.held.append(tuple(digests))
+        return f"hld_{len(self.held)}"
 
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         known = self.rows.setdefault((str(scope.organisation), new.name), [])

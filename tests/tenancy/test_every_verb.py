@@ -24,7 +24,10 @@ from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.held import Held
 from plaza_core.ids import KeyId
+from plaza_core.ids import Digest, KeyId
+from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role, TenantScope
+from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
 from plaza_core.table import RateLimit, Visibility
 from plaza_core.webhooks import Attempt, HostPattern
 from plaza_core.windows import Window
@@ -40,6 +43,12 @@ SERVICES = (
     "keys",
     "records",
     "cards",
+    "aliases",
+    "lifecycle",
+    "rollouts",
+    "visibility",
+    "search",
+    "collector",
     "ledger",
     "audit",
     "budgets",
@@ -58,6 +67,7 @@ SERVICES = (
 )
 URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
+SLOWER = Examination(True, "fine", "cpu", "1.31.1", {}, 1, 9)
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 SOME_DAYS = Window(first=date(2026, 1, 1), limit=3)
@@ -75,6 +85,8 @@ class Victim:
     lease: str
     member: KeyId
     webhook: str
+    rollout: str
+    request: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -118,13 +130,60 @@ VERBS: dict[str, tuple[str, Verb]] = {
         "change",
         lambda t, s, v: t.records.set_alias(s, f"{v.project}.hidden", "candidate", 1),
     ),
-    "records.set_visibility": (
+    "visibility.set": (
         "change",
-        lambda t, s, v: t.records.set_visibility(
-            s, f"{v.organisation}.{v.project}.hidden", Visibility.ORGANISATION
+        lambda t, s, v: t.visibility.set(s, model_of(v), Visibility.ORGANISATION),
+    ),
+    "visibility.share": (
+        "change",
+        lambda t, s, v: t.visibility.share(s, model_of(v), ["guests"]),
+    ),
+    "visibility.unshare": (
+        "change",
+        lambda t, s, v: t.visibility.unshare(s, f"{v.project}.lent", "plaza"),
+    ),
+    "visibility.guests": ("read", lambda t, s, v: t.visibility.guests(s, f"{v.project}.lent")),
+    "visibility.publish": ("change", lambda t, s, v: t.visibility.publish(s, model_of(v))),
+    "visibility.requests": ("read", lambda t, s, v: t.visibility.requests(s)),
+    "visibility.approve": ("platform", lambda t, s, v: t.visibility.approve(s, v.request)),
+    "visibility.reject": (
+        "platform",
+        lambda t, s, v: t.visibility.reject(s, v.request, reason="no card"),
+    ),
+    "aliases.promote": (
+        "change",
+        lambda t, s, v: t.aliases.promote(s, model_of(v), "candidate", 3, why="it is better"),
+    ),
+    "aliases.rollback": ("change", lambda t, s, v: t.aliases.rollback(s, model_of(v), "tried")),
+    "aliases.remove": ("change", lambda t, s, v: t.aliases.remove(s, model_of(v), "tried")),
+    "aliases.history": ("read", lambda t, s, v: t.aliases.history(s, model_of(v), "tried")),
+    "lifecycle.stage": ("change", lambda t, s, v: t.lifecycle.stage(s, model_of(v), 3)),
+    "lifecycle.unstage": ("change", lambda t, s, v: t.lifecycle.unstage(s, model_of(v), 4)),
+    "lifecycle.retire": ("change", lambda t, s, v: t.lifecycle.retire(s, model_of(v), 4)),
+    "lifecycle.restore": ("change", lambda t, s, v: t.lifecycle.restore(s, model_of(v), 5)),
+    "lifecycle.withdraw": ("change", lambda t, s, v: t.lifecycle.withdraw(s, model_of(v), 3)),
+    "lifecycle.examined": (
+        "change",
+        lambda t, s, v: t.lifecycle.examined(s, model_of(v), 3, SLOWER),
+    ),
+    "rollouts.start": (
+        "change",
+        lambda t, s, v: t.rollouts.start(
+            s, model_of(v), "tried", 3, kind=RolloutKind.CANARY, part=500, policy=GatePolicy()
         ),
     ),
+    "rollouts.end": (
+        "change",
+        lambda t, s, v: t.rollouts.end(s, v.rollout, RolloutState.CANCELLED),
+    ),
+    "rollouts.find": ("read", lambda t, s, v: t.rollouts.find(s)),
+    "rollouts.get": ("read", lambda t, s, v: t.rollouts.get(s, v.rollout)),
+    "search.find": ("read", lambda t, s, v: t.search.find(s, "card-of")),
+    "search.tag": ("change", lambda t, s, v: t.search.tag(s, model_of(v), add=["new"])),
+    "collector.removable": ("read", lambda t, s, v: t.collector.removable(s, 0)),
+    "collector.remove": ("change", lambda t, s, v: t.collector.remove(s, 0)),
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
+    "records.details": ("read", lambda t, s, v: t.records.details(s, model_of(v), "1")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
     "cards.set": ("change", lambda t, s, v: t.cards.set(s, f"{v.project}.hidden", 1, "# New")),
@@ -185,11 +244,19 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "webhooks.test": ("whole", lambda t, s, v: t.webhooks.test(s, v.webhook)),
     "webhooks.deliveries": ("read", lambda t, s, v: t.webhooks.deliveries(s, v.webhook)),
 }
+OF_MODELS = {"records", "aliases", "lifecycle", "visibility", "search", "collector"}
 # About the asker's organisation as a whole, whoever else there is.
-LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
+LISTING = {"rollouts.find", "search.find", "visibility.requests"}
+LISTING |= {"collector.removable", "collector.remove"}
+LISTING |= {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
 OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
 SCOPELESS = {
+    "records.hold",  # of its own organisation; names nothing of anybody's
+    "rollouts.running",
+    "rollouts.keep",
+    "rollouts.stop",
+    "collector.sweep",
     "records.pending",
     "records.done",
     "records.forget_done",
@@ -219,6 +286,10 @@ SCOPELESS = {
     "deliveries.note",
     "deliveries.expire",
 }
+
+
+def model_of(victim: Victim) -> str:
+    return f"{victim.organisation}.{victim.project}.hidden"
 
 
 def key_of(victim: Victim) -> Node:
@@ -270,8 +341,38 @@ def settle(world: World, name: str, project: str) -> Victim:
     secrets |= {member, email, scope.project, grant.lease}
     if project != "lab":  # of the asker's own organisation: its targets are the whole's
         secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
-    found = frozenset(secrets)
-    return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
+    rollout, asked = furnish(world, scope, name, project)
+    found = frozenset(secrets | {rollout, asked})
+    return Victim(
+        scope, name, project, new.id, grant.lease, member, hook.webhook.id, rollout, asked, found
+    )
+
+
+def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[str, str]:
+    """Versions in every state, a rollout, a model lent to others and one to be published."""
+    tenancy, hidden = world.tenancy, f"{project}.hidden"
+    for digest in range(2, 7):
+        tenancy.records.add_version(scope, make_version(digest, name="hidden", project=project))
+    tenancy.lifecycle.stage(scope, hidden, 4)
+    tenancy.lifecycle.retire(scope, hidden, 5)
+    for version in (1, 2):
+        tenancy.aliases.promote(scope, hidden, "tried", version)
+    tenancy.aliases.promote(scope, hidden, "gated", 1)
+    started = tenancy.rollouts.start(
+        scope, hidden, "gated", 2, kind=RolloutKind.SHADOW, part=500, policy=GatePolicy()
+    )
+    tenancy.search.tag(scope, hidden, add=[f"tag-of-{name}"])
+    tenancy.records.hold(scope, [Digest("a" * 64)])
+    if not any(one.name == "guests" for one in tenancy.organisations.list(world.platform())):
+        world.organisation("guests")
+    for number, model in enumerate(("lent", "asked")):
+        tenancy.records.add_version(scope, make_version(8 + number, name=model, project=project))
+    tenancy.visibility.share(scope, f"{project}.lent", ["plaza"])
+    tenancy.visibility.set(scope, f"{project}.lent", Visibility.PROJECT)
+    admin = world.scope_of(name, Role.ADMIN, Right.MODELS_PUBLISH, project=project)
+    asked = tenancy.visibility.publish(admin, f"{project}.asked").request
+    assert asked is not None
+    return started.id, asked.id
 
 
 def test_every_verb_is_examined_here(world):
@@ -347,6 +448,8 @@ TENANT = re.compile(
     r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO"
     r"|\(accounts\.organisation, [^)]*\) IN"
 )
+# Whoever may share a model names other organisations, one by one.
+GUESTS = re.compile(r"FROM organisations \s*WHERE organisations\.name IN")
 # The actor of a scope is found by its key: that is how its tenant is known.
 ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
@@ -377,7 +480,7 @@ def test_every_statement_names_the_tenant(shared_world, verb):
     ]
     assert about_tenants
     for text in about_tenants:
-        assert TENANT.search(text) or ACTOR.search(text), text
+        assert TENANT.search(text) or ACTOR.search(text) or GUESTS.search(text), text
 
 
 def trail(world: World) -> tuple[int, int]:
@@ -418,8 +521,8 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
     assert trail(world) == (rows + changed, revision + changed)
     if changed:
         (told,) = world.tenancy.audit.list(world.platform(), limit=1)
-        assert told.action.split(".")[0] == {"records": "model"}.get(
-            verb.split(".")[0], verb.split(".")[0].removesuffix("s")
+        assert told.action.split(".")[0] == (
+            "model" if verb.split(".")[0] in OF_MODELS else verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
         assert (told.organisation_name == "acme") == (verb not in OF_OPERATORS)

@@ -20,12 +20,17 @@ from plaza_serving.cli import (
     infer,
     ledger,
     limits,
+    catalogue,
+    infer,
+    ledger,
+    lifecycle,
     login,
     models,
     people,
     processes,
     quotas,
     reports,
+    rollouts,
     tenants,
 )
 from plaza_serving.cli.session import Session
@@ -43,6 +48,10 @@ app = typer.Typer(
 processes.mount(app)
 bundles.mount(models.app)
 app.add_typer(models.app, name="models")
+lifecycle.mount(models.app)
+catalogue.mount(models.app)
+app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(rollouts.app, name="rollouts")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")

@@ -1,4 +1,4 @@
-"""`plaza models …`: register bundles, look at versions, move aliases."""
+"""`plaza models …`: register bundles, look at versions. What becomes of them: `lifecycle`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rich.progress import (
 
 from plaza_core.table import Visibility
 from plaza_serving.cli.session import session
-from plaza_serving.cli.show import moment, plain, table_of
+from plaza_serving.cli.show import moment, plain, state, table_of
 
 app = typer.Typer(help="Models, their versions and aliases.", no_args_is_help=True)
 
@@ -65,7 +65,13 @@ def list_(context: typer.Context, organisation: For = None) -> None:
     with here.hub() as hub:
         models = hub.models.list(organisation=organisation)
     rows = [
-        (m.full_name, _family(m.versions), str(len(m.versions)), _aliases(m.aliases), m.visibility)
+        (
+            m.full_name,
+            _family(m.versions),
+            str(len(m.versions)),
+            aliases_text(m.aliases),
+            m.visibility,
+        )
         for m in models
     ]
     here.answer(models, table_of(["model", "family", "versions#", "aliases", "visibility"], rows))
@@ -82,7 +88,7 @@ def show(context: typer.Context, name: Name, organisation: For = None) -> None:
         ("model", model.full_name),
         ("id", model.id),
         ("visibility", model.visibility),
-        ("aliases", _aliases(model.aliases)),
+        ("aliases", aliases_text(model.aliases)),
         ("versions", ", ".join(str(v.version) for v in versions)),
     ]
     here.answer({"model": model, "versions": versions}, table_of(["", ""], rows))
@@ -98,28 +104,11 @@ def versions(context: typer.Context, name: Name, organisation: For = None) -> No
     here = session(context)
     with here.hub() as hub:
         found = hub.models.versions(name, organisation=organisation)
-    rows = [(str(v.version), v.family, moment(v.created_unix_us), v.digest[:12]) for v in found]
-    here.answer(found, table_of(["version#", "family", "created (UTC)", "digest"], rows))
-
-
-@app.command()
-def promote(
-    context: typer.Context,
-    name: Name,
-    version: Annotated[int, typer.Argument(min=1)],
-    alias: Annotated[str, typer.Option(help="The alias to move.")] = "champion",
-    organisation: For = None,
-) -> None:
-    """Point an alias at a version, forward or back, and wait for the replicas."""
-    here = session(context)
-    with here.hub() as hub:
-        done = hub.models.promote(name, version, alias=alias, organisation=organisation)
     rows = [
-        ("published on", ", ".join(done.published_on) or None),
-        ("waiting for", ", ".join(done.waiting_for) or None),
-        ("failed on", ", ".join(f"{r} ({code})" for r, code in done.failed_on.items()) or None),
+        (str(v.version), state(v.state), v.family, moment(v.created_unix_us), v.digest[:12])
+        for v in found
     ]
-    here.answer(done, table_of([f"{alias} → {version}", ""], rows))
+    here.answer(found, table_of(["version#", "state", "family", "created (UTC)", "digest"], rows))
 
 
 class _Bars:
@@ -145,7 +134,7 @@ class _Bars:
         self._progress.update(self._tasks[path], completed=done)
 
 
-def _aliases(aliases: Mapping[str, int]) -> str:
+def aliases_text(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} → {version}" for alias, version in sorted(aliases.items()))
 
 

@@ -110,6 +110,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
         owner_url=settings.database_owner_url,
         vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
+        pool_bytes=settings.model_memory_mb << 20,
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
@@ -170,6 +171,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
 
     def clear_blobs() -> None:
         parts.blobs.remove_abandoned(parts.clock.unix_us() - ABANDONED_AFTER_S * 1_000_000)
+        tenancy.collector.sweep(parts.blobs)
 
     async def reconcile() -> None:
         async with reconciler:
@@ -181,7 +183,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("adopt", Adoption(parts, spool).step),
         lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
-        lambda: forever("blobs", every(3600.0, clear_blobs)),
+        lambda: forever("blobs", every(3600.0, in_turn(lambda: tenancy.turn("blobs"), clear_blobs))),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),
         lambda: forever("webhook history", every(3600.0, deliveries.expire)),

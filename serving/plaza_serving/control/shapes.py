@@ -195,18 +195,13 @@ class Registered(Answer):
     examination: ExaminationReport
 
 
-class AliasTarget(Taken):
-    model_config = example(version=3)
-
-    version: int = Field(ge=1)
-
-
 class Promotion(Answer):
     """Where the version answers now. Nobody is waited for when the status is 200."""
 
     model: ModelId
     alias: str
-    version: int
+    version: int | None = Field(description="None: there is no such alias any more.")
+    rollout: str | None = Field(None, description="The rollout that began, with a part.")
     published_on: list[str]
     waiting_for: list[str]
     failed_on: dict[str, str] = Field(description="Replica -> error code of its failed load.")

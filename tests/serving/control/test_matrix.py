@@ -89,6 +89,8 @@ def of_budgets(route, at, changed, project):
         yield f"PUT {route}/holdings/{{what}}", Row(changed[3], project, 404, keys, most)
 
 
+ROLLOUT = f"/api/v1/rollouts/rol_{'0' * 17}"
+REQUEST = f"/api/v1/catalogue/requests/pub_{'0' * 17}"
 HOOK = f"{ORG}/alerts/whk_{'0' * 17}"
 CLI = "port=5000&challenge=" + "c" * 43
 LAB = {"project": "orchid-lab"}
@@ -155,6 +157,50 @@ MATRIX = {
     "PUT /api/v1/models/{name}/aliases/{alias}": own(
         f"{MODEL}/aliases/champion", json={"version": 1}
     ),
+    **{
+        f"POST /api/v1/models/{{name}}/versions/{{version}}/{verb}": own(
+            f"{MODEL}/versions/1/{verb}", status, **more
+        )
+        for verb, status, more in (
+            ("stage", 200, {}),
+            ("unstage", 200, {}),
+            ("retire", 409, {}),  # it serves
+            ("restore", 200, {}),
+            ("withdraw", 409, {"json": {}}),
+            ("examine", 200, {}),
+        )
+    },
+    "POST /api/v1/models/{name}/aliases/{alias}/rollback": own(
+        f"{MODEL}/aliases/champion/rollback", 409, json={}
+    ),
+    "DELETE /api/v1/models/{name}/aliases/{alias}": own(f"{MODEL}/aliases/none", 404),
+    "GET /api/v1/models/{name}/aliases/{alias}/history": own(f"{MODEL}/aliases/champion/history"),
+    "GET /api/v1/models/{name}/diff": own(f"{MODEL}/diff?before=1&after=champion"),
+    "GET /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
+    "DELETE /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
+    "GET /api/v1/rollouts": Row(200, 200, 404, "/api/v1/rollouts?organisation=orchid"),
+    "GET /api/v1/rollouts/{rollout}": own(ROLLOUT, 404),
+    "POST /api/v1/rollouts/{rollout}/cancel": own(f"{ROLLOUT}/cancel", 404),
+    "POST /api/v1/rollouts/{rollout}/promote": own(f"{ROLLOUT}/promote", 404),
+    # The catalogue: what may be called; what is asked of operators is theirs to decide.
+    "GET /api/v1/catalogue": Row(200, 200, 404, "/api/v1/catalogue?organisation=orchid"),
+    "GET /api/v1/catalogue/requests": Row(
+        200, 200, 404, "/api/v1/catalogue/requests?organisation=orchid"
+    ),
+    "POST /api/v1/catalogue/requests/{request}/approve": everybodys(f"{REQUEST}/approve", 403),
+    "POST /api/v1/catalogue/requests/{request}/reject": everybodys(
+        f"{REQUEST}/reject", 403, json={"reason": "a test"}
+    ),
+    "PATCH /api/v1/models/{name}/tags": own(f"{MODEL}/tags", json={"add": ["garden"]}),
+    "PUT /api/v1/models/{name}/visibility": own(
+        f"{MODEL}/visibility", json={"visibility": "project"}
+    ),
+    "GET /api/v1/models/{name}/guests": own(f"{MODEL}/guests"),
+    "POST /api/v1/models/{name}/guests": own(
+        f"{MODEL}/guests", 404, json={"organisations": ["no-such-guest"]}
+    ),
+    "DELETE /api/v1/models/{name}/guests/{guest}": own(f"{MODEL}/guests/globex"),
+    "POST /api/v1/models/{name}/publish": own(f"{MODEL}/publish", json={}),
     "GET /api/v1/usage": Row(
         200,
         200,

@@ -1,6 +1,6 @@
 """Revisions of cards.
 
-Revision ID: 0009
+Revision ID: 0011
 """
 
 from __future__ import annotations
@@ -10,14 +10,19 @@ from alembic import op
 
 from plaza_tenancy.migrations.wall import WHOSE, wall_up
 
-revision = "0009"
-down_revision = "0006"
+revision = "0011"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
-_PUBLIC = (
-    "EXISTS (SELECT FROM models m WHERE m.visibility = 'public'"
-    " AND m.organisation = model_cards.organisation AND m.id = model_cards.model)"
+_SHARED = (
+    "EXISTS (SELECT FROM model_shares s WHERE s.organisation = m.organisation"
+    f" AND s.model = m.id AND s.guest = {WHOSE})"
+)
+_READABLE = (
+    "EXISTS (SELECT FROM models m WHERE m.organisation = model_cards.organisation"
+    " AND m.id = model_cards.model"
+    f" AND (m.visibility = 'public' OR (m.visibility = 'shared' AND {_SHARED})))"
 )
 
 
@@ -50,8 +55,8 @@ def upgrade() -> None:
     )
     wall_up()
     if op.get_context().dialect.name == "postgresql":
-        public = f"{WHOSE} <> '' AND {_PUBLIC}"
-        op.execute(f"CREATE POLICY public ON model_cards FOR SELECT USING ({public})")
+        readable = f"{WHOSE} <> '' AND {_READABLE}"
+        op.execute(f"CREATE POLICY public ON model_cards FOR SELECT USING ({readable})")
 
 
 def downgrade() -> None:

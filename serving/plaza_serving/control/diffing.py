@@ -1,0 +1,70 @@
+"""Two versions side by side: signature, card metrics, examination."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import yaml
+
+from plaza_core.compatibility import changes
+from plaza_core.ports import Examination
+from plaza_serving.control.shapes_models import Measured, ModelDiff, VersionName, measured
+from plaza_tenancy.views import VersionDetails
+
+_FENCE = "---\n"
+_LARGEST_FRONT = 64 << 10
+
+
+def diff(before: VersionDetails, after: VersionDetails) -> ModelDiff:
+    found = changes(before.entry.manifest, after.entry.manifest)
+    return ModelDiff(
+        before=_name(before),
+        after=_name(after),
+        same_bundle=before.entry.digest == after.entry.digest,
+        compatible=not any(change.breaking for change in found),
+        changes=found,
+        metrics=_side_by_side(metrics_of(before.card), metrics_of(after.card)),
+        examination=_side_by_side(_numbers(before.examination), _numbers(after.examination)),
+    )
+
+
+def metrics_of(card: str) -> dict[str, float]:
+    """The numbers under `metrics` in a card's front matter; none where there is no such thing."""
+    if not card.startswith(_FENCE):
+        return {}
+    front, fence, _ = card[len(_FENCE) :].partition(f"\n{_FENCE}")
+    if not fence or len(front) > _LARGEST_FRONT:
+        return {}
+    try:
+        found = yaml.safe_load(front)
+    except yaml.YAMLError:  # a card is free text: what cannot be read tells no number
+        return {}
+    metrics = found.get("metrics") if isinstance(found, dict) else None
+    return dict(_flat("", metrics)) if isinstance(metrics, Mapping) else {}
+
+
+def _flat(prefix: str, metrics: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
+    for name, value in metrics.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        elif isinstance(value, int | float) and math.isfinite(value):
+            yield f"{prefix}{name}", float(value)
+
+
+def _numbers(found: Examination) -> dict[str, float]:
+    nodes = {f"nodes on {provider}": float(count) for provider, count in found.nodes.items()}
+    return {"run_us": found.run_us, "peak_bytes": found.peak_bytes} | nodes
+
+
+def _side_by_side(before: Mapping[str, float], after: Mapping[str, float]) -> list[Measured]:
+    names = [*before, *(name for name in after if name not in before)]
+    return [measured(name, before.get(name), after.get(name)) for name in names]
+
+
+def _name(found: VersionDetails) -> VersionName:
+    entry = found.entry
+    return VersionName(
+        model=found.model, version=entry.version, digest=entry.digest, state=entry.state
+    )
