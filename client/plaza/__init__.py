@@ -5,8 +5,8 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`rollouts`, `catalogue`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`,
-`ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
+`rollouts`, `catalogue`, `proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`,
+`shares`, `ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
@@ -14,6 +14,7 @@ from plaza._async import AsyncClient
 from plaza._cards import Card
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
+from plaza._tracking import Accepted, Proposal
 from plaza.answers import (
     Classification,
     Detection,
@@ -66,6 +67,7 @@ from plaza.records_models import (
 from plaza.records_quotas import Budget, Estimate, Price, Share
 
 __all__ = [
+    "Accepted",
     "AlertDelivery",
     "AlertHost",
     "AlertTarget",
@@ -107,6 +109,7 @@ __all__ = [
     "Price",
     "Project",
     "Promotion",
+    "Proposal",
     "PublicationState",
     "PublishRequest",
     "Registered",

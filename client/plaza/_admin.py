@@ -76,14 +76,17 @@ def register(
     name: str | None = None,
     project: str | None = None,
     visibility: Visibility = "project",
+    run: str | None = None,
+    experiment: str | None = None,
     organisation: str | None = None,
     progress: Progress | None = None,
 ) -> Steps[Registered]:
     """Send the bundle in `directory` file by file, streaming from disk, and make it a version.
 
-    `name` defaults to the manifest's, `project` to the key's. Registering the same content again
-    answers with the version that exists. An upload that fails is aborted, also when the hub did
-    not receive a file as it was sent.
+    `name` defaults to the manifest's, `project` to the key's. `run` is the run of MLflow that
+    trained it; MLflow then leads from one to the other. Registering the same content again answers
+    with the version that exists. An upload that fails is aborted, also when the hub did not
+    receive a file as it was sent.
     """
     root = Path(directory)
     files = bundle_files(root)
@@ -95,6 +98,7 @@ def register(
         for file in files:
             yield _send_file(here, root, file, organisation, progress)
         choice = {"name": name, "project": project, "visibility": visibility}
+        choice |= {"run": run, "experiment": experiment}
         done: Registered = yield _call(
             "POST", f"{here}/commit", _one(Registered), body=choice, organisation=organisation
         )

@@ -23,6 +23,7 @@ from plaza import (
     _models,
     _people,
     _quotas,
+    _tracking,
 )
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
@@ -119,6 +120,7 @@ class Models(_Part):
     unshare = _verb(_models.unshare)
     guests = _verb(_models.guests)
     publish = _verb(_models.publish)
+    import_from_mlflow = _verb(_tracking.import_from_mlflow)
 
 
 class Rollouts(_Part):
@@ -136,6 +138,14 @@ class Catalogue(_Part):
     requests = _verb(_models.list_requests)
     approve = _verb(_models.approve)
     reject = _verb(_models.reject)
+
+
+class Proposals(_Part):
+    """Aliases that somebody moved in MLflow."""
+
+    list = _verb(_tracking.list_proposals)
+    accept = _verb(_tracking.accept_proposal)
+    reject = _verb(_tracking.reject_proposal)
 
 
 class Organisations(_Part):
@@ -253,6 +263,7 @@ class AsyncClient:
         self.models = Models(self)
         self.rollouts = Rollouts(self)
         self.catalogue = Catalogue(self)
+        self.proposals = Proposals(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)

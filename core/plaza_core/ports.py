@@ -1,7 +1,7 @@
 """The seams between rooms. Each port has a twin in `plaza_core.testing` that passes the same tests.
 
 serving  ──Runner/RunnerFactory──▶ accel        serving ──Family──▶ models
-serving  ──BlobStore, VersionTracker──▶ registry ──ModelRecords──▶ tenancy
+serving  ──BlobStore, VersionTracker──▶ registry ──ModelRecords, MirrorRecords──▶ tenancy
 data plane ──TableSource, UsageSink──▶ control
 """
 
@@ -27,6 +27,7 @@ from plaza_core.rollout import (
 )
 from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
 from plaza_core.tensors import Array, Signature
+from plaza_core.tracking import Lineage, Mirrored, Sighting, Waiting
 
 
 # ── accel ────────────────────────────────────────────────────────────────────────────────────────
@@ -150,6 +151,8 @@ class NewVersion:
     examination: Examination
     hold: str | None = None
     """What `ModelRecords.hold` gave for these files; the version takes its place."""
+    lineage: Lineage | None = None
+    """Where it comes from, as whoever registers it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,7 @@ class ModelVersion:
     created_unix_us: int
     card: str
     state: VersionState = VersionState.EXAMINED
+    lineage: Lineage | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,10 +176,18 @@ class OutboxItem:
 
     id: int
     kind: str
-    """`version`, `alias` or `card`."""
     payload: Mapping[str, Any]
-    """Of a version: model (its id), version, digest, organisation, project, name (their wire
-    names), family, card. Of an alias: model, alias, version. Of a card: model, version, card."""
+    """Always `model`, its id; and by kind:
+
+    version  version, digest, organisation, project, name (their wire names), family, card,
+             examination and, where known, lineage, metrics (name -> number) and state; `first`:
+             it may make the model, where the others find it (default: version 1)
+    alias    alias, version; None: the alias is gone
+    state    version, state
+    card     version, card, metrics
+    model    name, organisation, project, visibility, tags (name -> text), description; whatever is
+             named is set, and tags that are not among `tags` any more are taken away
+    """
 
 
 class ModelRecords(Protocol):
@@ -199,8 +211,29 @@ class ModelRecords(Protocol):
         """Models this scope may call, its own first."""
 
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]: ...
-    def pending(self, limit: int) -> list[OutboxItem]: ...
-    def done(self, item: int) -> None: ...
+
+
+class MirrorRecords(Protocol):
+    """What MLflow must hear of and what it was last known to show, kept by tenancy."""
+
+    def pending(self, limit: int, after: int = 0) -> list[OutboxItem]:
+        """Oldest first, those with an id above `after`."""
+
+    def done(self, item: int, number: int | None = None) -> None:
+        """MLflow has heard. `number`: of an alias, MLflow's version that it shows now. Again, or
+        for an item that never was, it changes nothing."""
+
+    def waiting(self, model: ModelId | None = None) -> Waiting: ...
+    def tell_again(self, model: ModelId, *, lost: bool) -> None:
+        """MLflow lost something of a model: all of it waits anew, in place of what waited. `lost`:
+        the model itself, and so its aliases; nobody took these away one by one."""
+
+    def known(self, model: ModelId | None = None) -> dict[ModelId, Mirrored]:
+        """Every model that is mirrored, or this one."""
+
+    def noticed(self, seen: Sighting) -> bool:
+        """MLflow shows an alias otherwise than it was last known to. True when somebody did it by
+        hand and it became a proposal; what the hub itself said or is about to say is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,9 +296,18 @@ class RolloutRecords(Protocol):
 class VersionTracker(Protocol):
     """MLflow's side: applies outbox items idempotently."""
 
-    def apply(self, item: OutboxItem) -> None:
-        """Raises Unavailable when the tracking store cannot be reached, Conflict when it holds
-        something else under the same number."""
+    def apply(self, item: OutboxItem) -> int | None:
+        """Idempotent. Returns, of an alias, the store's own number of what it shows now.
+
+        Raises Unavailable when the tracking store cannot be reached, NotFound when it lacks the
+        model or version that the item is about, Conflict when it holds something else instead.
+        """
+
+    def shown(self, models: Collection[ModelId]) -> dict[ModelId, dict[str, int]]:
+        """The aliases of those `models` that the store has, each with the store's number."""
+
+    def version_of(self, model: ModelId, number: int) -> int | None:
+        """The hub's version that the store's `number` mirrors; None: somebody else's, or none."""
 
 
 # ── serving ──────────────────────────────────────────────────────────────────────────────────────

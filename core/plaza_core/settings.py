@@ -62,6 +62,14 @@ class Settings(BaseSettings):
         ge=64,
         description="Bundle files a node keeps; those used longest ago leave, never open ones.",
     )
+    mlflow_poll_s: float = Field(
+        10.0, ge=0.1, description="How often MLflow is asked for aliases that people moved there."
+    )
+    mlflow_artifact_root: Path | None = Field(
+        None,
+        description="Directory below which models logged into files may be imported; default: "
+        "only what MLflow's server hands out (`mlflow-artifacts:`).",
+    )
     data: Path | None = Field(
         None, description="Directory with downloaded data sets, for training and evaluation."
     )

@@ -13,13 +13,14 @@ from sqlalchemy.orm import Session
 
 from plaza_core.card import valid_card
 from plaza_core.errors import ModelNotFound
-from plaza_core.names import resolve
 from plaza_core.ports import CardRevision
 from plaza_core.principal import TenantScope
-from plaza_tenancy.catalogue import Head, heads, visible_to
-from plaza_tenancy.rows import owned
-from plaza_tenancy.schema import ModelRow, OutboxRow, VersionRow
+from plaza_tenancy import outbox
+from plaza_tenancy.models import as_seen, entry_of, own_model, visible_model
+from plaza_tenancy.schema import VersionRow
 from plaza_tenancy.schema_cards import CardRow
+from plaza_tenancy.search import refresh_search
+from plaza_tenancy.states import version_of
 from plaza_tenancy.store import Store
 
 
@@ -34,11 +35,8 @@ class Cards:
         for a card that could not be registered either."""
         valid_card(text)
         with self._store.change(scope, "card.set", name) as change:
-            conditions = [ModelRow.name == name.rpartition(".")[2], *owned(scope, ModelRow)]
-            found = heads(change.session, conditions)
-            head = resolve(name, found, scope.organisation, scope.project)
-            change.organisation, change.project = head.organisation, head.project
-            row = _version(change.session, head, version)
+            model = own_model(change, scope, name)
+            row = version_of(change.session, model, version)
             known = _revisions(change.session, row)
             if row.card == text:
                 change.nothing_to_do()
@@ -52,27 +50,19 @@ class Cards:
             row.card = text
             change.before = {"version": version, "revision": known[0].revision}
             change.after = {"version": version, "revision": fresh.revision}
-            payload = {"model": row.model, "version": version, "card": text}
-            change.session.add(
-                OutboxRow(organisation=row.organisation, kind="card", payload=payload, done=False)
-            )
-            change.session.flush()
+            outbox.post_card(change, model, row)
+            refresh_search(change.session, model)
         return fresh
 
     def list(self, scope: TenantScope, name: str, version: int) -> builtins.list[CardRevision]:
         """Newest first; there is always one. Raises ModelNotFound."""
         with self._store.read(scope) as session:
-            conditions = [ModelRow.name == name.rpartition(".")[2], *visible_to(scope)]
-            found = heads(session, conditions)
-            head = resolve(name, found, scope.organisation, scope.project)
-            return _revisions(session, _version(session, head, version))
-
-
-def _version(session: Session, head: Head, version: int) -> VersionRow:
-    row = session.get(VersionRow, (head.organisation, head.id, version))
-    if row is None:
-        raise ModelNotFound("the model has no such version", input="version")
-    return row
+            head = visible_model(session, scope, name)
+            entry = as_seen(scope, entry_of(session, head.organisation, head.id))
+            if version not in {one.version for one in entry.versions}:
+                raise ModelNotFound("the model has no such version", input="version")
+            row = session.get_one(VersionRow, (head.organisation, head.id, version))
+            return _revisions(session, row)
 
 
 def _revisions(session: Session, version: VersionRow) -> builtins.list[CardRevision]:

@@ -19,6 +19,7 @@ from plaza_core.rollout import RolloutState
 from plaza_tenancy.catalogue import heads
 from plaza_tenancy.rows import one_organisation, owned
 from plaza_tenancy.schema import ModelRow, VersionRow
+from plaza_tenancy.schema_cards import CardRow
 from plaza_tenancy.schema_registry import BlobHoldRow, RolloutRow
 from plaza_tenancy.states import aliases_of, served_by
 from plaza_tenancy.store import Store, lock_hub
@@ -63,6 +64,10 @@ class Collector:
                 ],
             }
             for row in rows:
+                cards = {"organisation": row.organisation, "model": row.model}
+                change.session.execute(
+                    delete(CardRow).filter_by(**cards, version=row.version)
+                )
                 change.session.delete(row)
             return gone
 

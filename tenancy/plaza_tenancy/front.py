@@ -36,6 +36,7 @@ from plaza_tenancy.limits import Limits
 from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
+from plaza_tenancy.proposals import Proposals
 from plaza_tenancy.records import Records
 from plaza_tenancy.rollouts import Rollouts
 from plaza_tenancy.schema import KeyRow, OrganisationRow
@@ -90,6 +91,7 @@ class Tenancy:
         self.search = Search(store)
         self.collector = Collector(store)
         self.cards = Cards(store)
+        self.proposals = Proposals(store)
         self.ledger = Ledger(store, partial(settle, clock=clock), partial(amend, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)

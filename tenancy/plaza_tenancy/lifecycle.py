@@ -16,6 +16,7 @@ from plaza_core.ports import Examination, ModelVersion
 from plaza_core.principal import TenantScope
 from plaza_tenancy.checks import valid_text
 from plaza_tenancy.models import own_model, version_view
+from plaza_tenancy.outbox import post_states
 from plaza_tenancy.rows import examination_facts
 from plaza_tenancy.schema import ModelRow, VersionRow
 from plaza_tenancy.states import (
@@ -141,10 +142,13 @@ class Lifecycle:
         with self._store.change(scope, action, name[:200]) as change:
             model = own_model(change, scope, name)
             marked = _Marked(change, model, version_of(change.session, model, version))
+            before = state_of(marked.row, marked.serving)
             change.before = _facts(marked)
             yield marked
             change.session.flush()
             change.after = _facts(marked)
+            if state_of(marked.row, marked.serving) != before:
+                post_states(change, model, marked.serving, version)
 
 
 def _unstage(row: VersionRow) -> None:

@@ -12,9 +12,10 @@ from plaza_core.names import resolve
 from plaza_core.ports import ModelVersion
 from plaza_core.principal import TenantScope
 from plaza_core.table import ModelEntry
+from plaza_core.tracking import Lineage
 from plaza_tenancy.catalogue import Head, entries, heads, visible_to
 from plaza_tenancy.rows import owned
-from plaza_tenancy.schema import ModelRow, OutboxRow, VersionRow
+from plaza_tenancy.schema import ModelRow, VersionRow
 from plaza_tenancy.states import CALLABLE, state_of
 from plaza_tenancy.store import Change
 
@@ -66,7 +67,10 @@ def full_name(session: Session, model: ModelRow) -> str:
     return head.full_name
 
 
-def version_view(row: VersionRow, name: str, serving: Collection[int]) -> ModelVersion:
+def version_view(
+    row: VersionRow, name: str, serving: Collection[int], *, lineage: bool = True
+) -> ModelVersion:
+    """`lineage`: whether where it comes from may be told, which is its own organisation's."""
     return ModelVersion(
         model=row.model,
         name=name,
@@ -76,6 +80,7 @@ def version_view(row: VersionRow, name: str, serving: Collection[int]) -> ModelV
         created_unix_us=row.created,
         card=row.card,
         state=state_of(row, serving),
+        lineage=Lineage.model_validate(row.lineage) if lineage and row.lineage else None,
     )
 
 
@@ -83,11 +88,3 @@ def versions_of(session: Session, organisation: OrganisationId, model: ModelId) 
     """Newest first."""
     query = select(VersionRow).filter_by(organisation=organisation, model=model)
     return list(session.scalars(query.order_by(VersionRow.version.desc())))
-
-
-def post(change: Change, model: ModelRow, kind: str, payload: dict[str, object]) -> None:
-    """Let MLflow hear of it."""
-    change.session.add(
-        OutboxRow(organisation=model.organisation, kind=kind, payload=payload, done=False)
-    )
-    change.session.flush()

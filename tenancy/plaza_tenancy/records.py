@@ -1,37 +1,34 @@
-"""The registry's rows: models, versions, aliases, and the outbox that tells MLflow of them."""
+"""The registry's rows: models, versions and aliases. What changes is told to MLflow (`outbox`)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, ModelNotFound, NotFound
 from plaza_core.held import Held
 from plaza_core.ids import Digest, ModelId, new_id, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance
-from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
+from plaza_core.ports import Examination, ModelVersion, NewVersion
 from plaza_core.principal import TenantScope
 from plaza_core.rollout import Split, VersionState
 from plaza_core.table import ModelEntry, Visibility
+from plaza_tenancy import outbox
 from plaza_tenancy.aliases import Aliases
-from plaza_tenancy.catalogue import Head, entries, heads, visible_to
+from plaza_tenancy.catalogue import entries, visible_to
 from plaza_tenancy.holdings import make_room
 from plaza_tenancy.holds import claim_hold, take_hold
-from plaza_tenancy.models import as_seen, entry_of, post, version_view, versions_of, visible_model
+from plaza_tenancy.models import as_seen, entry_of, version_view, versions_of, visible_model
 from plaza_tenancy.rows import examination_facts, one_organisation
-from plaza_tenancy.schema import ModelRow, OutboxRow, ProjectRow, VersionRow
+from plaza_tenancy.schema import ModelRow, ProjectRow, VersionRow
 from plaza_tenancy.search import refresh_search
 from plaza_tenancy.states import aliases_of, is_examined, served_by
 from plaza_tenancy.steps import StepKind, go
 from plaza_tenancy.store import Change, Store
 from plaza_tenancy.views import VersionDetails
 from plaza_tenancy.visibility import demand_may_publish
-
-_KEPT_DONE: Final = 1000
-"""Of the outbox, how many items stay to be looked at after MLflow has heard of them."""
 
 
 class Records:
@@ -128,14 +125,19 @@ class Records:
         )
 
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]:
-        """Newest first; of somebody else's model those that may be called."""
+        """Newest first; of somebody else's model those that may be called, and not where they come
+        from."""
         with self._store.read(scope) as session:
             head = visible_model(session, scope, name)
+            own = scope.organisation in {None, head.organisation}
             entry = entry_of(session, head.organisation, head.id)
             shown = {version.version for version in as_seen(scope, entry).versions}
             serving = {v.version for v in entry.versions if v.state is VersionState.SERVING}
-            rows = versions_of(session, head.organisation, head.id)
-            return [version_view(row, head.name, serving) for row in rows if row.version in shown]
+            return [
+                version_view(row, head.name, serving, lineage=own)
+                for row in versions_of(session, head.organisation, head.id)
+                if row.version in shown
+            ]
 
     def details(self, scope: TenantScope, name: str, version: str) -> VersionDetails:
         """`version`: a number or an alias. Raises ModelNotFound."""
@@ -153,29 +155,6 @@ class Records:
                 card=row.card,
                 examination=Examination(**row.examination),
             )
-
-    # ── outbox ───────────────────────────────────────────────────────────────────────────────────
-    def pending(self, limit: int) -> list[OutboxItem]:
-        """Oldest first. Payloads: `version` {model, name, organisation, project, version, digest,
-        family, card, created_unix_us, examination}, `alias` {model, alias, version}."""
-        query = select(OutboxRow).filter_by(done=False).order_by(OutboxRow.id).limit(limit)
-        with self._store.read_everything() as session:
-            return [OutboxItem(row.id, row.kind, row.payload) for row in session.scalars(query)]
-
-    def done(self, item: int) -> None:
-        """Marking twice, or an item that never was, changes nothing."""
-        with self._store.append_everything() as session:
-            session.execute(update(OutboxRow).where(OutboxRow.id == item).values(done=True))
-
-    def forget_done(self) -> int:
-        """Drop what MLflow has heard, but for the newest; returns how many items."""
-        newest = select(OutboxRow.id).order_by(OutboxRow.id.desc()).offset(_KEPT_DONE).limit(1)
-        with self._store.append_everything() as session:
-            last = session.scalar(newest)
-            gone = session.execute(
-                delete(OutboxRow).where(OutboxRow.done, OutboxRow.id <= (last or 0))
-            )
-        return int(getattr(gone, "rowcount", 0))
 
 
 def _project(session: Session, scope: TenantScope, name: str) -> ProjectRow:
@@ -213,20 +192,10 @@ def _add_version(change: Change, model: ModelRow, new: NewVersion, project_name:
         examination=examination_facts(new.examination),
         created=change.now,
         created_by=change.scope.actor,
+        lineage=None if new.lineage is None else new.lineage.model_dump(mode="json"),
     )
     change.session.add(row)
     change.session.flush()
-    payload = {
-        "model": model.id,
-        "name": model.name,
-        "organisation": model.organisation,
-        "project": project_name,
-        "version": row.version,
-        "digest": row.digest,
-        "family": row.family,
-        "card": row.card,
-        "created_unix_us": row.created,
-        "examination": row.examination,
-    }
-    post(change, model, "version", payload)
+    payload = outbox.version_payload(model, row, project_name, (), first=row.version == 1)
+    outbox.post(change, model, "version", payload)
     return row

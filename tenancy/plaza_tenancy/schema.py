@@ -215,6 +215,8 @@ class VersionRow(Base):
     """The examination, since then, counts no more; what it found is kept."""
     withdrawn_by: Mapped[str | None] = mapped_column(_ID)
     withdrawn_because: Mapped[str | None] = mapped_column(String(200))
+    lineage: Mapped[dict[str, Any] | None]
+    """See `plaza_core.tracking.Lineage`."""
 
 
 class AliasRow(Base):
@@ -250,6 +252,9 @@ class OutboxRow(Base):
     kind: Mapped[str] = mapped_column(String(16))
     payload: Mapped[dict[str, Any]]
     done: Mapped[bool]
+    at: Mapped[int] = mapped_column(server_default=_ZERO)
+    """When it happened."""
+    done_at: Mapped[int | None]
 
 
 class UsageRow(Base):

@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from plaza_core.card import read_card
 from plaza_core.errors import InvalidInput, QuotaExceeded
 from plaza_core.ids import ModelId, valid_name
 from plaza_core.names import CHAMPION
@@ -27,6 +28,7 @@ from plaza_core.principal import TenantScope
 from plaza_core.table import ModelEntry, VersionEntry, Visibility
 from plaza_tenancy.catalogue import entries, tags, visible_to
 from plaza_tenancy.models import as_seen, own_model
+from plaza_tenancy.outbox import post_model
 from plaza_tenancy.schema import ModelRow, OrganisationRow, ProjectRow, VersionRow
 from plaza_tenancy.schema_registry import ModelTagRow
 from plaza_tenancy.states import CALLABLE
@@ -138,6 +140,7 @@ class Search:
             )
             change.session.add_all(ModelTagRow(**mine, tag=tag) for tag in after)
             refresh_search(change.session, model)
+            post_model(change, model, after)
             return after
 
 
@@ -156,10 +159,7 @@ def refresh_search(session: Session, model: ModelRow) -> None:
 
 def summary_of(card: str) -> str:
     """The first line of a card that is no title and no front matter, cut to 200 characters."""
-    text = card
-    if card.startswith("---\n") and card.count("---\n") >= 2:
-        text = card.split("---\n", 2)[2]
-    lines = (line.strip() for line in text.splitlines())
+    lines = (line.strip() for line in read_card(card).body.splitlines())
     first = next((line for line in lines if line and line[0] not in "#|-<!["), "")
     return first if len(first) <= _LONGEST_SUMMARY else f"{first[: _LONGEST_SUMMARY - 1]}…"
 

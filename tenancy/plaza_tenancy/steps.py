@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from plaza_core.ids import OrganisationId
 from plaza_core.rollout import RolloutState, Split
-from plaza_tenancy.models import post
+from plaza_tenancy.outbox import post, post_states
 from plaza_tenancy.schema import AliasRow, ModelRow
 from plaza_tenancy.schema_registry import AliasStepRow, RolloutRow
-from plaza_tenancy.states import split_of
+from plaza_tenancy.states import aliases_of, served_by, split_of
 from plaza_tenancy.store import Change
 
 
@@ -114,6 +114,7 @@ def _write(
 ) -> None:
     row = alias_row(change.session, model, alias)
     stable_before = None if row is None else row.version
+    serving_before = served_by(aliases_of(change.session, model))
     change.before = {alias: None if row is None else _told(split_of(row))}
     change.after = {alias: None if split is None else _told(split)} | ({"why": why} if why else {})
     kept = _kept(split)
@@ -145,6 +146,8 @@ def _write(
     stable = None if split is None else split.stable
     if stable != stable_before:
         post(change, model, "alias", {"model": model.id, "alias": alias, "version": stable})
+    serving = served_by(aliases_of(change.session, model))
+    post_states(change, model, serving, *(serving.keys() ^ serving_before.keys()))
 
 
 def _kept(split: Split | None) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from plaza_core.table import ModelEntry, RequestState, Visibility
 from plaza_tenancy.access import stored_actor
 from plaza_tenancy.checks import demand_platform, valid_text
 from plaza_tenancy.models import entry_of, own_model, own_model_to_read
+from plaza_tenancy.outbox import post_model
 from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import ModelRow, OrganisationRow, ProjectRow
 from plaza_tenancy.schema_registry import ModelShareRow, PublishRequestRow
@@ -261,7 +262,9 @@ def _demand_outside(change: Change) -> Principal:
 def _become(change: Change, model: ModelRow, visibility: Visibility, **more: object) -> None:
     change.before = {"visibility": model.visibility}
     change.after = {"visibility": visibility, **more}
-    model.visibility = visibility
+    if model.visibility != visibility:
+        model.visibility = visibility
+        post_model(change, model)
     change.session.flush()
 
 

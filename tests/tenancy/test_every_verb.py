@@ -23,12 +23,12 @@ import sqlalchemy
 from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.held import Held
-from plaza_core.ids import KeyId
 from plaza_core.ids import Digest, KeyId
 from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.tracking import Sighting
 from plaza_core.webhooks import Attempt, HostPattern
 from plaza_core.windows import Window
 from plaza_tenancy import Tenancy
@@ -49,6 +49,7 @@ SERVICES = (
     "visibility",
     "search",
     "collector",
+    "proposals",
     "ledger",
     "audit",
     "budgets",
@@ -87,6 +88,7 @@ class Victim:
     webhook: str
     rollout: str
     request: str
+    proposal: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -182,6 +184,9 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "search.tag": ("change", lambda t, s, v: t.search.tag(s, model_of(v), add=["new"])),
     "collector.removable": ("read", lambda t, s, v: t.collector.removable(s, 0)),
     "collector.remove": ("change", lambda t, s, v: t.collector.remove(s, 0)),
+    "proposals.list": ("read", lambda t, s, v: t.proposals.list(s)),
+    "proposals.get": ("read", lambda t, s, v: t.proposals.get(s, v.proposal)),
+    "proposals.reject": ("change", lambda t, s, v: t.proposals.reject(s, v.proposal)),
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
     "records.details": ("read", lambda t, s, v: t.records.details(s, model_of(v), "1")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
@@ -257,9 +262,13 @@ SCOPELESS = {
     "rollouts.keep",
     "rollouts.stop",
     "collector.sweep",
-    "records.pending",
-    "records.done",
-    "records.forget_done",
+    "proposals.pending",
+    "proposals.done",
+    "proposals.waiting",
+    "proposals.known",
+    "proposals.tell_again",
+    "proposals.noticed",
+    "proposals.expire",
     "ledger.ingest",
     "leases.exchange",
     "leases.close",
@@ -322,6 +331,9 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    tenancy.records.set_alias(scope, "hidden", "spare", 1)
+    tenancy.proposals.noticed(Sighting(version.model, "by-hand", number=9, version=None))
+    (proposal,) = tenancy.proposals.list(scope)
     email = f"somebody@{name}-{project}.test"
     member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
     whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
@@ -338,13 +350,23 @@ def settle(world: World, name: str, project: str) -> Victim:
     tenancy.limits.set_holding(whole, Node(Kind.PROJECT, project), Held.VERSIONS, 9)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    secrets |= {member, email, scope.project, grant.lease}
+    secrets |= {member, email, scope.project, grant.lease, proposal.id}
     if project != "lab":  # of the asker's own organisation: its targets are the whole's
         secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
     rollout, asked = furnish(world, scope, name, project)
     found = frozenset(secrets | {rollout, asked})
     return Victim(
-        scope, name, project, new.id, grant.lease, member, hook.webhook.id, rollout, asked, found
+        scope,
+        name,
+        project,
+        new.id,
+        grant.lease,
+        member,
+        hook.webhook.id,
+        rollout,
+        asked,
+        proposal.id,
+        found,
     )
 
 
@@ -541,7 +563,7 @@ def disable(world: World, victim: Victim) -> None:
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
     settle(world, "acme", "main")
     before = trail(world)
-    for item in world.tenancy.records.pending(10):
-        world.tenancy.records.done(item.id)
+    for item in world.tenancy.proposals.pending(10):
+        world.tenancy.proposals.done(item.id)
     world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
     assert trail(world) == before

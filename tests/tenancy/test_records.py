@@ -53,11 +53,11 @@ def test_later_versions_wait_for_their_alias(records, engineer):
 
 def test_the_same_digest_again_changes_nothing(world, records, engineer):
     first, _ = records.add_version(engineer, make_version(1, card="first"))
-    before = world.tenancy.table_version(), len(records.pending(100))
+    before = world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))
     world.clock.advance(5)
     again, created = records.add_version(engineer, make_version(1, card="second"))
     assert (again, created) == (first, False)
-    assert (world.tenancy.table_version(), len(records.pending(100))) == before
+    assert (world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))) == before
 
 
 def test_the_same_digest_under_another_name_is_another_model(records, engineer):
@@ -69,9 +69,9 @@ def test_the_same_digest_under_another_name_is_another_model(records, engineer):
 
 def test_pointing_an_alias_where_it_points_changes_nothing(world, records, engineer):
     records.add_version(engineer, make_version(1))
-    before = world.tenancy.table_version(), len(records.pending(100))
+    before = world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))
     records.set_alias(engineer, "detector", "champion", 1)
-    assert (world.tenancy.table_version(), len(records.pending(100))) == before
+    assert (world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))) == before
 
 
 @pytest.mark.parametrize("alias", ["", "3", "a.b", "Champion"])
@@ -166,11 +166,11 @@ def test_public_models_of_a_suspended_organisation_disappear(world, acme, record
     assert records.get(city, "detector").organisation_name == "city"  # an operator still looks
 
 
-def test_mlflow_hears_of_everything_once_and_in_order(records, engineer):
+def test_mlflow_hears_of_everything_once_and_in_order(world, records, engineer):
     version, _ = records.add_version(engineer, make_version(1, card="# About"))
     records.add_version(engineer, make_version(2))
     records.set_alias(engineer, "detector", "champion", 2)
-    items = records.pending(100)
+    items = world.tenancy.proposals.pending(100)
     assert [item.kind for item in items] == ["version", "alias", "version", "alias"]
     assert [item.id for item in items] == sorted(item.id for item in items)
     first = items[0].payload
@@ -179,10 +179,10 @@ def test_mlflow_hears_of_everything_once_and_in_order(records, engineer):
     assert (first["digest"], first["family"]) == (version.digest, "tensor")
     assert first["examination"]["nodes"] == {"CPUExecutionProvider": 3}
     assert items[3].payload == {"model": version.model, "alias": "champion", "version": 2}
-    assert records.pending(1) == items[:1]
-    records.done(items[0].id)
-    records.done(items[0].id)
-    assert records.pending(100) == items[1:]
+    assert world.tenancy.proposals.pending(1) == items[:1]
+    world.tenancy.proposals.done(items[0].id)
+    world.tenancy.proposals.done(items[0].id)
+    assert world.tenancy.proposals.pending(100) == items[1:]
 
 
 def test_versions_added_at_the_same_time_count_up_without_gap(world, engineer, records):
@@ -207,7 +207,7 @@ def test_versions_added_at_the_same_time_count_up_without_gap(world, engineer, r
     assert not failed
     assert sorted(made) == list(range(1, 31))
     assert records.get(engineer, "detector").aliases == {"champion": 1}
-    assert sum(item.kind == "version" for item in records.pending(100)) == 30
+    assert sum(item.kind == "version" for item in world.tenancy.proposals.pending(100)) == 30
 
 
 @drawn(

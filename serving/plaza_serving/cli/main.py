@@ -32,6 +32,7 @@ from plaza_serving.cli import (
     reports,
     rollouts,
     tenants,
+    tracking,
 )
 from plaza_serving.cli.session import Session
 
@@ -47,11 +48,13 @@ app = typer.Typer(
 )
 processes.mount(app)
 bundles.mount(models.app)
+tracking.mount(models.app)
 app.add_typer(models.app, name="models")
 lifecycle.mount(models.app)
 catalogue.mount(models.app)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(rollouts.app, name="rollouts")
+app.add_typer(tracking.app, name="proposals")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")

@@ -17,8 +17,9 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+import plaza
 from plaza_core.table import Visibility
-from plaza_serving.cli.session import session
+from plaza_serving.cli.session import Session, session
 from plaza_serving.cli.show import moment, plain, state, table_of
 
 app = typer.Typer(help="Models, their versions and aliases.", no_args_is_help=True)
@@ -39,6 +40,12 @@ def register(
     name: Annotated[str | None, typer.Option(help="Default: the manifest's.")] = None,
     project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
     visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    run: Annotated[
+        str | None, typer.Option(help="The run of MLflow that trained it.", metavar="RUN_ID")
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Its experiment, where it is in another MLflow.")
+    ] = None,
     organisation: For = None,
 ) -> None:
     """Send a bundle and make it a version. The same bundle again changes nothing."""
@@ -49,11 +56,17 @@ def register(
             name=name,
             project=project,
             visibility=visibility.value,
+            run=run,
+            experiment=experiment,
             organisation=organisation,
             progress=bars.sent,
         )
+    show_registered(here, done)
+
+
+def show_registered(here: Session, done: plaza.Registered) -> None:
     what = "registered" if done.created else "known already"
-    tracked = "yes" if done.tracked else "not yet"
+    tracked = "yes" if done.tracked else f"not yet: {done.why_not_tracked}"
     row = (done.name, str(done.version), what, done.digest[:12], tracked)
     here.answer(done, table_of(["model", "version#", "", "digest", "in MLflow"], [row]))
 

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
-import yaml
-
+from plaza_core.card import read_card
 from plaza_core.compatibility import changes
 from plaza_core.ports import Examination
 from plaza_serving.control.shapes_models import Measured, ModelDiff, VersionName, measured
 from plaza_tenancy.views import VersionDetails
-
-_FENCE = "---\n"
-_LARGEST_FRONT = 64 << 10
 
 
 def diff(before: VersionDetails, after: VersionDetails) -> ModelDiff:
@@ -31,26 +25,7 @@ def diff(before: VersionDetails, after: VersionDetails) -> ModelDiff:
 
 
 def metrics_of(card: str) -> dict[str, float]:
-    """The numbers under `metrics` in a card's front matter; none where there is no such thing."""
-    if not card.startswith(_FENCE):
-        return {}
-    front, fence, _ = card[len(_FENCE) :].partition(f"\n{_FENCE}")
-    if not fence or len(front) > _LARGEST_FRONT:
-        return {}
-    try:
-        found = yaml.safe_load(front)
-    except yaml.YAMLError:  # a card is free text: what cannot be read tells no number
-        return {}
-    metrics = found.get("metrics") if isinstance(found, dict) else None
-    return dict(_flat("", metrics)) if isinstance(metrics, Mapping) else {}
-
-
-def _flat(prefix: str, metrics: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
-    for name, value in metrics.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}{name}.", value)
-        elif isinstance(value, int | float) and math.isfinite(value):
-            yield f"{prefix}{name}", float(value)
+    return {name: metric.value for name, metric in read_card(card).front.measured().items()}
 
 
 def _numbers(found: Examination) -> dict[str, float]:

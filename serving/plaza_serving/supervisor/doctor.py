@@ -25,6 +25,7 @@ import psutil
 
 from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
+from plaza_serving.supervisor.mirroring import lag
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import fixed_ports
 from plaza_serving.supervisor.process import Identity, boot_id, command_line, table
@@ -65,6 +66,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_resources(places),
         *_ports(settings, mine, running=holder(places.run) is not None),
         *_network(settings, mine),
+        *_mirror(settings, running=bool(mine)),
     ]
 
 
@@ -230,6 +232,12 @@ def _network(settings: Settings, mine: set[int]) -> Iterator[Finding]:
             yield Finding(f"open {one.port}", Verdict.NOTE, detail)
     if not open_sockets:
         yield Finding("network", Verdict.OK, "everything listens on loopback")
+
+
+def _mirror(settings: Settings, *, running: bool) -> Iterator[Finding]:
+    if running:
+        well, detail = lag(settings)
+        yield Finding("mirror", Verdict.OK if well else Verdict.NOTE, detail)
 
 
 def _rule(one: Listener) -> str:

@@ -18,6 +18,7 @@ from plaza_core.table import Heartbeat, RateLimit
 from plaza_core.testing import FakeClock, MemoryTracker, TrustingExaminer
 from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.mirror import Mirror
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.app import build_app
@@ -121,7 +122,11 @@ def open_world(directory: Path, examiner=None, bank=None, blobs=None) -> World:
         random=os.urandom,
         tenancy=tenancy,
         registrar=Registrar(
-            blobs, tenancy.records, examiner or TrustingExaminer(), tracker, limits=limits
+            blobs,
+            tenancy.records,
+            examiner or TrustingExaminer(),
+            Mirror(tenancy.proposals, tracker),
+            limits=limits,
         ),
         uploads=Uploads(directory / "uploads", clock, limits=limits),
         blobs=blobs,

@@ -24,6 +24,7 @@ ABSENT = {
     "{key}": "0" * 17,
     "{member}": "mbr_" + "0" * 17,
     "{upload}": "up_" + "0" * 17,
+    "{proposal}": "prp_" + "0" * 17,
     "{sha256}": "0" * 64,
 }
 """By what a request names the objects, and the same request about nothing."""
@@ -201,6 +202,19 @@ MATRIX = {
     ),
     "DELETE /api/v1/models/{name}/guests/{guest}": own(f"{MODEL}/guests/globex"),
     "POST /api/v1/models/{name}/publish": own(f"{MODEL}/publish", json={}),
+    # There is no MLflow to import from here; who may not import hears nothing of that.
+    "POST /api/v1/imports": own(
+        "/api/v1/imports?organisation=orchid",
+        503,
+        json={"source": "models:/petal/1", "project": "orchid-lab"},
+    ),
+    "GET /api/v1/proposals": Row(200, 200, 404, "/api/v1/proposals?organisation=orchid"),
+    **{
+        f"POST /api/v1/proposals/{{proposal}}/{verdict}": own(
+            f"/api/v1/proposals/{{proposal}}/{verdict}"
+        )
+        for verdict in ("accept", "reject")
+    },
     "GET /api/v1/usage": Row(
         200,
         200,
@@ -293,7 +307,7 @@ class Tenants:
         """Ids and names in the lab: for its owner alone."""
         self.home: set[str] = set()
         """Ids and names of the organisation around it: not for strangers."""
-        self._people = 0
+        self._people = self._hands = 0
         self.upload = None
 
     async def settle(self, make_bundle):
@@ -387,9 +401,20 @@ class Tenants:
                 await self.world.ask(self.keys["owner"], "DELETE", f"/api/v1/uploads/{self.upload}")
             self.upload = (await self.as_owner("POST", "/api/v1/uploads"))["upload"]
             path = self.put(path, "{upload}", self.upload)
+        if "{proposal}" in path:
+            path = self.put(path, "{proposal}", await self.proposal())
         if "email" in more.get("json", {}):
             more["json"] = more["json"] | {"email": self.address()}
         return path.replace("{sha256}", self.model["digest"])
+
+    async def proposal(self):
+        """Somebody moves an alias in MLflow, each time another one."""
+        self._hands += 1
+        alias = f"hand-{self._hands}"
+        self.world.tracker.models[self.model["model"]].aliases[alias] = 1
+        self.world.parts.registrar.mirror.poll()
+        found = (await self.as_owner("GET", "/api/v1/proposals"))["items"]
+        return next(p["id"] for p in found if p["alias"] == alias)
 
     def put(self, path, name, thing):
         self.things.add(thing)
