@@ -12,6 +12,8 @@
     keys         fifty keys at work on a whole hub leave no trace in any file, log or answer
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
                  flipped in the store, on the wire and in the node's cache
+    gate         the gate's errors over 20,000 simulated good rollouts and 7,000 bad ones
+    rollouts     bad versions are stopped by a real control and replica, 20 good ones are not
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
@@ -28,13 +30,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchmarks import bench, exact, fairness, lending, price
+from benchmarks import bench, exact, fairness, lending, price, rollouts
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
 from benchmarks.hub import own_ports
 
@@ -113,6 +116,27 @@ def prove_crash_points() -> dict[str, Any]:
     return {"counts": counts, "held": done.returncode == 0 and len(counts) == len(CRASHES)}
 
 
+def prove_gate() -> dict[str, Any]:
+    """What was counted goes to a file that the tests append to, one document a line."""
+    with tempfile.TemporaryDirectory(prefix="plaza-gate-") as scratch:
+        told = Path(scratch) / "told"
+        tests = "tests/serving/control/test_gate_simulated.py"
+        done = subprocess.run(  # noqa: S603 our own command
+            [sys.executable, "-m", "pytest", "-q", "-m", "prove", tests],
+            cwd=ROOT,
+            env={**os.environ, "PLAZA_GATE_RESULTS": str(told)},
+            check=False,
+        )
+        counted = [json.loads(line) for line in told.read_text().splitlines()]
+    return {"counted": counted, "held": done.returncode == 0}
+
+
+def prove_rollouts() -> dict[str, Any]:
+    results = rollouts.measure(good=20, requests=2000)
+    documents = [asdict(result) for result in results]
+    return {"rollouts": documents, "held": all(result.held for result in results)}
+
+
 def prove_third_party() -> dict[str, Any]:
     if not os.environ.get("PLAZA_DATA"):
         return {"held": None, "why": "PLAZA_DATA is not set"}
@@ -148,6 +172,8 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "budgets": prove_budgets,
     "keys": prove_keys,
     "crash-points": prove_crash_points,
+    "gate": prove_gate,
+    "rollouts": prove_rollouts,
     "third-party": prove_third_party,
 }
 

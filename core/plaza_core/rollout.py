@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from hashlib import blake2b
+from math import log2
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -50,6 +51,8 @@ class Split(BaseModel):
     """Version -> parts that it answers. Empty: the stable one answers all."""
     shadows: dict[int, Parts] = {}
     """Version -> parts of the requests that it computes too, after the answer and unpaid."""
+    tolerance: float = 1e-3
+    """How near the numbers of a shadow's answer must come to agree: its policy's."""
     rollout: str | None = None
     """The rollout that made this split: whose observations these are, and the salt of the hash."""
 
@@ -102,6 +105,19 @@ class Arm(StrEnum):
     SHADOW = "shadow"
 
 
+CELLS = 256
+"""Cells of one size of a run."""
+
+
+def cell(worker_us: int, rows: int) -> int:
+    """Where a run counts: 256 × ⌊log2 rows⌋ + b, for a time in [2^(b/4), 2^((b+1)/4)) µs.
+
+    Time of the worker: device and host. Runs of different size are never compared.
+    """
+    bucket = min(CELLS - 1, int(4 * log2(max(1, worker_us))))
+    return CELLS * (max(1, rows).bit_length() - 1) + bucket
+
+
 class ArmCounts(BaseModel):
     """What one replica saw of one arm since it started; only ever grows."""
 
@@ -111,7 +127,7 @@ class ArmCounts(BaseModel):
     failed: int = 0
     """Failures that are the version's own (model_failed, a deadline while it ran), not refusals."""
     latency: dict[int, int] = {}
-    """Bucket -> requests; bucket b holds run times in [2^(b/4), 2^((b+1)/4)) µs."""
+    """Cell -> runs, see `cell`. A run is counted once, however many requests were joined in it."""
 
 
 class Observation(BaseModel):
@@ -149,10 +165,13 @@ class GatePolicy(BaseModel):
     model_config = _Frozen
 
     alpha: float = Field(0.001, gt=0, le=0.05)
-    failures: float = Field(0.01, ge=0, lt=1)
-    """The candidate may fail this much more often than the stable version (a difference)."""
+    failures: float = Field(0.005, ge=0, lt=1)
+    """The candidate may fail this much more often than the stable version (a difference). Of 500
+    requests at level 0.001, no test tells 1 % from 5 % with certainty; half a percent can be."""
     slower: float = Field(1.25, ge=1)
-    """Its run times may be this many times those of the stable version."""
+    """Its run times may be this many times those of the stable version …"""
+    slower_us: int = Field(200, ge=0)
+    """… and so many µs more: a version called rarely finds the caches cold."""
     disagreements: float = Field(0.01, ge=0, lt=1)
     """This part of its answers may differ from the given ones."""
     tolerance: float = Field(1e-3, ge=0)
@@ -181,8 +200,20 @@ class Verdict(BaseModel):
 
     bad: bool
     because: str | None = None
-    """The name of the test that decided."""
+    """The name of the test that decided, or `unopened`: no replica could open the candidate."""
     tests: list[SequentialTest] = []
+
+    def explained(self) -> str:
+        """The numbers in one line, for logs and people."""
+        parts = []
+        for test in self.tests:
+            events, requests = test.candidate
+            against = "" if test.stable is None else " against {} of {}".format(*test.stable)
+            parts.append(
+                f"{test.name}: {events} of {requests}{against},"
+                f" evidence {test.evidence:.3g} of {1 / test.level:.0f}"
+            )
+        return "; ".join(parts)
 
 
 class Rollout(BaseModel):
@@ -210,3 +241,12 @@ class Rollout(BaseModel):
     verdict: Verdict | None = None
     evidence: dict[str, Any] = {}
     """What the gate needs to go on after control restarts; opaque to everybody else."""
+
+    def stopped_news(self, verdict: Verdict) -> dict[str, Any]:
+        """What the event `rollout.stopped` says."""
+        named = {"id", "name", "organisation", "alias", "kind", "stable", "candidate"}
+        return {
+            **self.model_dump(mode="json", include=named),
+            "because": verdict.because,
+            "tests": [test.model_dump(mode="json") for test in verdict.tests],
+        }

@@ -40,6 +40,7 @@ from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.drift_watch import DriftWatch
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.gate import Gate
 from plaza_serving.control.granted import GrantMark
 from plaza_serving.control.jobs import Drain, every, forever, in_turn, later
 from plaza_serving.control.leases import LeaseDesk
@@ -195,7 +196,22 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("drift", parts.drift.step),
         lambda: forever("leases", every(3600.0, in_turn(turn("leases"), tenancy.leases.expire))),
         lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
+        *gate_of(parts),
     )
+
+
+def gate_of(parts: Parts) -> Sequence[Job]:
+    """The job that judges running rollouts, where there are any to judge."""
+    if parts.rollouts is None:
+        return ()
+    gate = Gate(
+        parts.rollouts,
+        parts.fleet,
+        parts.clock,
+        refresh=parts.feed.refresh,
+        turn=parts.tenancy.turn,
+    )
+    return (lambda: forever("gate", gate.step),)
 
 
 def keep_admin_key(state: Path, made: NewKey | None) -> None:

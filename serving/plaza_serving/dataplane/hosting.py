@@ -3,9 +3,10 @@
     table ──wanted──▶ fetch + verify ──▶ room ──▶ open + warm ──▶ publish      (loader threads)
     left the table, or others need the room ──▶ retired ──last user gone──▶ closed
 
-Versions that a table wants warm are opened before it is published, as far as they fit beside what
-is in use; others open on first use. Who leaves is the business of `memory`, and never one in use.
-Loader threads have a low priority: opening a model must not slow those that answer.
+Versions that an alias names, gives traffic to, or that are staged are opened before the table that
+says so is published, as far as they fit beside what is in use; others open on first use. Who leaves
+is the business of `memory`, and never one in use. Loader threads have a low priority: opening a
+model must not slow those that answer.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from plaza_core.clock import Clock
-from plaza_core.errors import DoesNotFit, PlazaError, Unavailable
+from plaza_core.errors import DoesNotFit, InvalidInput, PlazaError, Unavailable
 from plaza_core.ids import ModelId
+from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, RunnerFactory
+from plaza_core.rollout import VersionState
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.lane import Lane
@@ -44,6 +47,7 @@ _LOADER_NICE = 19
 _PATIENCE_NS = 10_000_000_000
 """How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
+_OPEN = frozenset({VersionState.STAGED, VersionState.SERVING})
 
 
 class Bundles(Protocol):
@@ -72,6 +76,19 @@ class Hosted:
     """Called when the last user has left."""
     users: int = 0
     retired: bool = field(default=False, init=False)
+
+    def check(self, call: Call) -> None:
+        """Refuse before admission what the model can never take: a refused request costs nothing.
+
+        Raises InvalidTensor, InvalidInput.
+        """
+        if call.tensors is not None:
+            self.signature.check(dict(call.tensors))
+        elif call.family != self.manifest.family:
+            raise InvalidInput(
+                f"this model is of family '{self.manifest.family}', not '{call.family}'",
+                input="model",
+            )
 
     def leave(self) -> None:
         self.users -= 1
@@ -157,6 +174,15 @@ class ModelHost:
             task = asyncio.create_task(self._load(key, entry, ahead=ahead))
             self._opening[key] = task
         return await asyncio.shield(task)
+
+    def want(self, key: VersionKey, entry: VersionEntry) -> PlazaError | None:
+        """Open it in the background; what kept it from being opened a moment ago, if anything."""
+        failure = self._failed.get(key)
+        due = failure is None or self._clock.monotonic_ns() >= failure.retry_ns
+        if due and key not in self._opening and key not in self._open:
+            task = self._opening[key] = asyncio.create_task(self._load(key, entry, ahead=False))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return None if failure is None else failure.error
 
     async def prepare(self, table: HubTable) -> None:
         """Open what `table` wants warm; failures are remembered, not raised.
@@ -357,8 +383,10 @@ class ModelHost:
 
 
 def _warm(model: ModelEntry) -> list[VersionEntry]:
-    """The versions that an alias names."""
-    return [version for version in model.versions if version.version in model.aliases.values()]
+    """Versions that answer, or compute too, under an alias, and those that are staged."""
+    splits = (split.versions() for split in model.splits.values())
+    named = set(model.aliases.values()).union(*splits)
+    return [one for one in model.versions if one.version in named or one.state in _OPEN]
 
 
 def _step_back() -> None:
