@@ -13,7 +13,7 @@
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
                  flipped in the store, on the wire and in the node's cache
     gate         the gate's errors over 20,000 simulated good rollouts and 7,000 bad ones
-    rollouts     bad versions are stopped by a real control and replica, 20 good ones are not
+    rollouts     bad versions are stopped by a real hub, 20 good ones are not
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);

@@ -1,13 +1,12 @@
-"""Rollouts against a real control and a real replica: the bad are stopped, the good are not.
+"""Rollouts on a real hub under traffic: the bad are stopped, the good are not.
 
     wrong    another network's answers           its shadow
     slow     twice the layers                    its canary
     crash    fails on every input but zeros      its canary
     good     the same network in another file    a canary or a shadow, until 2,000 requests
 
-Control and one replica run in this process, over sockets, with ONNX Runtime sessions, spool and
-heartbeats as in a hub; only Ray is left out. What a candidate computed is counted in the ledger,
-after the fact: by the time the counts are read, the gate has long decided.
+What a candidate computed is counted in the ledger, after the fact: by the time the counts are read,
+the gate has long decided.
 
     python -m benchmarks.rollouts [--good 20] [--requests 2000]
 """
@@ -15,10 +14,8 @@ after the fact: by the time the counts are read, the gate has long decided.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import json
-import os
 import sqlite3
 import sys
 import tempfile
@@ -26,29 +23,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
 import numpy as np
-import uvicorn
 from onnx import TensorProto, helper
 from rich.console import Console
 
 import plaza
 from benchmarks import graphs
-from plaza_core.principal import TenantScope
-from plaza_core.rollout import GatePolicy, Rollout, RolloutKind, RolloutState
-from plaza_core.settings import Settings
-from plaza_core.table import HubTable
-from plaza_core.testing_rollouts import MemoryRollouts
-from plaza_serving.assembly import open_replica
-from plaza_serving.control.app import Job, build_app
-from plaza_serving.control.feed import TableFeed
-from plaza_serving.control.fleet import Fleet
-from plaza_serving.control.jobs import every, forever
-from plaza_serving.control.main import ADMIN_KEY_FILE, compose, gate_of
+from benchmarks.hub import Hub, running_hub
+from plaza_core.rollout import Verdict
 
 MODEL, ALIAS, SIZE, BAR = "conv", "champion", 16, 500
 CLIENTS = 4
@@ -82,151 +67,37 @@ def crashing() -> graphs.Graph:
     return made
 
 
-# ── the place ────────────────────────────────────────────────────────────────────────────────────
+# ── the hub ──────────────────────────────────────────────────────────────────────────────────────
 class Place:
-    """A control and a replica, and the verbs on rollouts.
+    """A hub with the model `conv`, as an engineer sees it."""
 
-    `start` and `state` are the only two that know how a rollout is begun and looked at.
-    """
-
-    def __init__(self, state: Path) -> None:
-        settings = Settings(state_dir=state, rate_per_second=1e6, rate_burst=1_000_000)
-        self._state = state
-        parts, _ = compose(settings)
-        self._tenancy = parts.tenancy
-        self.rollouts = MemoryRollouts([], parts.clock, os.urandom)
-        feed = TableFeed(self._table, lambda: self._version(parts.tenancy.table_version()))
-        feed.refresh()
-        self._parts = replace(
-            parts, feed=feed, fleet=Fleet(feed, parts.clock), rollouts=self.rollouts
-        )
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[Place]:
-        jobs: list[Job] = [
-            lambda: forever("table", every(1.0, self._parts.feed.refresh)),
-            *gate_of(self._parts),
-        ]
-        with _served(build_app(self._parts, jobs)) as self.control_url, self._replica() as self.url:
-            self.admin_key = (self._state / ADMIN_KEY_FILE).read_text().strip()
-            with plaza.Client(
-                self.url, control_url=self.control_url, api_key=self.admin_key
-            ) as self.admin:
-                yield self
-            self._parts.close_waits()
-        self._tenancy.close()
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
 
     def register(self, directory: Path) -> int:
-        return self.admin.models.register(directory, visibility="public").version
+        return self.hub.admin.models.register(directory, visibility="public").version
 
-    def start(self, kind: RolloutKind, candidate: int, part: int) -> str:
-        """Begin a rollout and wait until the replica follows it."""
-        self.rollouts.models = {model.id: model for model in self._tenancy.table().models}
-        rollout = self.rollouts.start(
-            TenantScope(None, None, "bench"),
-            MODEL,
-            ALIAS,
-            candidate,
-            kind=kind,
-            part=part,
-            policy=GatePolicy(),
-        )
-        version = self._parts.feed.refresh().version
-        while not any(r.heartbeat.table_version == version for r in self._parts.fleet.replicas()):
-            time.sleep(0.02)
-        return rollout.id
+    def start(self, case: Case, candidate: int) -> str:
+        """Begin a rollout and wait until every replica follows it."""
+        part = {f"{case.kind}_percent": case.percent}
+        rollout = self.hub.admin.models.promote(MODEL, candidate, alias=ALIAS, **part).rollout
+        assert rollout is not None
+        return rollout
 
-    def state(self, rollout: str) -> Rollout:
-        return self.rollouts.rollouts[rollout]
-
-    def cancel(self, rollout: str) -> None:
-        scope = TenantScope(None, None, "bench")
-        self.rollouts.end(scope, rollout, RolloutState.CANCELLED)
-        self._parts.feed.refresh()
-
-    def computed(self, kind: RolloutKind, candidate: int, since_us: int) -> int:
+    def computed(self, case: Case, candidate: int, since_us: int) -> int:
         """Requests that the candidate computed since then, from the ledger.
 
         One that it failed on is a line of the stable version, with an overrun.
         """
         condition = (
             "version = ? AND outcome = 'shadow'"
-            if kind is RolloutKind.SHADOW
+            if case.kind == "shadow"
             else "(version = ? AND outcome != 'shadow' OR overrun > 0 AND outcome != 'shadow')"
         )
-        with sqlite3.connect(f"file:{self._state}/plaza.db?mode=ro", uri=True) as database:
+        place = f"file:{self.hub.state_dir}/plaza.db?mode=ro"
+        with contextlib.closing(sqlite3.connect(place, uri=True, timeout=10)) as database:
             query = f"SELECT count(*) FROM usage WHERE {condition} AND at_unix_us >= ?"  # noqa: S608
             return int(database.execute(query, (candidate, since_us)).fetchone()[0])
-
-    def _version(self, base: str) -> str:
-        return f"{base}+{len(self.rollouts.audit)}"
-
-    def _table(self) -> HubTable:
-        table = self._tenancy.table()
-        splits = {model.id: model.splits for model in self.rollouts.models.values()}
-        models = [m.model_copy(update={"splits": splits.get(m.id, {})}) for m in table.models]
-        update = {"models": models, "version": self._version(table.version)}
-        return table.model_copy(update=update)
-
-    @contextlib.contextmanager
-    def _replica(self) -> Iterator[str]:
-        """A replica and its door, on a loop and a thread of their own."""
-        settings = Settings(state_dir=self._state, control_url=self.control_url)
-        config = _quiet(None)
-        socket = config.bind_socket()
-        stop = threading.Event()
-
-        async def serve() -> None:
-            replica = await open_replica(settings, pool="main")
-            config.app = replica.door
-            server = uvicorn.Server(config)
-            task = asyncio.create_task(server.serve([socket]))
-            await asyncio.to_thread(stop.wait)
-            server.should_exit = True
-            await task
-            await replica.close()
-
-        thread = threading.Thread(target=asyncio.run, args=(serve(),))
-        thread.start()
-        url = f"http://127.0.0.1:{socket.getsockname()[1]}"
-        try:
-            _until_ready(url)
-            yield url
-        finally:
-            stop.set()
-            thread.join()
-            socket.close()
-
-
-def _quiet(app: Any) -> uvicorn.Config:
-    return uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="error", access_log=False, ws="none"
-    )
-
-
-@contextlib.contextmanager
-def _served(app: Any) -> Iterator[str]:
-    config = _quiet(app)
-    server, socket = uvicorn.Server(config), config.bind_socket()
-    thread = threading.Thread(target=server.run, args=([socket],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        socket.close()
-
-
-def _until_ready(url: str) -> None:
-    give_up = time.monotonic() + 30
-    while True:
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/v2/health/ready", timeout=2).status_code == httpx.codes.OK:
-                return
-        if time.monotonic() > give_up:
-            raise TimeoutError("the replica does not become ready")
-        time.sleep(0.05)
 
 
 # ── traffic ──────────────────────────────────────────────────────────────────────────────────────
@@ -251,9 +122,8 @@ class Clients:
 
     def _work(self, number: int) -> None:
         image = np.random.default_rng(number).random((1, 3, SIZE, SIZE), np.float32)
-        with plaza.Client(
-            self._place.url, control_url=self._place.control_url, api_key=self._place.admin_key
-        ) as client:
+        hub = self._place.hub
+        with plaza.Client(hub.url, control_url=hub.control_url, api_key=hub.admin_key) as client:
             while not self._stop.is_set():
                 image[0, 0, 0, 0] = np.float32(time.monotonic() % 1)
                 try:
@@ -267,8 +137,9 @@ class Clients:
 @dataclass(frozen=True, slots=True)
 class Case:
     name: str
-    kind: RolloutKind
-    part: int
+    kind: str
+    """`canary` or `shadow`."""
+    percent: float
     graph: graphs.Graph
     good: bool = False
 
@@ -290,54 +161,52 @@ class Result:
 
 def run(place: Place, case: Case, candidate: int, most: int) -> Result:
     """One rollout under traffic, until the gate stops it or it computed `most` requests."""
-    rollout = place.start(case.kind, candidate, case.part)
-    since_us, begin = time.time_ns() // 1000, time.monotonic()
+    rollouts, since_us, begin = place.hub.admin.rollouts, time.time_ns() // 1000, time.monotonic()
+    rollout = place.start(case, candidate)
     with Clients(place) as clients:
-        while place.state(rollout).state is RolloutState.RUNNING:
-            time.sleep(0.1)
-            verdict = place.state(rollout).verdict
-            seen = 0 if verdict is None else verdict.tests[0].candidate[1]
+        while (found := rollouts.show(rollout)).state == "running":
+            seen = found.verdict["tests"][0]["candidate"][1] if found.verdict else 0
             if seen >= most or time.monotonic() - begin > GIVE_UP_S:
-                break
+                rollouts.cancel(rollout)
+            time.sleep(0.1)
         seconds = time.monotonic() - begin
-        if place.state(rollout).state is RolloutState.RUNNING:
-            place.cancel(rollout)
         time.sleep(0.5)  # what was still under way, also to a replica that has not heard of it
     time.sleep(2.0)  # the spool is shipped every second
-    ended = place.state(rollout)
-    stopped = ended.state is RolloutState.STOPPED
-    computed = place.computed(case.kind, candidate, since_us)
+    verdict = Verdict.model_validate(found.verdict or {"bad": False})
+    stopped, computed = found.state == "stopped", place.computed(case, candidate, since_us)
     bad_held, good_held = stopped and computed < BAR, not stopped and computed >= most
     return Result(
         name=case.name,
-        kind=case.kind.value,
+        kind=case.kind,
         stopped=stopped,
-        because=None if ended.verdict is None else ended.verdict.because,
+        because=verdict.because,
         computed=computed,
         seconds=round(seconds, 1),
         errors=sum(n for what, n in clients.answers.items() if not what.startswith("version")),
-        numbers="" if ended.verdict is None else ended.verdict.explained(),
+        numbers=verdict.explained(),
         held=good_held if case.good else bad_held,
     )
 
 
 def cases(good: int) -> Iterator[Case]:
-    canary, shadow = RolloutKind.CANARY, RolloutKind.SHADOW
-    yield Case("wrong", shadow, 10_000, network(seed=1, mark="wrong"))
-    yield Case("slow", canary, 1_000, network(layers=16, mark="slow"))
-    yield Case("crash", canary, 1_000, crashing())
+    yield Case("wrong", "shadow", 100, network(seed=1, mark="wrong"))
+    yield Case("slow", "canary", 10, network(layers=16, mark="slow"))
+    yield Case("crash", "canary", 10, crashing())
     for number in range(good):
         name = f"good {number}"
-        kind, part = (canary, 5_000) if number % 2 else (shadow, 10_000)
-        yield Case(name, kind, part, network(mark=name), good=True)
+        kind, percent = ("canary", 50) if number % 2 else ("shadow", 100)
+        yield Case(name, kind, percent, network(mark=name), good=True)
 
 
 def measure(good: int, requests: int) -> list[Result]:
     results = []
+    limits = {"rate_per_second": 100_000, "rate_burst": 100_000}
     with tempfile.TemporaryDirectory(prefix="plaza-rollouts-") as scratch:
         directory = Path(scratch)
-        with Place(directory / "state").running() as place:
-            place.register(network().write(directory / "stable"))
+        with running_hub(directory / "state", **limits) as hub:
+            place = Place(hub)
+            stable = place.register(network().write(directory / "stable"))
+            hub.admin.models.promote(MODEL, stable)  # waits until it answers
             for case in cases(good):
                 version = place.register(case.graph.write(directory / case.name))
                 results.append(run(place, case, version, requests))

@@ -44,15 +44,6 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
-from plaza.records_quotas import (
-    Budget,
-    BudgetLease,
-    Estimate,
-    Holding,
-    NodeLimits,
-    Price,
-    Share,
-)
 from plaza.records_models import (
     AliasStep,
     Collected,
@@ -64,7 +55,15 @@ from plaza.records_models import (
     PublishRequest,
     Rollout,
 )
-from plaza.records_quotas import Budget, Estimate, Price, Share
+from plaza.records_quotas import (
+    Budget,
+    BudgetLease,
+    Estimate,
+    Holding,
+    NodeLimits,
+    Price,
+    Share,
+)
 
 __all__ = [
     "Accepted",
@@ -89,10 +88,10 @@ __all__ = [
     "Embeddings",
     "Estimate",
     "Forecast",
-    "Holding",
     "Found",
     "FoundPage",
     "Guest",
+    "Holding",
     "Inference",
     "Key",
     "Label",

@@ -65,9 +65,7 @@ class Collector:
             }
             for row in rows:
                 cards = {"organisation": row.organisation, "model": row.model}
-                change.session.execute(
-                    delete(CardRow).filter_by(**cards, version=row.version)
-                )
+                change.session.execute(delete(CardRow).filter_by(**cards, version=row.version))
                 change.session.delete(row)
             return gone
 

@@ -43,7 +43,12 @@ def post_states(change: Change, model: ModelRow, serving: Collection[int], *numb
 
 
 def post_card(change: Change, model: ModelRow, row: VersionRow) -> None:
-    payload = {"model": model.id, "version": row.version, "card": row.card, "metrics": _metrics(row)}
+    payload = {
+        "model": model.id,
+        "version": row.version,
+        "card": row.card,
+        "metrics": _metrics(row),
+    }
     post(change, model, "card", payload)
 
 

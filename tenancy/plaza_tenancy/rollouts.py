@@ -25,8 +25,10 @@ from plaza_core.rollout import (
     Split,
     Verdict,
 )
+from plaza_core.webhooks import Event
 from plaza_tenancy.access import gate_scope
 from plaza_tenancy.models import full_name, own_model, own_model_to_read
+from plaza_tenancy.outgoing import tell
 from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import AliasRow, ModelRow, OrganisationRow, ProjectRow
 from plaza_tenancy.schema_registry import RolloutRow
@@ -149,17 +151,21 @@ class Rollouts:
 
     def stop(self, rollout: str, verdict: Verdict) -> bool:
         with self._store.change(gate_scope(), "rollout.stop", rollout[:200]) as change:
-            query = select(RolloutRow).where(RolloutRow.id == rollout, RolloutRow.state == _RUNNING)
-            row = change.session.scalars(query).one_or_none()
-            if row is None:
+            query = _query().where(RolloutRow.id == rollout, RolloutRow.state == _RUNNING)
+            found = change.session.execute(query).one_or_none()
+            if found is None:
                 change.nothing_to_do()
                 return False
+            row, *names = found
             model = change.session.get_one(ModelRow, (row.organisation, row.model))
             change.organisation, change.project = model.organisation, model.project
             row.verdict = verdict.model_dump(mode="json")
             _undo(change, model, row, StepKind.STOP)
             close_rollout(change, row.organisation, row.id, RolloutState.STOPPED)
             change.after = dict(change.after or {}) | {"verdict": row.verdict}
+            news = _view(row, ".".join(names)).stopped_news(verdict)
+            stopped, random = Event.ROLLOUT_STOPPED, self._store.random
+            tell(change.session, random, row.organisation, stopped, data=news, now=change.now)
             return True
 
 

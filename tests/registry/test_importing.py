@@ -18,7 +18,7 @@ from plaza_registry.mirror import Mirror
 from plaza_registry.mlflow_source import find
 from plaza_registry.register import Registrar
 from tests.registry.logged import linear_model, log_linear, tracking, weights_of
-from tests.registry.making import ALICE, model_bytes
+from tests.registry.making import ALICE
 from tests.registry.records import MemoryRecords
 
 pytestmark = [

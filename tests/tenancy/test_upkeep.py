@@ -15,11 +15,10 @@ from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role
 from plaza_tenancy.corrections import About
 from plaza_tenancy.nodes import Kind, Node
-from plaza_tenancy.schema import OutboxRow
 from plaza_tenancy.schema_budgets import LeaseRow
 from plaza_tenancy.upkeep import KEPT_US
 from tests.tenancy.drawn import drawn
-from tests.tenancy.world import make_record, make_version
+from tests.tenancy.world import make_record
 
 DAY_S = 86_400
 _numbers = itertools.count(1)

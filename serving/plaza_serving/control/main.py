@@ -14,7 +14,7 @@ import os
 import threading
 from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -177,6 +177,10 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         parts.blobs.remove_abandoned(parts.clock.unix_us() - ABANDONED_AFTER_S * 1_000_000)
         tenancy.collector.sweep(parts.blobs)
 
+    gate = Gate(
+        tenancy.rollouts, parts.fleet, parts.clock, refresh=parts.feed.refresh, turn=tenancy.turn
+    )
+
     async def reconcile() -> None:
         async with reconciler:
             await forever("reconcile", reconciler.step)
@@ -196,22 +200,8 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("drift", parts.drift.step),
         lambda: forever("leases", every(3600.0, in_turn(turn("leases"), tenancy.leases.expire))),
         lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
-        *gate_of(parts),
+        lambda: forever("gate", gate.step),
     )
-
-
-def gate_of(parts: Parts) -> Sequence[Job]:
-    """The job that judges running rollouts, where there are any to judge."""
-    if parts.rollouts is None:
-        return ()
-    gate = Gate(
-        parts.rollouts,
-        parts.fleet,
-        parts.clock,
-        refresh=parts.feed.refresh,
-        turn=parts.tenancy.turn,
-    )
-    return (lambda: forever("gate", gate.step),)
 
 
 def keep_admin_key(state: Path, made: NewKey | None) -> None:

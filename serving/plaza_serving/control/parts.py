@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from plaza_core.clock import Clock
 from plaza_core.ids import RandomBytes
-from plaza_core.ports import BlobStore, RolloutRecords
+from plaza_core.ports import BlobStore
 from plaza_core.settings import Settings
 from plaza_registry.importing import Importer
 from plaza_registry.register import Registrar
@@ -43,8 +43,6 @@ class Parts:
     drift: DriftWatch
     importer: Importer | None = None
     """None: no MLflow to import from."""
-    rollouts: RolloutRecords | None = None
-    """None: nothing is rolled out here, and no gate runs."""
     logins: Logins | None = None
     """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -8,7 +8,8 @@ from plaza_core.ids import ModelId
 from plaza_core.table import Visibility
 from plaza_core.tracking import Lineage
 from plaza_core.tracking import Proposal as Found
-from plaza_serving.control.shapes import NAME, Answer, Promotion, Registered, Taken, example
+from plaza_serving.control.patterns import NAME
+from plaza_serving.control.shapes import Answer, Promotion, Registered, Taken, example
 
 
 class Import(Taken):
