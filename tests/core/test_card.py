@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plaza_core.card import Card, Metric, card_from, parse_card, read_card
@@ -134,6 +134,7 @@ facts = st.dictionaries(st.sampled_from(list(Card.model_fields)), value, max_siz
 
 
 @given(facts)
+@settings(suppress_health_check=[HealthCheck.too_slow])  # documents are built from a schema
 def test_the_schema_and_the_hub_agree(front):
     """What the schema takes the hub takes, and the other way round."""
     front = yaml.safe_load(yaml.safe_dump(front))

@@ -103,7 +103,7 @@ def test_a_removed_alias_comes_back_by_a_rollback(world, engineer):
     with pytest.raises(ModelNotFound):
         world.tenancy.aliases.remove(engineer, M, "champion")
     assert back(world, engineer) == 1
-    items = world.tenancy.records.pending(100)
+    items = world.tenancy.proposals.pending(100)
     assert [i.payload["version"] for i in items if i.kind == "alias"] == [1, None, 1]
 
 

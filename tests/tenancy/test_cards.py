@@ -119,7 +119,7 @@ def test_a_change_is_audited_without_the_text(world, cards, engineer):
 
 def test_mlflow_hears_of_it(world, cards, engineer):
     cards.set(engineer, "detector", 1, "# Better")
-    told = world.tenancy.records.pending(100)[-1]
+    told = world.tenancy.proposals.pending(100)[-1]
     assert told.kind == "card"
     assert (told.payload["version"], told.payload["card"]) == (1, "# Better")
 

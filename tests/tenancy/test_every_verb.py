@@ -375,6 +375,7 @@ def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[
     tenancy, hidden = world.tenancy, f"{project}.hidden"
     for digest in range(2, 7):
         tenancy.records.add_version(scope, make_version(digest, name="hidden", project=project))
+    tenancy.cards.set(scope, hidden, 3, f"# card-of-{name}")
     tenancy.lifecycle.stage(scope, hidden, 4)
     tenancy.lifecycle.retire(scope, hidden, 5)
     for version in (1, 2):

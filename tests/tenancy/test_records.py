@@ -171,14 +171,20 @@ def test_mlflow_hears_of_everything_once_and_in_order(world, records, engineer):
     records.add_version(engineer, make_version(2))
     records.set_alias(engineer, "detector", "champion", 2)
     items = world.tenancy.proposals.pending(100)
-    assert [item.kind for item in items] == ["version", "alias", "version", "alias"]
+    moved = ["alias", "state"]
+    assert [item.kind for item in items] == ["version", *moved, "version", *moved, "state"]
+    assert [(i.payload["version"], i.payload["state"]) for i in items if i.kind == "state"] == [
+        (1, "serving"),
+        (1, "examined"),
+        (2, "serving"),
+    ]
     assert [item.id for item in items] == sorted(item.id for item in items)
     first = items[0].payload
     assert first["model"] == version.model
     assert (first["version"], first["card"], first["name"]) == (1, "# About", "detector")
     assert (first["digest"], first["family"]) == (version.digest, "tensor")
     assert first["examination"]["nodes"] == {"CPUExecutionProvider": 3}
-    assert items[3].payload == {"model": version.model, "alias": "champion", "version": 2}
+    assert items[4].payload == {"model": version.model, "alias": "champion", "version": 2}
     assert world.tenancy.proposals.pending(1) == items[:1]
     world.tenancy.proposals.done(items[0].id)
     world.tenancy.proposals.done(items[0].id)
