@@ -74,6 +74,7 @@ def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> 
 
 
 def _walk(path: Path) -> None:
+    from plaza_accel.external import plain_files
     from plaza_accel.walk import Refused, walk
 
     try:
@@ -85,7 +86,8 @@ def _walk(path: Path) -> None:
         if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
             raise Refused("model.onnx is not a file with content")
         # The mapping stays until the process ends: parts of it hang on an exception's frames.
-        walk(memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)))
+        content = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
+        walk(content, plain_files(path.parent))
     finally:
         os.close(descriptor)
 

@@ -65,6 +65,11 @@ class CpuProvider:
         )
         return open_runner(directory, manifest, plan)
 
+    def weigh(self, directory: Path, manifest: Manifest) -> int:
+        from plaza_accel.session import estimate_bytes
+
+        return estimate_bytes(directory, manifest)
+
 
 def _processor() -> Device:
     """The processor by the name it gives itself, with the memory of the machine."""

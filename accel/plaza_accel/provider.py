@@ -86,6 +86,9 @@ class AcceleratorProvider(Protocol):
     def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
         """As `RunnerFactory.open`; ProviderUnavailable if a node would land elsewhere."""
 
+    def weigh(self, directory: Path, manifest: Manifest) -> int:
+        """As `RunnerFactory.weigh`, of the memory that this provider uses."""
+
 
 def select(name: str, options: Mapping[str, Any] | None = None) -> AcceleratorProvider:
     """The installed provider `name`, usable here and configured.

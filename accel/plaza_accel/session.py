@@ -36,6 +36,8 @@ _SESSION_BYTES = 1 << 20
 """What a session holds besides weights: measured 108 kB with one node and 3 kB for each more, so
 this covers 300 nodes."""
 
+_WEIGHTS = frozenset({".onnx", ".data", ".onnx_data", ".bin"})
+
 _ACTIVATIONS = 8
 """Peak of the arena in units of a batch's inputs and outputs: 8 measured for a convolutional net
 whose widest layer is ten times its input, near 1 for dense layers."""
@@ -143,9 +145,7 @@ def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRu
     signature = manifest.signature_spec()
     session = _open_session(directory / MODEL_FILE, plan)
     compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
-    runner = OrtRunner(
-        session, signature, plan.provider, estimate_bytes(directory, signature, manifest)
-    )
+    runner = OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
     foreign = set(runner.placement) - set(plan.execution)
     if plan.strict and foreign:
         raise ProviderUnavailable(
@@ -197,17 +197,18 @@ def placement(session: onnxruntime.InferenceSession) -> dict[str, int]:
     return dict(nodes)
 
 
-def estimate_bytes(directory: Path, signature: Signature, manifest: Manifest) -> int:
+def estimate_bytes(directory: Path, manifest: Manifest) -> int:
     """Memory an opened bundle is expected to hold, in bytes.
 
-    Weights: the size of the model file, which is what stays resident after opening. Arena: it
-    keeps the peak of the largest batch, estimated from the size of that batch.
+    Weights: the size of the model file and of those that may hold weights of it, which is what
+    stays resident after opening. Arena: it keeps the peak of the largest batch, estimated from the
+    size of that batch.
     """
     weights = sum(
         entry.stat().st_size
-        for entry in directory.iterdir()
-        if entry.is_file() and entry.suffix in {".onnx", ".data"}
+        for entry in (*directory.glob("*"), *directory.glob("*/*"))
+        if entry.suffix in _WEIGHTS and entry.is_file()
     )
-    rows = manifest.limits.max_batch
+    rows, signature = manifest.limits.max_batch, manifest.signature_spec()
     border = sum(synthetic(spec, rows).nbytes for spec in (*signature.inputs, *signature.outputs))
     return _SESSION_BYTES + weights + _ACTIVATIONS * border

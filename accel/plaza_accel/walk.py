@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from plaza_accel.domains import MICROSOFT, MICROSOFT_OPERATORS, OPSETS
-from plaza_accel.wire import BYTES, VARINT, Malformed, Value, fields, varint
+from plaza_accel.external import Outside, check_reference
+from plaza_core.protobuf import BYTES, VARINT, Malformed, Value, fields, varint
 
 MAX_FIELDS: Final = 3_000_000
 MAX_NODES: Final = 50_000
@@ -30,6 +31,7 @@ _ELEMENT_BITS: Final = {
 }  # fmt: skip
 """TensorProto.DataType -> bits of one element in `raw_data`."""
 _EXTERNAL: Final = 1
+_STRING: Final = 8
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + "._-")
 
 _Key = tuple[str, str, str]
@@ -59,16 +61,34 @@ class _Body:
     calls: Counter[_Key] = field(default_factory=Counter)
 
 
-def walk(data: memoryview) -> Contents:
-    """Check a whole model file. Raises Refused with the rule it breaks."""
+@dataclass(slots=True)
+class _Tensor:
+    """What one tensor says of its size and of where its bytes are."""
+
+    elements: int = 1
+    datatype: int = 0
+    inside: int = 0
+    raw: int | None = None
+    external: bool = False
+    entries: list[tuple[str, str]] = field(default_factory=list)
+
+
+def walk(data: memoryview, files: Mapping[str, int] | None = None) -> Contents:
+    """Check a whole model file. Raises Refused with the rule it breaks.
+
+    `files`: the bundle's plain files and their sizes, in which its weights may lie.
+    """
     try:
-        return _Walk().model(data)
+        return _Walk(files or {}).model(data)
+    except Outside as error:
+        raise Refused(str(error)) from None
     except Malformed:
         raise Refused("model.onnx is not an ONNX model") from None
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, files: Mapping[str, int]) -> None:
+        self._files = files
         self._fields = 0
         self._depth = 0
         self._weights = 0
@@ -111,7 +131,7 @@ class _Walk:
             if number == 1:
                 self._node(value, body, depth)
             elif number == 5:
-                self._tensor(value)
+                self._tensor(value, initializer=True)
             elif number == 15:
                 self._sparse(value)
 
@@ -179,24 +199,48 @@ class _Walk:
             if number in {1, 2}:
                 self._tensor(value)
 
-    def _tensor(self, data: memoryview) -> None:
-        elements, datatype, raw = 1, 0, None
+    def _tensor(self, data: memoryview, *, initializer: bool = False) -> None:
+        tensor = self._read_tensor(data)
+        bits = None if tensor.datatype == _STRING else _ELEMENT_BITS.get(tensor.datatype)
+        needed = None if bits is None else (tensor.elements * bits + 7) // 8
+        if tensor.external or tensor.entries:
+            alone = tensor.external and initializer and not tensor.inside
+            if needed is None or not alone:
+                raise Refused(
+                    "only whole numeric weights of a graph may lie outside the model file"
+                )
+            check_reference(tensor.entries, self._files, needed)
+            self._weights += needed
+            return
+        if tensor.raw is not None and needed is not None and tensor.raw != needed:
+            raise Refused("a tensor has more or fewer bytes than its shape declares")
+        self._weights += tensor.inside
+
+    def _read_tensor(self, data: memoryview) -> _Tensor:
+        tensor = _Tensor()
         for number, kind, value in self._fields_of(data):
-            if number == 13 or (number == 14 and value == _EXTERNAL):
-                raise Refused("weights outside the model file are not accepted")
             if number == 1:
                 for size in _packed(kind, value):
-                    elements *= size
-                    if size >= 1 << 63 or elements >= 1 << 48:
+                    tensor.elements *= size
+                    if size >= 1 << 63 or tensor.elements >= 1 << 48:
                         raise Refused("a tensor declares an impossible size")
             elif number == 2 and isinstance(value, int):
-                datatype = value
+                tensor.datatype = value
+            elif number == 13:
+                tensor.entries.append(self._entry(_message(kind, value)))
+            elif number == 14:
+                tensor.external = value == _EXTERNAL
             elif isinstance(value, memoryview) and number in {4, 5, 6, 7, 9, 10, 11}:
-                self._weights += len(value)
-                raw = len(value) if number == 9 else raw
-        bits = _ELEMENT_BITS.get(datatype)
-        if raw is not None and bits is not None and raw != (elements * bits + 7) // 8:
-            raise Refused("a tensor has more or fewer bytes than its shape declares")
+                tensor.inside += len(value)
+                tensor.raw = len(value) if number == 9 else tensor.raw
+        return tensor
+
+    def _entry(self, data: memoryview) -> tuple[str, str]:
+        words = {1: "", 2: ""}
+        for number, value in self._messages(data):
+            if number in words:
+                words[number] = _text(value)
+        return words[1], words[2]
 
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
     def _fields_of(self, data: memoryview) -> Iterator[tuple[int, int, Value]]:

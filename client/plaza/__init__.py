@@ -5,15 +5,16 @@
         y = hub.infer("mnist", {"image": pixels})["scores"]
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
-`orgs`, `projects`, `keys`, `members`, `quotas`, `prices`, `shares`, `ledger`, `alerts`, `usage`,
-`audit` and `status` are
-control's admin API.
+`rollouts`, `catalogue`, `proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`,
+`shares`, `ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
+from plaza._cards import Card
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
+from plaza._tracking import Accepted, Proposal
 from plaza.answers import (
     Classification,
     Detection,
@@ -43,6 +44,17 @@ from plaza.records import (
     Version,
     WhoAmI,
 )
+from plaza.records_models import (
+    AliasStep,
+    Collected,
+    Found,
+    FoundPage,
+    Guest,
+    ModelDiff,
+    PublicationState,
+    PublishRequest,
+    Rollout,
+)
 from plaza.records_quotas import (
     Budget,
     BudgetLease,
@@ -54,16 +66,20 @@ from plaza.records_quotas import (
 )
 
 __all__ = [
+    "Accepted",
     "AlertDelivery",
     "AlertHost",
     "AlertTarget",
+    "AliasStep",
     "AsyncClient",
     "AuditEntry",
     "Budget",
     "BudgetLease",
+    "Card",
     "Chain",
     "Classification",
     "Client",
+    "Collected",
     "Correction",
     "Detection",
     "Detections",
@@ -72,6 +88,9 @@ __all__ = [
     "Embeddings",
     "Estimate",
     "Forecast",
+    "Found",
+    "FoundPage",
+    "Guest",
     "Holding",
     "Inference",
     "Key",
@@ -79,6 +98,7 @@ __all__ = [
     "Member",
     "Metadata",
     "Model",
+    "ModelDiff",
     "NewAlertTarget",
     "NewKey",
     "NewLogin",
@@ -88,7 +108,11 @@ __all__ = [
     "Price",
     "Project",
     "Promotion",
+    "Proposal",
+    "PublicationState",
+    "PublishRequest",
     "Registered",
+    "Rollout",
     "Share",
     "Status",
     "Tensor",

@@ -6,6 +6,7 @@ key's own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -29,7 +30,6 @@ from plaza.records import (
     NewKey,
     Organisation,
     Project,
-    Promotion,
     Registered,
     Status,
     Usage,
@@ -39,7 +39,7 @@ from plaza.records import (
 )
 
 T = TypeVar("T")
-Visibility = Literal["project", "organisation", "public"]
+Visibility = Literal["project", "organisation", "shared", "public"]
 Role = Literal["admin", "engineer", "consumer", "auditor"]
 Dimension = Literal["organisation", "project", "key", "model", "provider", "hour", "day", "month"]
 Progress = Callable[[str, int, int], None]
@@ -76,13 +76,17 @@ def register(
     name: str | None = None,
     project: str | None = None,
     visibility: Visibility = "project",
+    run: str | None = None,
+    experiment: str | None = None,
     organisation: str | None = None,
     progress: Progress | None = None,
 ) -> Steps[Registered]:
     """Send the bundle in `directory` file by file, streaming from disk, and make it a version.
 
-    `name` defaults to the manifest's, `project` to the key's. Registering the same content again
-    answers with the version that exists. An upload that fails is aborted.
+    `name` defaults to the manifest's, `project` to the key's. `run` is the run of MLflow that
+    trained it; MLflow then leads from one to the other. Registering the same content again answers
+    with the version that exists. An upload that fails is aborted, also when the hub did not
+    receive a file as it was sent.
     """
     root = Path(directory)
     files = bundle_files(root)
@@ -94,6 +98,7 @@ def register(
         for file in files:
             yield _send_file(here, root, file, organisation, progress)
         choice = {"name": name, "project": project, "visibility": visibility}
+        choice |= {"run": run, "experiment": experiment}
         done: Registered = yield _call(
             "POST", f"{here}/commit", _one(Registered), body=choice, organisation=organisation
         )
@@ -118,18 +123,26 @@ def _send_file(
     here: str, root: Path, file: Path, organisation: str | None, progress: Progress | None
 ) -> Call[None]:
     path, size, sent = file.relative_to(root).as_posix(), file.stat().st_size, 0
+    digest = hashlib.sha256()
 
-    def on_chunk(count: int) -> None:
+    def on_chunk(chunk: bytes) -> None:
         nonlocal sent
-        sent += count
+        sent += len(chunk)
+        digest.update(chunk)
         if progress is not None:
             progress(path, sent, size)
+
+    def check(answer: Answer) -> None:
+        if answer.json()["sha256"] != digest.hexdigest():
+            raise PlazaError(
+                "damaged_upload", "the file was damaged on its way; register again", input=path
+            )
 
     return Call(
         "control",
         "PUT",
         f"/api/v1{here}/files" + path_of(*path.split("/")),
-        lambda _: None,
+        check,
         params={"organisation": organisation},
         headers={"content-type": "application/octet-stream"},
         content=FileBody(file, on_chunk),
@@ -157,15 +170,6 @@ def list_versions(name: str, *, organisation: str | None = None) -> Call[list[Ve
     """Newest first, with their cards."""
     path = "/models" + path_of(name, "versions")
     return _call("GET", path, _many(Version), organisation=organisation)
-
-
-def promote(
-    name: str, version: int, *, alias: str = "champion", organisation: str | None = None
-) -> Call[Promotion]:
-    """Point `alias` at a version: forward, or back to roll back. Waits for the replicas."""
-    path = "/models" + path_of(name, "aliases", alias)
-    body = {"version": version}
-    return _call("PUT", path, _one(Promotion), body=body, organisation=organisation)
 
 
 # ── tenants ──────────────────────────────────────────────────────────────────────────────────────

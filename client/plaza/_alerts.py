@@ -14,7 +14,7 @@ from plaza._http import JSON_TYPE, Answer, Call, json_body, path_of
 from plaza.records import record
 
 T = TypeVar("T")
-AlertEvent = Literal["budget.50", "budget.80", "budget.100"]
+AlertEvent = Literal["budget.50", "budget.80", "budget.100", "rollout.stopped"]
 
 
 @dataclass(frozen=True, slots=True)

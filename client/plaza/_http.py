@@ -18,8 +18,8 @@ from plaza.errors import PlazaError
 T = TypeVar("T")
 Param = str | int | float | Sequence[str] | None
 
-OnChunk = Callable[[int], None]
-"""Told how many bytes of a file have just left."""
+OnChunk = Callable[[bytes], None]
+"""Told which bytes of a file have just left."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,18 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
 import httpx
 
-from plaza import _admin, _alerts, _inference, _ledger, _limits, _people, _quotas
+from plaza import (
+    _admin,
+    _alerts,
+    _cards,
+    _inference,
+    _ledger,
+    _limits,
+    _models,
+    _people,
+    _quotas,
+    _tracking,
+)
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -85,7 +96,53 @@ class Models(_Part):
     list = _verb(_admin.list_models)
     show = _verb(_admin.show_model)
     versions = _verb(_admin.list_versions)
-    promote = _verb(_admin.promote)
+    cards = _verb(_cards.cards)
+    set_card = _verb(_cards.set_card)
+    promote = _verb(_models.promote)
+    rollback = _verb(_models.rollback)
+    remove_alias = _verb(_models.remove_alias)
+    history = _verb(_models.history)
+    stage = _verb(_models.stage)
+    unstage = _verb(_models.unstage)
+    retire = _verb(_models.retire)
+    restore = _verb(_models.restore)
+    withdraw = _verb(_models.withdraw)
+    examine = _verb(_models.examine)
+    diff = _verb(_models.diff)
+    gc = _verb(_models.gc)
+    search = _verb(_models.search)
+    tag = _verb(_models.tag)
+    set_visibility = _verb(_models.set_visibility)
+    share = _verb(_models.share)
+    unshare = _verb(_models.unshare)
+    guests = _verb(_models.guests)
+    publish = _verb(_models.publish)
+    import_from_mlflow = _verb(_tracking.import_from_mlflow)
+
+
+class Rollouts(_Part):
+    """Versions on their way into traffic; they begin with `models.promote`."""
+
+    list = _verb(_models.list_rollouts)
+    show = _verb(_models.show_rollout)
+    cancel = _verb(_models.cancel_rollout)
+    promote = _verb(_models.promote_rollout)
+
+
+class Catalogue(_Part):
+    """Requests to make models public, which operators decide."""
+
+    requests = _verb(_models.list_requests)
+    approve = _verb(_models.approve)
+    reject = _verb(_models.reject)
+
+
+class Proposals(_Part):
+    """Aliases that somebody moved in MLflow."""
+
+    list = _verb(_tracking.list_proposals)
+    accept = _verb(_tracking.accept_proposal)
+    reject = _verb(_tracking.reject_proposal)
 
 
 class Organisations(_Part):
@@ -201,6 +258,9 @@ class Client:
 
     def _mount(self) -> None:
         self.models = Models(self)
+        self.rollouts = Rollouts(self)
+        self.catalogue = Catalogue(self)
+        self.proposals = Proposals(self)
         self.orgs = Organisations(self)
         self.projects = Projects(self)
         self.keys = Keys(self)

@@ -96,7 +96,7 @@ def read_chunks(body: FileBody) -> Iterator[bytes]:
         while chunk := file.read(CHUNK):
             yield chunk
             if body.on_chunk is not None:
-                body.on_chunk(len(chunk))
+                body.on_chunk(chunk)
 
 
 def file_headers(body: FileBody) -> dict[str, str]:

@@ -36,11 +36,15 @@ class Version:
     family: str
     created_unix_us: int
     card: str = field(repr=False)
+    state: str = "examined"
+    lineage: Mapping[str, Any] | None = None
+    """Where it comes from: `run`, `experiment`, `source`, `artifacts`, `user`, `metrics`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """`created` is False when the same bundle was a version already; `tracked`: MLflow knows."""
+    """`created` is False when the same bundle was a version already; `tracked`: MLflow knows of it,
+    else `why_not_tracked`. `lineage`: of an imported one, where it comes from."""
 
     model: str
     name: str
@@ -49,6 +53,8 @@ class Registered:
     created: bool
     tracked: bool
     examination: Mapping[str, Any]
+    why_not_tracked: str | None = None
+    lineage: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +64,12 @@ class Promotion:
 
     model: str
     alias: str
-    version: int
+    version: int | None
     published_on: list[str]
     waiting_for: list[str]
     failed_on: Mapping[str, str] = field(default_factory=dict)
+    rollout: str | None = None
+    """The rollout that began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +176,9 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of; `budget_drift`:
-    numbers of budgets that are not what their rows add up to, None before anybody looked."""
+    """How the hub is. `outbox_pending`: changes that MLflow has yet to hear of, `mlflow` says since
+    when, and why; `budget_drift`: numbers of budgets that are not what their rows add up to, None
+    before anybody looked."""
 
     table_version: str
     outbox_pending: int
@@ -177,6 +186,7 @@ class Status:
     pools: list[Mapping[str, Any]]
     replicas: list[Mapping[str, Any]]
     budget_drift: int | None = None
+    mlflow: Mapping[str, Any] = field(default_factory=dict)
 
 
 def record(kind: type[T], document: Mapping[str, Any]) -> T:

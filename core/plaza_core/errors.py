@@ -118,6 +118,19 @@ class Conflict(PlazaError):
     code = "conflict"
 
 
+class DoesNotFit(Conflict):
+    """The version takes more memory than a replica of the pool may use for models."""
+
+    code = "does_not_fit"
+
+
+class BreakingChange(Conflict):
+    """Requests that an alias answers now would fail with the other version; the message lists why.
+    Said so on purpose, it is done all the same."""
+
+    code = "breaking_change"
+
+
 class IdempotencyMismatch(InvalidInput):
     """This Idempotency-Key came with another request before."""
 

@@ -26,6 +26,8 @@ class Call:
     family: str | None = None
     """The family the endpoint serves; another family's model is refused."""
     deadline_ns: int | None = None
+    sticky: str | None = None
+    """Callers with the same word meet the same version of a split alias; None: each for itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class UsageRecord:
     host_us: int
     latency_us: int
     outcome: str
-    """`ok`, or the error code of a request that was admitted and then failed."""
+    """`ok`, `shadow` (computed to compare, never answered, charge 0), or the error code of a
+    request that was admitted and then failed."""
     at_unix_us: int
     """The moment of admission; it decides the period."""
     replica: str

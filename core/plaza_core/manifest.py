@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plaza_core.errors import InvalidBundle
+from plaza_core.readable import explain
 from plaza_core.tensors import Dim, DType, Signature, TensorSpec
+from plaza_core.yaml_text import load_mapping
 
 MANIFEST_FILE = "plaza.yaml"
 MODEL_FILE = "model.onnx"
 CARD_FILE = "CARD.md"
 
 _Frozen = ConfigDict(frozen=True, extra="forbid")
-_Axis = Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+_Axis = Annotated[
+    Annotated[int, Field(ge=1)] | Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,31}$")],
+    Field(description="a size, or an axis name of lower-case letters, digits and '_', up to 32"),
+]
 
 
 class TensorEntry(BaseModel):
@@ -68,7 +72,10 @@ class Manifest(BaseModel):
     )
 
     schema_version: Literal[1] = Field(default=1, alias="schema")
-    name: str = Field(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$")
+    name: str = Field(
+        pattern=r"^[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?$",
+        description="a name of lower-case letters, digits and '-', up to 63",
+    )
     family: str = Field(
         default="tensor", description="entry point in `plaza.families`; `tensor` means raw tensors"
     )
@@ -86,19 +93,13 @@ class Manifest(BaseModel):
 
 def parse_manifest(text: str | bytes) -> Manifest:
     """Read `plaza.yaml`. Raises InvalidBundle naming the field that is wrong."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise InvalidBundle("not valid YAML", input=MANIFEST_FILE) from None
-    if not isinstance(data, dict):
-        raise InvalidBundle("expected a mapping at the top", input=MANIFEST_FILE)
-    return manifest_from(data)
+    return manifest_from(load_mapping(text, name=MANIFEST_FILE))
 
 
 def manifest_from(data: dict[str, Any]) -> Manifest:
+    """Raises InvalidBundle: which field, what was found, what is allowed, what was meant."""
     try:
         return Manifest.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or MANIFEST_FILE
-        raise InvalidBundle(first["msg"], input=where) from None
+        where, what = explain(error, Manifest)
+        raise InvalidBundle(what, input=where or MANIFEST_FILE) from None

@@ -1,13 +1,14 @@
 """Wire names: who sees which model, and which one a name means. One rule for control and replicas.
 
 `model`, `project.model` or `organisation.project.model`, looked up in the caller's project, then
-its organisation, then the operating organisation's public models, then everybody's. Two models
+its organisation, then what others share with it by name, then the operating organisation's public
+models, then everybody's. Two models
 at the same distance are never chosen between silently: the longer name says which is meant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol, TypeVar
 
 from plaza_core.errors import ModelNotFound
@@ -19,7 +20,7 @@ SHARED_PROJECT = "shared"
 CHAMPION = "champion"
 """The alias of a request that names no version."""
 
-OWN_PROJECT, OWN_ORGANISATION, SHARED, PUBLIC = range(4)
+OWN_PROJECT, OWN_ORGANISATION, NAMED, SHARED, PUBLIC = range(5)
 
 
 class Placed(Protocol):
@@ -37,6 +38,8 @@ class Placed(Protocol):
     def project_name(self) -> str: ...
     @property
     def visibility(self) -> Visibility: ...
+    @property
+    def shared_with(self) -> Collection[OrganisationId]: ...
 
 
 PlacedT = TypeVar("PlacedT", bound=Placed)
@@ -51,13 +54,12 @@ def distance(
     of the whole organisation, to whom every project of it belongs.
     """
     if model.organisation == organisation:
-        if project is None:
-            return OWN_ORGANISATION
-        if model.project == project:
+        if project is not None and model.project == project:
             return OWN_PROJECT
-        if model.visibility is not Visibility.PROJECT:
-            return OWN_ORGANISATION
-        return None
+        closed = project is not None and model.visibility is Visibility.PROJECT
+        return None if closed else OWN_ORGANISATION
+    if model.visibility is Visibility.SHARED and organisation in model.shared_with:
+        return NAMED
     if model.visibility is Visibility.PUBLIC or organisation is None:
         return SHARED if model.organisation_name == OPERATING_ORGANISATION else PUBLIC
     return None

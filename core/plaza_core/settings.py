@@ -43,6 +43,33 @@ class Settings(BaseSettings):
     mlflow_uri: str | None = Field(
         None, description="MLflow tracking and registry URI; default: SQLite in `state_dir`."
     )
+    blobs: str | None = Field(
+        None,
+        description="Where the files of bundles are kept: `s3://BUCKET/PREFIX`; default: `blobs` "
+        "in `state_dir`.",
+    )
+    s3_endpoint: str = Field(
+        "https://s3.amazonaws.com", description="Address of the S3 server of `blobs`."
+    )
+    s3_region: str = Field("us-east-1", description="Its region; what most servers expect.")
+    s3_keys_file: Path | None = Field(
+        None,
+        description='File of mode 0600 with `access_key = "…"` and `secret_key = "…"` (TOML). Only '
+        "control reads it: replicas get bundles from control.",
+    )
+    bundle_cache_mb: int = Field(
+        8192,
+        ge=64,
+        description="Bundle files a node keeps; those used longest ago leave, never open ones.",
+    )
+    mlflow_poll_s: float = Field(
+        10.0, ge=0.1, description="How often MLflow is asked for aliases that people moved there."
+    )
+    mlflow_artifact_root: Path | None = Field(
+        None,
+        description="Directory below which models logged into files may be imported; default: "
+        "only what MLflow's server hands out (`mlflow-artifacts:`).",
+    )
     data: Path | None = Field(
         None, description="Directory with downloaded data sets, for training and evaluation."
     )
@@ -121,6 +148,9 @@ class Settings(BaseSettings):
     max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
     examine_timeout_s: float = Field(30.0, description="Time limit of the sandboxed examination.")
     examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
+    retired_keep_days: int = Field(
+        30, ge=0, description="How long a retired version can be restored before `gc` may take it."
+    )
     rate_per_second: float = Field(
         100.0, gt=0, description="Requests per second of a new organisation; admins may change it."
     )

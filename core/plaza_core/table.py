@@ -15,6 +15,7 @@ from plaza_core.budget import Price, ShareEntry
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
 from plaza_core.manifest import Manifest
 from plaza_core.principal import Role
+from plaza_core.rollout import Observation, Split, VersionState
 
 _Frozen = ConfigDict(frozen=True)
 
@@ -22,7 +23,19 @@ _Frozen = ConfigDict(frozen=True)
 class Visibility(StrEnum):
     PROJECT = "project"
     ORGANISATION = "organisation"
+    SHARED = "shared"
+    """The organisation's own, and those it names."""
     PUBLIC = "public"
+
+
+class RequestState(StrEnum):
+    """What became of the wish to make a model public."""
+
+    PENDING = "pending"
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    DROPPED = "dropped"
+    """Another visibility was chosen meanwhile."""
 
 
 class FileEntry(BaseModel):
@@ -40,6 +53,10 @@ class VersionEntry(BaseModel):
 
     version: int
     digest: Digest
+    state: VersionState = VersionState.EXAMINED
+    """Only `examined`, `staged` and `serving` ones travel to replicas."""
+    resident_bytes: int = 0
+    """Memory the examination saw it take; 0: not known."""
     manifest: Manifest
     files: list[FileEntry]
 
@@ -58,6 +75,12 @@ class ModelEntry(BaseModel):
     visibility: Visibility
     versions: list[VersionEntry]
     aliases: dict[str, int]
+    """Alias -> its stable version."""
+    splits: dict[str, Split] = {}
+    """Alias -> how its requests are divided, for those whose stable version does not get them all
+    or is compared with a shadow."""
+    shared_with: list[OrganisationId] = []
+    """The organisations that a model of visibility `shared` is named to."""
 
 
 class RateLimit(BaseModel):
@@ -126,6 +149,8 @@ class Heartbeat(BaseModel):
     Requests that found no slot count as if they had been inside."""
     held: dict[str, int] = {}
     """Node id -> the most that can be inside until the answer: slots still good, or in use."""
+    rollouts: dict[str, Observation] = {}
+    """Rollout id -> what this replica has seen of it since it started."""
     sequence: int = 0
     """Grows with each heartbeat of this replica; an older one that comes late tells nothing."""
 

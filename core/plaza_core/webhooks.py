@@ -20,10 +20,13 @@ class Event(StrEnum):
     BUDGET_50 = "budget.50"
     BUDGET_80 = "budget.80"
     BUDGET_100 = "budget.100"
+    ROLLOUT_STOPPED = "rollout.stopped"
     TEST = "webhook.test"
 
 
 BUDGET_EVENTS: Final = (Event.BUDGET_50, Event.BUDGET_80, Event.BUDGET_100)
+EVENTS: Final = (*BUDGET_EVENTS, Event.ROLLOUT_STOPPED)
+"""What may be chosen."""
 PERCENTS: Final = (50, 80, 100)
 
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

@@ -29,7 +29,8 @@ class Detection:
 class Detections:
     width: int
     height: int
-    detections: tuple[Detection, ...]
+    detections: tuple[Detection, ...] = field(metadata={"order": False})
+    """Which ones there are is the answer; their order is not, when answers are compared."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from plaza_core.card import CARD_BYTES, parse_card
 from plaza_core.errors import InvalidBundle
 from plaza_core.ids import Digest
 from plaza_core.keys import holds_key
@@ -29,12 +30,12 @@ from plaza_core.table import FileEntry
 from plaza_registry.onnx_header import check_model_header
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_TEXT_LIMIT = 256 * 1024
+_TEXT_LIMIT = CARD_BYTES
 _CHUNK = 1 << 20
 
 ASSET_ENDINGS = frozenset(
     {".json", ".txt", ".csv", ".tsv", ".yaml", ".md"}
-    | {".vocab", ".merges", ".model", ".bin", ".data", ".npy"}
+    | {".vocab", ".merges", ".model", ".bin", ".data", ".onnx_data", ".npy"}
     | {".png", ".jpg", ".jpeg", ".webp"}
 )
 """Endings of files beside the model: tables, tokenizers, external weights, sample inputs."""
@@ -88,6 +89,7 @@ def read_bundle(directory: Path, limits: BundleLimits | None = None) -> Bundle:
             raise InvalidBundle("a sample that the manifest names is missing", input=sample)
     files = tuple(entry for entry in entries if entry.path != CARD_FILE)
     card = _text(directory, CARD_FILE) if CARD_FILE in paths else ""
+    parse_card(card)
     return Bundle(directory, manifest, files, card, bundle_digest(files))
 
 

@@ -44,8 +44,10 @@ def check_model_header(file: BinaryIO, *, name: str) -> None:
             raise InvalidBundle("not an ONNX model", input=name)
         seen[number] = seen.get(number, 0) + 1
         value = _varint(file, name)
-        if wire == _BYTES and file.seek(value, os.SEEK_CUR) > size:
-            raise InvalidBundle("the ONNX model is cut short", input=name)
+        if wire == _BYTES:
+            if value > size - file.tell():
+                raise InvalidBundle("the ONNX model is cut short", input=name)
+            file.seek(value, os.SEEK_CUR)
         if number == _IR_VERSION:
             ir_version = value
     if seen.get(_GRAPH) != 1 or not seen.get(_OPSET_IMPORT) or not 1 <= ir_version <= _NEWEST_IR:

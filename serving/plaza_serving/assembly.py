@@ -101,7 +101,12 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             weight=provider.weight,
         ),
         host=ModelHost(
-            bundles=BundleCache(state / "cache" / "bundles", control.open_blob),
+            bundles=BundleCache(
+                state / "cache" / "bundles",
+                control.open_blob,
+                limit_bytes=settings.bundle_cache_mb << 20,
+                clock=clock,
+            ),
             factory=provider,
             open_family=partial(open_family, max_pixels=settings.max_image_pixels),
             make_lane=make_lane,

@@ -81,14 +81,17 @@ def backup(settings: Settings, file: Path, clock: Clock) -> Packed:
         if (state / ADMIN_KEY).exists():
             members[ADMIN_KEY] = state / ADMIN_KEY
         listed = {name: _facts(path) for name, path in members.items()}
-        blobs, damaged = _whole_blobs(LocalBlobs(state / "blobs"), bundle_files(staged / DATABASE))
+        stored = LocalBlobs(state / "blobs", verify=False)
+        # A bucket has its own copies and versions; a file of all of it would serve nobody.
+        named = bundle_files(staged / DATABASE) if settings.blobs is None else set()
+        blobs, damaged = _whole_blobs(stored, named)
         manifest: dict[str, Any] = {
             "format": FORMAT,
             "made_unix_us": clock.unix_us(),
             "files": listed | blobs,
             "damaged": damaged,
         }
-        _write(staged / "tar", manifest, members, LocalBlobs(state / "blobs"))
+        _write(staged / "tar", manifest, members, stored)
         (staged / "tar").rename(file)
     sizes = [facts["size"] for facts in manifest["files"].values()]
     return Packed(len(sizes), sum(sizes), damaged)

@@ -17,6 +17,8 @@ from plaza_tenancy.store import Store
 
 _TOUCH_US = 60_000_000
 _SYSTEM = "system"
+GATE = "gate"
+"""Who ends a rollout that was found bad."""
 MEMBER_PREFIX = "mbr_"
 """Of a membership's id; no key's id has a `_` in it."""
 
@@ -24,6 +26,11 @@ MEMBER_PREFIX = "mbr_"
 def system_scope() -> TenantScope:
     """For what the installation does by itself, before there is any key."""
     return TenantScope(organisation=None, project=None, actor=_SYSTEM)
+
+
+def gate_scope() -> TenantScope:
+    """For the gate, which stops bad rollouts of every organisation."""
+    return TenantScope(organisation=None, project=None, actor=GATE)
 
 
 def scope_of_member(row: MemberRow) -> TenantScope:

@@ -19,10 +19,10 @@ from plaza_core.budget import FOREVER
 from plaza_core.ids import OrganisationId
 from plaza_core.webhooks import PERCENTS, Event
 from plaza_tenancy import dialect
-from plaza_tenancy.outgoing import enqueue, message_body
+from plaza_tenancy.outgoing import tell
 from plaza_tenancy.schema import OrganisationRow
 from plaza_tenancy.schema_budgets import AccountRow, BudgetRow
-from plaza_tenancy.schema_webhooks import AlertRow, WebhookRow
+from plaza_tenancy.schema_webhooks import AlertRow
 from plaza_tenancy.store import Store
 
 LATE_US: Final = 3_600_000_000
@@ -121,11 +121,8 @@ class Alerts:
         if not dialect.insert_new(session.connection(), _ALERTS, [values]):
             return False
         event = Event(f"budget.{due.percent}")
-        body = message_body(event, now, _data(session, due))
-        query = select(WebhookRow).filter_by(organisation=account.organisation, active=True)
-        for target in session.scalars(query.order_by(WebhookRow.id).with_for_update()).all():
-            if event.value in target.events:
-                enqueue(session, self._store.random, target, event, body=body, now=now)
+        data, random = _data(session, due), self._store.random
+        tell(session, random, account.organisation, event, data=data, now=now)
         return True
 
 

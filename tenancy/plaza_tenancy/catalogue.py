@@ -12,8 +12,11 @@ from sqlalchemy.orm import Session
 from plaza_core.ids import ModelId, OrganisationId, ProjectId
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
+from plaza_core.rollout import VersionState
 from plaza_core.table import FileEntry, ModelEntry, VersionEntry, Visibility
 from plaza_tenancy.schema import AliasRow, ModelRow, OrganisationRow, ProjectRow, VersionRow
+from plaza_tenancy.schema_registry import ModelShareRow, ModelTagRow
+from plaza_tenancy.states import resident_bytes, served_by, split_of, state_of
 
 Conditions = Sequence[ColumnElement[bool]]
 
@@ -29,6 +32,11 @@ class Head:
     project: ProjectId
     project_name: str
     visibility: Visibility
+    shared_with: tuple[OrganisationId, ...] = ()
+
+    @property
+    def full_name(self) -> str:
+        return f"{self.organisation_name}.{self.project_name}.{self.name}"
 
 
 def visible_to(scope: TenantScope) -> list[ColumnElement[bool]]:
@@ -39,8 +47,25 @@ def visible_to(scope: TenantScope) -> list[ColumnElement[bool]]:
     if scope.project is not None:
         shared = ModelRow.visibility != Visibility.PROJECT
         mine = and_(mine, or_(ModelRow.project == scope.project, shared))
-    public = and_(ModelRow.visibility == Visibility.PUBLIC, OrganisationRow.suspended.is_(False))
-    return [or_(mine, public)]
+    others = or_(ModelRow.visibility == Visibility.PUBLIC, named_to(scope.organisation))
+    return [or_(mine, and_(others, OrganisationRow.suspended.is_(False)))]
+
+
+def named_to(
+    guest: OrganisationId | ColumnElement[OrganisationId],
+) -> ColumnElement[bool]:
+    """Whether a model is shared with this organisation by name."""
+    return and_(
+        ModelRow.visibility == Visibility.SHARED,
+        select(ModelShareRow.guest)
+        .where(
+            ModelShareRow.organisation == ModelRow.organisation,
+            ModelShareRow.model == ModelRow.id,
+            ModelShareRow.guest == guest,
+        )
+        .correlate_except(ModelShareRow)
+        .exists(),
+    )
 
 
 def heads(session: Session, conditions: Conditions) -> list[Head]:
@@ -57,6 +82,9 @@ def heads(session: Session, conditions: Conditions) -> list[Head]:
         .where(*conditions)
         .order_by(OrganisationRow.name, ProjectRow.name, ModelRow.name)
     )
+    found = session.execute(query).all()
+    shared = any(row.visibility == Visibility.SHARED for row, _, _ in found)
+    guests = _guests(session, conditions) if shared else {}
     return [
         Head(
             id=row.id,
@@ -66,14 +94,43 @@ def heads(session: Session, conditions: Conditions) -> list[Head]:
             project=row.project,
             project_name=project_name,
             visibility=Visibility(row.visibility),
+            shared_with=tuple(guests.get(row.id, ())),
         )
-        for row, organisation_name, project_name in session.execute(query)
+        for row, organisation_name, project_name in found
     ]
+
+
+def _guests(session: Session, conditions: Conditions) -> dict[ModelId, list[OrganisationId]]:
+    guests: dict[ModelId, list[OrganisationId]] = defaultdict(list)
+    query = (
+        select(ModelShareRow.model, ModelShareRow.guest)
+        .join(ModelRow, _same_model(ModelShareRow))
+        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
+        .where(ModelRow.visibility == Visibility.SHARED, *conditions)
+        .order_by(ModelShareRow.guest)
+    )
+    for model, guest in session.execute(query):
+        guests[model].append(guest)
+    return guests
+
+
+def tags(session: Session, conditions: Conditions) -> dict[ModelId, list[str]]:
+    found: dict[ModelId, list[str]] = defaultdict(list)
+    query = (
+        select(ModelTagRow.model, ModelTagRow.tag)
+        .join(ModelRow, _same_model(ModelTagRow))
+        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
+        .where(*conditions)
+        .order_by(ModelTagRow.tag)
+    )
+    for model, tag in session.execute(query):
+        found[model].append(tag)
+    return found
 
 
 def entries(session: Session, conditions: Conditions) -> list[ModelEntry]:
     """Models that meet `conditions`, each with all its versions and aliases."""
-    versions: dict[ModelId, list[VersionEntry]] = defaultdict(list)
+    versions: dict[ModelId, list[VersionRow]] = defaultdict(list)
     query = (
         select(VersionRow)
         .join(ModelRow, _same_model(VersionRow))
@@ -82,8 +139,8 @@ def entries(session: Session, conditions: Conditions) -> list[ModelEntry]:
         .order_by(VersionRow.version)
     )
     for row in session.scalars(query):
-        versions[row.model].append(_version_entry(row))
-    aliases: dict[ModelId, dict[str, int]] = defaultdict(dict)
+        versions[row.model].append(row)
+    aliases: dict[ModelId, list[AliasRow]] = defaultdict(list)
     named = (
         select(AliasRow)
         .join(ModelRow, _same_model(AliasRow))
@@ -92,31 +149,43 @@ def entries(session: Session, conditions: Conditions) -> list[ModelEntry]:
         .order_by(AliasRow.alias)
     )
     for alias in session.scalars(named):
-        aliases[alias.model][alias.alias] = alias.version
-    return [
-        ModelEntry(
-            id=head.id,
-            name=head.name,
-            organisation=head.organisation,
-            organisation_name=head.organisation_name,
-            project=head.project,
-            project_name=head.project_name,
-            visibility=head.visibility,
-            versions=versions[head.id],
-            aliases=aliases[head.id],
-        )
-        for head in heads(session, conditions)
-    ]
+        aliases[alias.model].append(alias)
+    found = heads(session, conditions)
+    return [_model_entry(head, versions[head.id], aliases[head.id]) for head in found]
 
 
-def _same_model(rows: type[VersionRow] | type[AliasRow]) -> ColumnElement[bool]:
+def _model_entry(
+    head: Head, versions: Sequence[VersionRow], aliases: Sequence[AliasRow]
+) -> ModelEntry:
+    serving = served_by(aliases)
+    return ModelEntry(
+        id=head.id,
+        name=head.name,
+        organisation=head.organisation,
+        organisation_name=head.organisation_name,
+        project=head.project,
+        project_name=head.project_name,
+        visibility=head.visibility,
+        versions=[_version_entry(row, state_of(row, serving)) for row in versions],
+        aliases={row.alias: row.version for row in aliases},
+        splits={row.alias: split_of(row) for row in aliases if row.rollout is not None},
+        shared_with=list(head.shared_with),
+    )
+
+
+_OfModel = type[VersionRow] | type[AliasRow] | type[ModelShareRow] | type[ModelTagRow]
+
+
+def _same_model(rows: _OfModel) -> ColumnElement[bool]:
     return and_(ModelRow.organisation == rows.organisation, ModelRow.id == rows.model)
 
 
-def _version_entry(row: VersionRow) -> VersionEntry:
+def _version_entry(row: VersionRow, state: VersionState) -> VersionEntry:
     return VersionEntry(
         version=row.version,
         digest=row.digest,
+        state=state,
+        resident_bytes=resident_bytes(row),
         manifest=Manifest.model_validate(row.manifest),
         files=[FileEntry.model_validate(file) for file in row.files],
     )

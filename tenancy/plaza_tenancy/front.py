@@ -18,8 +18,11 @@ from plaza_core.sealing import Sealer
 from plaza_core.table import HubTable, RateLimit
 from plaza_tenancy.access import Access, system_scope
 from plaza_tenancy.alerts import Alerts
+from plaza_tenancy.aliases import Aliases
 from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
+from plaza_tenancy.cards import Cards
+from plaza_tenancy.collecting import Collector
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.deliveries import Deliveries
 from plaza_tenancy.estimates import Estimates
@@ -28,16 +31,21 @@ from plaza_tenancy.idempotency import Idempotency
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.leases import Leases, amend, settle
 from plaza_tenancy.ledger import Ledger
+from plaza_tenancy.lifecycle import Lifecycle
 from plaza_tenancy.limits import Limits
 from plaza_tenancy.members import Members
 from plaza_tenancy.organisations import Organisations, Projects, insert_organisation
 from plaza_tenancy.prices import Prices
+from plaza_tenancy.proposals import Proposals
 from plaza_tenancy.records import Records
+from plaza_tenancy.rollouts import Rollouts
 from plaza_tenancy.schema import KeyRow, OrganisationRow
+from plaza_tenancy.search import Search
 from plaza_tenancy.sessions import Sessions
 from plaza_tenancy.shares import Shares
 from plaza_tenancy.snapshot import snapshot, version_at
 from plaza_tenancy.store import Change, Store
+from plaza_tenancy.visibility import Visibilities
 from plaza_tenancy.webhooks import Webhooks
 
 
@@ -58,9 +66,11 @@ class Tenancy:
         default_rate: RateLimit,
         vault: bytes | None = None,
         owner_url: str | None = None,
+        pool_bytes: int | None = None,
     ) -> None:
         """`vault` is the 256-bit key of secrets that are stored sealed; without it there are no
-        webhooks. `owner_url`: see `migrate.prepare`."""
+        webhooks. `owner_url`: see `migrate.prepare`. `pool_bytes`: the most that a replica may
+        hold of models; no version that takes more is given traffic."""
         store = Store(database_url, owner_url=owner_url, clock=clock, random=random)
         self._store = store
         self._pepper = pepper
@@ -73,7 +83,15 @@ class Tenancy:
         self.keys = Keys(store, pepper)
         self.members = Members(store)
         self.sessions = Sessions(store, pepper)
-        self.records = Records(store)
+        self.aliases = Aliases(store, pool_bytes)
+        self.records = Records(store, self.aliases)
+        self.lifecycle = Lifecycle(store, pool_bytes)
+        self.rollouts = Rollouts(store, pool_bytes)
+        self.visibility = Visibilities(store)
+        self.search = Search(store)
+        self.collector = Collector(store)
+        self.cards = Cards(store)
+        self.proposals = Proposals(store)
         self.ledger = Ledger(store, partial(settle, clock=clock), partial(amend, clock=clock))
         self.audit = Audit(store)
         self.budgets = Budgets(store)

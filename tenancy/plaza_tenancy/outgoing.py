@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from plaza_core.ids import RandomBytes, new_id
+from plaza_core.ids import OrganisationId, RandomBytes, new_id
 from plaza_core.webhooks import Event
 from plaza_tenancy.schema_webhooks import DeliveryRow, WebhookRow
 
@@ -47,3 +47,23 @@ def enqueue(
     session.add(row)
     session.flush()
     return row
+
+
+def tell(
+    session: Session,
+    random: RandomBytes,
+    organisation: OrganisationId,
+    event: Event,
+    *,
+    data: Mapping[str, Any],
+    now: int,
+) -> int:
+    """A message for every target of the organisation that chose this event; in the caller's
+    transaction, so that the news and what it is about stand or fall together."""
+    body, told = message_body(event, now, data), 0
+    query = select(WebhookRow).filter_by(organisation=organisation, active=True)
+    for target in session.scalars(query.order_by(WebhookRow.id).with_for_update()).all():
+        if event.value in target.events:
+            enqueue(session, random, target, event, body=body, now=now)
+            told += 1
+    return told

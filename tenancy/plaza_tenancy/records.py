@@ -1,43 +1,54 @@
-"""The registry's rows: models, versions, aliases, and the outbox that tells MLflow of them."""
+"""The registry's rows: models, versions and aliases. What changes is told to MLflow (`outbox`)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from plaza_core.errors import Conflict, ModelNotFound, NotFound
 from plaza_core.held import Held
-from plaza_core.ids import ModelId, OrganisationId, new_id, valid_alias, valid_digest, valid_name
-from plaza_core.names import CHAMPION, distance, resolve
-from plaza_core.ports import Examination, ModelVersion, NewVersion, OutboxItem
-from plaza_core.principal import Right, TenantScope
+from plaza_core.ids import Digest, ModelId, new_id, valid_digest, valid_name
+from plaza_core.names import CHAMPION, distance
+from plaza_core.ports import Examination, ModelVersion, NewVersion
+from plaza_core.principal import TenantScope
+from plaza_core.rollout import Split, VersionState
 from plaza_core.table import ModelEntry, Visibility
-from plaza_tenancy.access import stored_actor
-from plaza_tenancy.catalogue import Head, entries, heads, visible_to
+from plaza_tenancy import outbox
+from plaza_tenancy.aliases import Aliases
+from plaza_tenancy.catalogue import entries, visible_to
 from plaza_tenancy.holdings import make_room
-from plaza_tenancy.rows import one_organisation, owned
-from plaza_tenancy.schema import AliasRow, ModelRow, OutboxRow, ProjectRow, VersionRow
+from plaza_tenancy.holds import claim_hold, take_hold
+from plaza_tenancy.models import as_seen, entry_of, version_view, versions_of, visible_model
+from plaza_tenancy.rows import examination_facts, one_organisation
+from plaza_tenancy.schema import ModelRow, ProjectRow, VersionRow
+from plaza_tenancy.search import refresh_search
+from plaza_tenancy.states import aliases_of, is_examined, served_by
+from plaza_tenancy.steps import StepKind, go
 from plaza_tenancy.store import Change, Store
-
-_KEPT_DONE: Final = 1000
-"""Of the outbox, how many items stay to be looked at after MLflow has heard of them."""
+from plaza_tenancy.views import VersionDetails
+from plaza_tenancy.visibility import demand_may_publish
 
 
 class Records:
     """ModelRecords on SQL, see `plaza_core.ports`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, aliases: Aliases | None = None) -> None:
         self._store = store
+        self._aliases = aliases or Aliases(store)
 
     # ── changes ──────────────────────────────────────────────────────────────────────────────────
+    def hold(self, scope: TenantScope, digests: Sequence[Digest]) -> str:
+        """See `plaza_core.ports.ModelRecords`."""
+        return take_hold(self._store, scope, digests)
+
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         """(version, created). The same digest again returns the existing version unchanged.
 
         The first version makes the model and receives the alias `champion`. A later version must
         name the model's visibility as it is (Conflict otherwise): `set_visibility` changes it.
-        Making a model public needs the stored actor's right `models.publish`.
+        A model begins public only where the stored actor publishes for the hub (`Visibilities`).
         """
         one_organisation(scope)
         valid_name(new.name)
@@ -56,7 +67,8 @@ class Records:
                 model = self._add_model(change, project, new)
             elif existing := _same_digest(change.session, model, new):
                 change.nothing_to_do()
-                return _version_view(existing, model.name), False
+                serving = served_by(aliases_of(change.session, model))
+                return version_view(existing, model.name, serving), False
             elif model.visibility != new.visibility:
                 raise Conflict(
                     f"the model's visibility is '{model.visibility}'; a version does not change it",
@@ -64,52 +76,29 @@ class Records:
                 )
             else:
                 make_room(change, project.organisation, project.id, more)
+            if new.hold is not None:
+                claim_hold(change, project.organisation, new)
             row = _add_version(change, model, new, project.name)
-            if row.version == 1:
-                _point(change, model, CHAMPION, 1)
-            change.project = project.id
+            refresh_search(change.session, model)
+            first = row.version == 1 and is_examined(row)
+            if first:
+                go(change, model, CHAMPION, Split(stable=1), kind=StepKind.PROMOTE, why="first")
+            change.before, change.project = None, project.id
             change.after = {
                 "model": model.id,
                 "version": row.version,
                 "digest": row.digest,
                 "visibility": model.visibility,
             }
-            return _version_view(row, model.name), True
+            return version_view(row, model.name, {1} if first else ()), True
 
     def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry:
-        """Raises ModelNotFound unless the model is the scope's own and has this version."""
-        valid_alias(alias)
-        with self._store.change(scope, "model.set_alias", name) as change:
-            model = _own_model(change, scope, name)
-            if change.session.get(VersionRow, (model.organisation, model.id, version)) is None:
-                raise ModelNotFound("the model has no such version", input="version")
-            present = change.session.get(AliasRow, (model.organisation, model.id, alias))
-            if present is not None and present.version == version:
-                change.nothing_to_do()
-            else:
-                change.before = {alias: present.version if present else None}
-                change.after = {alias: version}
-                _point(change, model, alias, version)
-            return _entry(change.session, model.organisation, model.id)
-
-    def set_visibility(self, scope: TenantScope, name: str, visibility: Visibility) -> ModelEntry:
-        """Raises Forbidden when it becomes public and the actor lacks `models.publish`."""
-        with self._store.change(scope, "model.set_visibility", name) as change:
-            model = _own_model(change, scope, name)
-            if model.visibility == visibility:
-                change.nothing_to_do()
-            else:
-                if visibility is Visibility.PUBLIC:
-                    _demand_publish(change)
-                change.before = {"visibility": model.visibility}
-                change.after = {"visibility": visibility}
-                model.visibility = visibility
-                change.session.flush()
-            return _entry(change.session, model.organisation, model.id)
+        """Promote as `Aliases.promote` does, for those who know nothing of its choices."""
+        return self._aliases.promote(scope, name, alias, version)
 
     def _add_model(self, change: Change, project: ProjectRow, new: NewVersion) -> ModelRow:
         if new.visibility is Visibility.PUBLIC:
-            _demand_publish(change)
+            demand_may_publish(change)
         model = ModelRow(
             organisation=project.organisation,
             id=ModelId(new_id("mdl", self._store.random)),
@@ -125,49 +114,47 @@ class Records:
     # ── reading ──────────────────────────────────────────────────────────────────────────────────
     def get(self, scope: TenantScope, name: str) -> ModelEntry:
         with self._store.read(scope) as session:
-            head = _visible(session, scope, name)
-            return _entry(session, head.organisation, head.id)
+            head = visible_model(session, scope, name)
+            return as_seen(scope, entry_of(session, head.organisation, head.id))
 
     def visible(self, scope: TenantScope) -> list[ModelEntry]:
         with self._store.read(scope) as session:
-            found = entries(session, visible_to(scope))
+            found = [as_seen(scope, model) for model in entries(session, visible_to(scope))]
         return sorted(
             found, key=lambda model: distance(model, scope.organisation, scope.project) or 0
         )
 
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]:
-        """Newest first."""
+        """Newest first; of somebody else's model those that may be called, and not where they come
+        from."""
         with self._store.read(scope) as session:
-            head = _visible(session, scope, name)
-            rows = session.scalars(
-                select(VersionRow)
-                .filter_by(organisation=head.organisation, model=head.id)
-                .order_by(VersionRow.version.desc())
+            head = visible_model(session, scope, name)
+            own = scope.organisation in {None, head.organisation}
+            entry = entry_of(session, head.organisation, head.id)
+            shown = {version.version for version in as_seen(scope, entry).versions}
+            serving = {v.version for v in entry.versions if v.state is VersionState.SERVING}
+            return [
+                version_view(row, head.name, serving, lineage=own)
+                for row in versions_of(session, head.organisation, head.id)
+                if row.version in shown
+            ]
+
+    def details(self, scope: TenantScope, name: str, version: str) -> VersionDetails:
+        """`version`: a number or an alias. Raises ModelNotFound."""
+        with self._store.read(scope) as session:
+            head = visible_model(session, scope, name)
+            entry = as_seen(scope, entry_of(session, head.organisation, head.id))
+            number = int(version) if version.isdecimal() else entry.aliases.get(version)
+            found = next((one for one in entry.versions if one.version == number), None)
+            if found is None:
+                raise ModelNotFound("the model has no such version or alias", input="version")
+            row = session.get_one(VersionRow, (head.organisation, head.id, found.version))
+            return VersionDetails(
+                model=head.full_name,
+                entry=found,
+                card=row.card,
+                examination=Examination(**row.examination),
             )
-            return [_version_view(row, head.name) for row in rows]
-
-    # ── outbox ───────────────────────────────────────────────────────────────────────────────────
-    def pending(self, limit: int) -> list[OutboxItem]:
-        """Oldest first. Payloads: `version` {model, name, organisation, project, version, digest,
-        family, card, created_unix_us, examination}, `alias` {model, alias, version}."""
-        query = select(OutboxRow).filter_by(done=False).order_by(OutboxRow.id).limit(limit)
-        with self._store.read_everything() as session:
-            return [OutboxItem(row.id, row.kind, row.payload) for row in session.scalars(query)]
-
-    def done(self, item: int) -> None:
-        """Marking twice, or an item that never was, changes nothing."""
-        with self._store.append_everything() as session:
-            session.execute(update(OutboxRow).where(OutboxRow.id == item).values(done=True))
-
-    def forget_done(self) -> int:
-        """Drop what MLflow has heard, but for the newest; returns how many items."""
-        newest = select(OutboxRow.id).order_by(OutboxRow.id.desc()).offset(_KEPT_DONE).limit(1)
-        with self._store.append_everything() as session:
-            last = session.scalar(newest)
-            gone = session.execute(
-                delete(OutboxRow).where(OutboxRow.done, OutboxRow.id <= (last or 0))
-            )
-        return int(getattr(gone, "rowcount", 0))
 
 
 def _project(session: Session, scope: TenantScope, name: str) -> ProjectRow:
@@ -178,24 +165,6 @@ def _project(session: Session, scope: TenantScope, name: str) -> ProjectRow:
     if row is None:
         raise NotFound("there is no such project", input="project")
     return row
-
-
-def _own_model(change: Change, scope: TenantScope, name: str) -> ModelRow:
-    """The model that a verb may change; for everybody else's it is as if there were none."""
-    conditions = [ModelRow.name == name.rpartition(".")[2], *owned(scope, ModelRow)]
-    found = heads(change.session, conditions)
-    head = resolve(name, found, scope.organisation, scope.project)
-    change.organisation, change.project = head.organisation, head.project
-    return change.session.get_one(ModelRow, (head.organisation, head.id))
-
-
-def _visible(session: Session, scope: TenantScope, name: str) -> Head:
-    conditions = [ModelRow.name == name.rpartition(".")[2], *visible_to(scope)]
-    return resolve(name, heads(session, conditions), scope.organisation, scope.project)
-
-
-def _demand_publish(change: Change) -> None:
-    stored_actor(change.session, change.scope, change.now).require(Right.MODELS_PUBLISH)
 
 
 def _same_digest(session: Session, model: ModelRow, new: NewVersion) -> VersionRow | None:
@@ -220,67 +189,13 @@ def _add_version(change: Change, model: ModelRow, new: NewVersion, project_name:
         manifest=new.manifest.model_dump(mode="json", by_alias=True),
         files=[file.model_dump(mode="json") for file in new.files],
         card=new.card,
-        examination=_examination(new.examination),
+        examination=examination_facts(new.examination),
         created=change.now,
         created_by=change.scope.actor,
+        lineage=None if new.lineage is None else new.lineage.model_dump(mode="json"),
     )
     change.session.add(row)
     change.session.flush()
-    payload = {
-        "model": model.id,
-        "name": model.name,
-        "organisation": model.organisation,
-        "project": project_name,
-        "version": row.version,
-        "digest": row.digest,
-        "family": row.family,
-        "card": row.card,
-        "created_unix_us": row.created,
-        "examination": row.examination,
-    }
-    _post(change, model, "version", payload)
+    payload = outbox.version_payload(model, row, project_name, (), first=row.version == 1)
+    outbox.post(change, model, "version", payload)
     return row
-
-
-def _point(change: Change, model: ModelRow, alias: str, version: int) -> None:
-    change.session.merge(
-        AliasRow(organisation=model.organisation, model=model.id, alias=alias, version=version)
-    )
-    change.session.flush()
-    _post(change, model, "alias", {"model": model.id, "alias": alias, "version": version})
-
-
-def _post(change: Change, model: ModelRow, kind: str, payload: dict[str, Any]) -> None:
-    change.session.add(
-        OutboxRow(organisation=model.organisation, kind=kind, payload=payload, done=False)
-    )
-    change.session.flush()
-
-
-def _entry(session: Session, organisation: OrganisationId, model: ModelId) -> ModelEntry:
-    conditions = [ModelRow.organisation == organisation, ModelRow.id == model]
-    return entries(session, conditions)[0]
-
-
-def _version_view(row: VersionRow, name: str) -> ModelVersion:
-    return ModelVersion(
-        model=row.model,
-        name=name,
-        version=row.version,
-        digest=row.digest,
-        family=row.family,
-        created_unix_us=row.created,
-        card=row.card,
-    )
-
-
-def _examination(found: Examination) -> dict[str, Any]:
-    return {
-        "passed": found.passed,
-        "reason": found.reason,
-        "provider": found.provider,
-        "runtime": found.runtime,
-        "nodes": dict(found.nodes),
-        "peak_bytes": found.peak_bytes,
-        "run_us": found.run_us,
-    }

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement
 
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import KeyId, OrganisationId
+from plaza_core.ports import Examination
 from plaza_core.principal import Role, TenantScope
 from plaza_core.table import RateLimit
 from plaza_tenancy.schema import (
@@ -130,3 +131,16 @@ def member_view(row: MemberRow, organisation_name: str, project_name: str | None
         joined_unix_us=row.bound,
         removed_unix_us=row.removed,
     )
+
+
+def examination_facts(found: Examination) -> dict[str, Any]:
+    """As it is kept with a version."""
+    return {
+        "passed": found.passed,
+        "reason": found.reason,
+        "provider": found.provider,
+        "runtime": found.runtime,
+        "nodes": dict(found.nodes),
+        "peak_bytes": found.peak_bytes,
+        "run_us": found.run_us,
+    }

@@ -184,9 +184,13 @@ class ModelRow(Base):
     name: Mapped[str] = mapped_column(_NAME)
     visibility: Mapped[str] = mapped_column(String(16))
     created: Mapped[int]
+    search: Mapped[str] = mapped_column(Text, server_default=text("''"))
+    """What a search looks through, in lower case: see `search.text_of`."""
 
 
 class VersionRow(Base):
+    """Its state is derived from the marks and from aliases: see `states`."""
+
     __tablename__ = "model_versions"
     __table_args__ = (
         ForeignKeyConstraint(["organisation", "model"], ["models.organisation", "models.id"]),
@@ -203,9 +207,21 @@ class VersionRow(Base):
     examination: Mapped[dict[str, Any]]
     created: Mapped[int]
     created_by: Mapped[str] = mapped_column(_ID)
+    staged: Mapped[int | None]
+    staged_by: Mapped[str | None] = mapped_column(_ID)
+    retired: Mapped[int | None]
+    retired_by: Mapped[str | None] = mapped_column(_ID)
+    withdrawn: Mapped[int | None]
+    """The examination, since then, counts no more; what it found is kept."""
+    withdrawn_by: Mapped[str | None] = mapped_column(_ID)
+    withdrawn_because: Mapped[str | None] = mapped_column(String(200))
+    lineage: Mapped[dict[str, Any] | None]
+    """See `plaza_core.tracking.Lineage`."""
 
 
 class AliasRow(Base):
+    """`version` is the stable one. The rest is there while a rollout runs."""
+
     __tablename__ = "aliases"
     __table_args__ = (
         ForeignKeyConstraint(
@@ -217,6 +233,9 @@ class AliasRow(Base):
     model: Mapped[ModelId] = mapped_column(_ID, primary_key=True)
     alias: Mapped[str] = mapped_column(_NAME, primary_key=True)
     version: Mapped[int]
+    weights: Mapped[dict[str, Any] | None]
+    shadows: Mapped[dict[str, Any] | None]
+    rollout: Mapped[str | None] = mapped_column(_ID)
 
 
 class OutboxRow(Base):
@@ -233,6 +252,9 @@ class OutboxRow(Base):
     kind: Mapped[str] = mapped_column(String(16))
     payload: Mapped[dict[str, Any]]
     done: Mapped[bool]
+    at: Mapped[int] = mapped_column(server_default=_ZERO)
+    """When it happened."""
+    done_at: Mapped[int | None]
 
 
 class UsageRow(Base):

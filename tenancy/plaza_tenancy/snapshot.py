@@ -6,7 +6,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from plaza_core.principal import Role
-from plaza_core.table import HubTable, KeyEntry, RateLimit
+from plaza_core.table import HubTable, KeyEntry, ModelEntry, RateLimit
 from plaza_tenancy.access import is_operator
 from plaza_tenancy.catalogue import entries
 from plaza_tenancy.prices import read_prices
@@ -14,6 +14,7 @@ from plaza_tenancy.rows import rate_of
 from plaza_tenancy.schema import HubRow, KeyRow, OrganisationRow, ProjectRow
 from plaza_tenancy.schema_budgets import BudgetRow
 from plaza_tenancy.shares import read_shares
+from plaza_tenancy.states import CALLABLE
 
 
 def version_at(session: Session, now: int) -> str:
@@ -28,11 +29,19 @@ def snapshot(session: Session, now: int) -> HubTable:
     """Models and usable keys of every organisation that is not suspended."""
     return HubTable(
         version=version_at(session, now),
-        models=entries(session, [OrganisationRow.suspended.is_(False)]),
+        models=_models(session),
         keys=_keys(session, now),
         prices=read_prices(session),
         shares=read_shares(session),
     )
+
+
+def _models(session: Session) -> list[ModelEntry]:
+    """With the versions that may be called, and no others."""
+    return [
+        model.model_copy(update={"versions": [v for v in model.versions if v.state in CALLABLE]})
+        for model in entries(session, [OrganisationRow.suspended.is_(False)])
+    ]
 
 
 def _keys(session: Session, now: int) -> list[KeyEntry]:

@@ -26,6 +26,7 @@ from plaza_core.errors import InvalidInput, NotFound
 from plaza_core.ids import OrganisationId
 from plaza_core.principal import TenantScope
 from plaza_core.table import Visibility
+from plaza_tenancy.catalogue import named_to
 from plaza_tenancy.chain import page_of_batches
 from plaza_tenancy.checks import demand_whole, month_bounds
 from plaza_tenancy.entries import FIELDS, FORMAT, GENESIS, Row, lines
@@ -186,7 +187,8 @@ class Statement:
 
     def _names(self) -> Names:
         mine = ModelRow.organisation == self.organisation
-        shown = or_(mine, ModelRow.visibility == Visibility.PUBLIC)
+        public = ModelRow.visibility == Visibility.PUBLIC
+        shown = or_(mine, public, named_to(self.organisation))
         queries = {
             "project": select(ProjectRow.id, ProjectRow.name).where(
                 ProjectRow.organisation == self.organisation

@@ -117,10 +117,7 @@ class Store:
     @contextmanager
     def change(self, scope: TenantScope, action: str, target: str) -> Iterator[Change]:
         with _transaction(self._writer, *_bounds(scope)) as (session, transaction):
-            # This row lock orders changes where the database would let them run side by side. It
-            # lets pass who only needs budgets to stand still (`books.open_book`).
-            locked = select(HubRow).with_for_update(key_share=True)
-            hub = session.execute(locked).scalar_one()
+            hub = lock_hub(session)
             change = Change(
                 session,
                 scope,
@@ -150,6 +147,14 @@ class Store:
             )
             audit_links.link(session, row)
             session.add(row)
+
+
+def lock_hub(session: Session) -> HubRow:
+    """Order this transaction behind every change and before the next one, where the database would
+    let them run side by side. It lets pass who only needs budgets to stand still
+    (`books.open_book`)."""
+    locked = select(HubRow).with_for_update(key_share=True)
+    return session.execute(locked).scalar_one()
 
 
 def _plain(facts: Mapping[str, Any] | None) -> dict[str, Any] | None:

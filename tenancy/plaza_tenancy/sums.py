@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from plaza_core.errors import InvalidInput
 from plaza_core.principal import TenantScope
 from plaza_core.table import Visibility
+from plaza_tenancy.catalogue import named_to
 from plaza_tenancy.hours import HOUR_US, MEASURES, hour_of_row, measures_of_rows
 from plaza_tenancy.rows import owned
 from plaza_tenancy.schema import (
@@ -127,10 +128,11 @@ def _dimension(
             same = and_(KeyRow.organisation == column.organisation, KeyRow.id == column.key)
             return column.key, KeyRow.label, KeyRow, same
         case Dimension.MODEL:
-            # The name of somebody else's model is shown while that model is public.
+            # The name of somebody else's model is shown while that model may be called.
             mine = ModelRow.organisation == column.organisation
+            public = ModelRow.visibility == Visibility.PUBLIC
             same = and_(
-                ModelRow.id == column.model, or_(mine, ModelRow.visibility == Visibility.PUBLIC)
+                ModelRow.id == column.model, or_(mine, public, named_to(column.organisation))
             )
             return column.model, ModelRow.name, ModelRow, same
     # These are their own names. Days of a month are made one in `_merged`.

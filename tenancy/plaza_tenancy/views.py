@@ -11,8 +11,9 @@ from plaza_core.budget import Period, Price
 from plaza_core.held import Held
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
+from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Role
-from plaza_core.table import RateLimit
+from plaza_core.table import RateLimit, VersionEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +181,17 @@ class AuditEntry:
     """Its place in the chain of its organisation."""
     previous: str
     digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionDetails:
+    """One version with all that two can be compared by."""
+
+    model: str
+    """Full wire name."""
+    entry: VersionEntry
+    card: str
+    examination: Examination
 
 
 @dataclass(frozen=True, slots=True)

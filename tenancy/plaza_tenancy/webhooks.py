@@ -25,7 +25,7 @@ from plaza_core.errors import (
 from plaza_core.ids import OrganisationId, new_id
 from plaza_core.principal import TenantScope
 from plaza_core.sealing import SealBrokenError, Sealer
-from plaza_core.webhooks import BUDGET_EVENTS, Event, HostPattern, Target, allowed
+from plaza_core.webhooks import BUDGET_EVENTS, EVENTS, Event, HostPattern, Target, allowed
 from plaza_tenancy.checks import valid_text
 from plaza_tenancy.outgoing import enqueue, message_body
 from plaza_tenancy.rows import one_organisation
@@ -64,7 +64,7 @@ class Webhooks:
         organisation = _demand_whole(scope)
         target = Target.parse(url)
         allowed(target, hosts)
-        chosen = [event for event in BUDGET_EVENTS if event in events]
+        chosen = [event for event in EVENTS if event in events]
         if not chosen:
             raise InvalidInput("choose what to be told of", input="events")
         row_id, secret = new_id("whk", self._store.random), self._new_secret()

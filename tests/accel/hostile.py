@@ -197,7 +197,7 @@ def external(location: str) -> Case:
     tensor.data_location = TensorProto.EXTERNAL
     entry = tensor.external_data.add()
     entry.key, entry.value = "location", location
-    return case(graph, "outside the model file")
+    return case(graph, "in no plain file of the bundle")
 
 
 def hidden_external() -> Case:

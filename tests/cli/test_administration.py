@@ -144,7 +144,7 @@ class TestReports:
         shown = plaza("status").out
         assert "2 of 2" in shown
         assert "r-1" in shown
-        assert "waiting for MLflow: 0" in shown
+        assert "waiting for MLflow: nothing" in shown
         assert answer("status")["pools"][0]["name"] == "main"
 
 

@@ -25,6 +25,21 @@ RATE = {"per_second": 100.0, "burst": 200}
 NOW = 1_795_262_839_000_000
 
 
+PROPOSAL = {
+    "id": "prp_1",
+    "model": "mdl_1",
+    "name": "cars",
+    "alias": "champion",
+    "version": 2,
+    "number": 2,
+    "present": 1,
+    "state": "open",
+    "seen_unix_us": NOW,
+    "decided_unix_us": None,
+    "decided_by": None,
+}
+
+
 @dataclass
 class Seen:
     method: str
@@ -42,6 +57,8 @@ class Seen:
 class State:
     seen: list[Seen] = field(default_factory=list)
     uploads: dict[str, dict[str, str]] = field(default_factory=dict)
+    spoil: set[str] = field(default_factory=set)
+    """Files that arrive otherwise than they were sent."""
     versions: list[str] = field(default_factory=list)
     refuse: dict[str, Response] = field(default_factory=dict)
     """`METHOD path` -> the answer to give instead."""
@@ -184,7 +201,8 @@ class MiniHub:
             chunks += 1
         assert "transfer-encoding" not in request.headers
         self.state.uploads[request.path_params["upload"]][path] = digest.hexdigest()
-        return JSONResponse({"path": path, "chunks": chunks})
+        sha256 = "0" * 64 if path in self.state.spoil else digest.hexdigest()
+        return JSONResponse({"path": path, "chunks": chunks, "sha256": sha256})
 
     async def commit(self, request):
         asked = await request.json()
@@ -312,6 +330,7 @@ def canned(key, body):
     status = {
         "table_version": "t-9",
         "outbox_pending": 0,
+        "mlflow": {"waiting": 0, "since_unix_us": None, "problem": None, "stuck": {}},
         "ray": {"reachable": True, "error": None},
         "pools": [
             {"name": "main", "route_prefix": "/", "wanted": 2, "running": 2, "status": "RUNNING"}
@@ -372,6 +391,31 @@ def canned(key, body):
         "POST organisations/acme/members": member,
         "PATCH organisations/acme/members/mbr_1": member | body,
         "DELETE organisations/acme/members/mbr_1": member | {"removed_unix_us": NOW},
+        "POST imports": {
+            "model": "mdl_1",
+            "name": body.get("name") or "cars",
+            "version": 3,
+            "digest": "cd" * 32,
+            "created": True,
+            "tracked": False,
+            "why_not_tracked": "MLflow cannot be reached",
+            "examination": {"passed": True},
+            "lineage": {"run": "run1", "source": body.get("source")},
+        },
+        "DELETE models/cars/aliases/spare": model,
+        "GET proposals": {"items": [PROPOSAL]},
+        "POST proposals/prp_1/accept": {
+            "proposal": PROPOSAL | {"state": "accepted", "decided_by": "k0"},
+            "promotion": {
+                "model": "mdl_1",
+                "alias": "champion",
+                "version": 2,
+                "published_on": ["r-1"],
+                "waiting_for": [],
+                "failed_on": {},
+            },
+        },
+        "POST proposals/prp_1/reject": PROPOSAL | {"state": "rejected"},
         "GET usage": {"items": [usage], "since_us": 0, "until_us": NOW},
         "GET audit": {"items": [entry], "next": None},
         "GET status": status,

@@ -248,6 +248,15 @@ class TestRegistration:
         assert state.last("DELETE").path == "/api/v1/uploads/up_0"
         assert state.uploads == {}
 
+    def test_a_file_that_did_not_arrive_as_it_was_sent_aborts_the_upload(self, hub, state, bundle):
+        state.spoil.add("plaza.yaml")
+        with pytest.raises(plaza.PlazaError) as caught:
+            hub.models.register(bundle)
+        assert (caught.value.code, caught.value.input) == ("damaged_upload", "plaza.yaml")
+        assert (state.uploads, state.versions) == ({}, [])
+        state.spoil.clear()
+        assert hub.models.register(bundle).version == 1
+
     def test_no_directory(self, hub, state, tmp_path):
         with pytest.raises(FileNotFoundError):
             hub.models.register(tmp_path / "absent")

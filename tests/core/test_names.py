@@ -20,6 +20,7 @@ class Place:
     project_name: str
     name: str
     visibility: Visibility
+    shared_with: tuple[OrganisationId, ...] = ()
 
     @property
     def organisation(self) -> OrganisationId:

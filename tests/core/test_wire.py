@@ -89,7 +89,8 @@ def test_a_table_survives_json():
         ("schema: 2\nname: x\nsignature: {}", "schema"),
         ("schema: 1\nname: X\nsignature: {inputs: [], outputs: []}", "name"),
         ("schema: 1\nname: x", "signature"),
-        ("schema: 1\nname: x\nsurprise: 1\nsignature: {}", "signature.inputs"),
+        ("schema: 1\nname: x\nsurprise: 1\nsignature: {}", "surprise"),
+        ("schema: 1\nname: x\nsignature: {}", "signature.inputs"),
     ],
 )
 def test_a_bad_manifest_names_the_field(text, culprit):

@@ -1,15 +1,16 @@
-"""ModelRecords in memory: the rules of the port, without a database."""
+"""ModelRecords and MirrorRecords in memory: the rules of the ports, without a database."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from plaza_core.errors import ModelNotFound
-from plaza_core.ids import ModelId, OrganisationId, ProjectId
+from plaza_core.ids import Digest, ModelId, OrganisationId, ProjectId
 from plaza_core.ports import ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import TenantScope
 from plaza_core.table import ModelEntry, VersionEntry
+from plaza_core.tracking import Mirrored, Sighting, Waiting
 
 
 class MemoryRecords:
@@ -18,6 +19,11 @@ class MemoryRecords:
         self.aliases: dict[ModelId, dict[str, int]] = {}
         self.outbox: list[OutboxItem] = []
         self._items = 0
+        self.held: list[tuple[Digest, ...]] = []
+
+    def hold(self, scope: TenantScope, digests: Sequence[Digest]) -> str:
+        self.held.append(tuple(digests))
+        return f"hld_{len(self.held)}"
 
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         known = self.rows.setdefault((str(scope.organisation), new.name), [])
@@ -30,9 +36,7 @@ class MemoryRecords:
             model, new.name, len(known) + 1, new.digest, family, 1_700_000_000_000_000, new.card
         )
         known.append((version, new))
-        payload = {"model": model, "version": version.version, "digest": new.digest}
-        names = {"organisation": str(scope.organisation), "project": new.project, "name": new.name}
-        self._tell("version", payload | names | {"family": family, "card": new.card})
+        self._tell_version(version, new)
         if version.version == 1:
             self.aliases[model] = {"champion": 1}
             self._tell("alias", {"model": model, "alias": "champion", "version": 1})
@@ -75,11 +79,36 @@ class MemoryRecords:
     def versions(self, scope: TenantScope, name: str) -> list[ModelVersion]:
         return [version for version, _ in self.rows.get((str(scope.organisation), name), [])]
 
-    def pending(self, limit: int) -> list[OutboxItem]:
-        return self.outbox[:limit]
+    # ── MirrorRecords, as far as one process without people needs it ──────────────────────────────
+    def pending(self, limit: int, after: int = 0) -> list[OutboxItem]:
+        return [item for item in self.outbox if item.id > after][:limit]
 
-    def done(self, item: int) -> None:
+    def done(self, item: int, number: int | None = None) -> None:
         self.outbox = [waiting for waiting in self.outbox if waiting.id != item]
+
+    def waiting(self, model: ModelId | None = None) -> Waiting:
+        items = [i for i in self.outbox if model is None or i.payload["model"] == model]
+        return Waiting(len(items), 1 if items else None)
+
+    def tell_again(self, model: ModelId, *, lost: bool) -> None:
+        self.outbox = [item for item in self.outbox if item.payload["model"] != model]
+        for known in self.rows.values():
+            for version, new in known:
+                if version.model == model:
+                    self._tell_version(version, new)
+        for alias, at in self.aliases[model].items():
+            self._tell("alias", {"model": model, "alias": alias, "version": at})
+
+    def known(self, model: ModelId | None = None) -> dict[ModelId, Mirrored]:
+        return {}
+
+    def noticed(self, seen: Sighting) -> bool:
+        return False
+
+    def _tell_version(self, version: ModelVersion, new: NewVersion) -> None:
+        payload = {"model": version.model, "version": version.version, "digest": version.digest}
+        names = {"organisation": "org", "project": new.project, "name": new.name}
+        self._tell("version", payload | names | {"family": version.family, "card": version.card})
 
     def _tell(self, kind: str, payload: Mapping[str, Any]) -> None:
         self._items += 1

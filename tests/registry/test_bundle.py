@@ -1,5 +1,6 @@
 """A bundle is exactly its listed files; everything else is refused by the name of the file."""
 
+import hashlib
 import json
 import os
 import pickle
@@ -9,12 +10,12 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.ids import Digest
-from plaza_core.manifest import Manifest
+from plaza_core.schemas import SCHEMAS
 from plaza_core.table import FileEntry
 from plaza_registry.bundle import BundleLimits, bundle_digest, read_bundle, valid_path
 from tests.registry.making import bundle_files, model_bytes, write_bundle
@@ -206,6 +207,10 @@ class TestModelHeader:
         files = bundle_files() | {"model.onnx": model_bytes() * 2}
         assert refused(write_bundle(tmp_path, files)).input == "model.onnx"
 
+    def test_a_length_that_no_file_has(self, tmp_path):
+        files = bundle_files() | {"model.onnx": b"B" + b"\xff" * 8 + b"\x7f"}
+        assert "cut short" in refused(write_bundle(tmp_path, files)).message
+
     @given(st.binary(max_size=300))
     def test_noise_is_refused_and_nothing_else_happens(self, tmp_path_factory, noise):
         directory = tmp_path_factory.mktemp("noise")
@@ -232,6 +237,59 @@ class TestLimits:
         assert refused(tmp_path).input == "CARD.md"
 
 
-def test_the_published_schema_is_the_one_in_force():
-    published = Path(__file__).parents[2] / "contracts/bundle.schema.json"
-    assert json.loads(published.read_text()) == Manifest.model_json_schema()
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_the_published_schema_is_the_one_in_force(name):
+    """After a wanted change: python -m plaza_core.schemas contracts."""
+    published = Path(__file__).parents[2] / "contracts" / name
+    assert json.loads(published.read_text()) == SCHEMAS[name].model_json_schema()
+
+
+def test_a_card_whose_front_matter_is_wrong_is_told_by_field(tmp_path):
+    card = "---\nlicense: MIT\n---\n# Doubler\n"
+    error = refused(write_bundle(tmp_path, bundle_files(card=card)))
+    assert error.input == "CARD.md: license"
+    assert "did you mean 'licence'?" in error.message
+
+
+class TestTheDigest:
+    """A documented form, which nothing but names and bytes of files can change."""
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+    @given(st.permutations(sorted(bundle_files())), st.randoms())
+    def test_order_times_and_modes_do_not_matter(self, tmp_path_factory, order, random):
+        directory = tmp_path_factory.mktemp("same")
+        for path in order:
+            write_bundle(directory, {path: bundle_files()[path]})
+            (directory / path).chmod(random.choice([0o400, 0o600, 0o644, 0o755]))
+            when = random.randrange(1, 2**31)
+            os.utime(directory / path, (when, when))
+        assert read_bundle(directory).digest == self.plain(tmp_path_factory)
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+    @given(st.data())
+    def test_any_byte_of_any_file_matters(self, tmp_path_factory, data):
+        files = bundle_files()
+        path = data.draw(st.sampled_from(["model.onnx", "plaza.yaml", "labels.json"]))
+        at, bit = data.draw(st.integers(0, len(files[path]) - 1)), data.draw(st.integers(0, 7))
+        spoilt = bytearray(files[path])
+        spoilt[at] ^= 1 << bit
+        directory = write_bundle(tmp_path_factory.mktemp("other"), files | {path: bytes(spoilt)})
+        try:
+            digest = read_bundle(directory).digest
+        except InvalidBundle:
+            return  # it is no bundle any more
+        assert digest != self.plain(tmp_path_factory)
+
+    def test_the_documented_form_by_hand(self, tmp_path):
+        """As docs/bundles.md tells it, without a line of the hub's code."""
+        directory = write_bundle(tmp_path)
+        rows = [
+            [path, len(content), hashlib.sha256(content).hexdigest()]
+            for path, content in sorted(bundle_files().items())
+            if path != "CARD.md"
+        ]
+        text = json.dumps(rows, separators=(",", ":"))
+        assert read_bundle(directory).digest == hashlib.sha256(text.encode()).hexdigest()
+
+    def plain(self, tmp_path_factory):
+        return read_bundle(write_bundle(tmp_path_factory.mktemp("plain"))).digest

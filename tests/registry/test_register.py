@@ -10,6 +10,7 @@ from plaza_core.errors import Conflict, InvalidBundle, InvalidInput, ModelNotFou
 from plaza_core.table import Visibility
 from plaza_core.testing import MemoryBlobs, MemoryTracker, TrustingExaminer
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.mirror import Mirror
 from plaza_registry.register import Registrar
 from tests.registry.making import ALICE, BOB, bundle_files, write_bundle
 from tests.registry.records import MemoryRecords
@@ -40,7 +41,7 @@ class MoodyTracker(MemoryTracker):
             raise Unavailable("MLflow is away")
         if item.payload["model"] == self.cross:
             raise Conflict("other content under this number")
-        super().apply(item)
+        return super().apply(item)
 
     def heard(self):
         return [
@@ -57,7 +58,7 @@ def parts():
 @pytest.fixture
 def registrar(parts):
     blobs, records, tracker = parts
-    return Registrar(blobs, records, TrustingExaminer(), tracker)
+    return Registrar(blobs, records, TrustingExaminer(), Mirror(records, tracker))
 
 
 def register(registrar, directory, scope=ALICE, **names):
@@ -99,7 +100,7 @@ def test_a_name_of_ones_own(registrar, tmp_path):
 
 def test_what_fails_the_examination_leaves_nothing(parts, tmp_path):
     blobs, records, tracker = parts
-    registrar = Registrar(blobs, records, Doubter(), tracker)
+    registrar = Registrar(blobs, records, Doubter(), Mirror(records, tracker))
     with pytest.raises(InvalidBundle, match="operator 'Evil'") as caught:
         register(registrar, write_bundle(tmp_path))
     assert caught.value.input == "model.onnx"
@@ -108,7 +109,7 @@ def test_what_fails_the_examination_leaves_nothing(parts, tmp_path):
 
 def test_a_file_changed_after_the_check_is_noticed(parts, tmp_path):
     blobs, records, tracker = parts
-    registrar = Registrar(blobs, records, Meddler(), tracker)
+    registrar = Registrar(blobs, records, Meddler(), Mirror(records, tracker))
     with pytest.raises(InvalidBundle) as caught:
         register(registrar, write_bundle(tmp_path))
     assert caught.value.input == "labels.json"
@@ -118,7 +119,11 @@ def test_a_file_changed_after_the_check_is_noticed(parts, tmp_path):
 def test_limits_are_the_registrars(parts, tmp_path):
     blobs, records, tracker = parts
     small = Registrar(
-        blobs, records, TrustingExaminer(), tracker, limits=BundleLimits(total_bytes=50)
+        blobs,
+        records,
+        TrustingExaminer(),
+        Mirror(records, tracker),
+        limits=BundleLimits(total_bytes=50),
     )
     with pytest.raises(InvalidBundle, match="larger"):
         register(small, write_bundle(tmp_path))
@@ -157,23 +162,23 @@ class TestDraining:
         tracker.down = True
         assert register(registrar, write_bundle(tmp_path)).tracked is False
         assert registrar.promote(ALICE, "doubler", "champion", 1).tracked is False
-        assert registrar.drain() is False
+        assert registrar.mirror.drain() is False
         assert len(records.outbox) == 3
         tracker.down = False
-        assert registrar.drain() is True
+        assert registrar.mirror.drain() is True
         assert [item.id for item in tracker.applied] == [1, 2, 3]
         assert records.outbox == []
 
     def test_one_models_trouble_is_not_anothers(self, registrar, parts, tmp_path):
         _, records, tracker = parts
         tracker.cross = "mdl_org_a_doubler"
-        register(registrar, write_bundle(tmp_path))
-        done = register(registrar, tmp_path, scope=BOB)
-        assert done.tracked is False
+        crossed = register(registrar, write_bundle(tmp_path))
+        assert crossed.why_not == "other content under this number"
+        assert register(registrar, tmp_path, scope=BOB).tracked is True
         assert {item.payload["model"] for item in tracker.applied} == {"mdl_org_b_doubler"}
         assert [item.payload["model"] for item in records.outbox] == ["mdl_org_a_doubler"] * 2
         tracker.cross = ""
-        assert registrar.drain() is True
+        assert registrar.mirror.drain() is True
         assert [item.id for item in tracker.applied] == [3, 4, 1, 2]
 
     def test_more_troubled_items_than_one_page(self, registrar, parts, tmp_path):
@@ -191,28 +196,26 @@ class TestDraining:
         class Forgetful(MemoryRecords):
             forget = True
 
-            def done(self, item):
+            def done(self, item, number=None):
                 if self.forget:
                     raise Unavailable("the database is away")
-                super().done(item)
+                super().done(item, number)
 
         records = Forgetful()
-        registrar = Registrar(blobs, records, TrustingExaminer(), tracker)
-        with pytest.raises(Unavailable):
-            register(registrar, write_bundle(tmp_path))
+        registrar = Registrar(blobs, records, TrustingExaminer(), Mirror(records, tracker))
+        assert register(registrar, write_bundle(tmp_path)).why_not == "the database is away"
         records.forget = False
-        assert registrar.drain() is True
+        assert registrar.mirror.drain() is True
         assert [item.id for item in tracker.applied] == [1, 2]
 
     def test_while_another_process_tells_it_this_one_does_not(self, parts, tmp_path):
         blobs, records, tracker = parts
         taken = [nullcontext(False), nullcontext(True)]
-        registrar = Registrar(
-            blobs, records, TrustingExaminer(), tracker, turn=lambda _name: taken.pop(0)
-        )
+        mirror = Mirror(records, tracker, turn=lambda _name: taken.pop(0))
+        registrar = Registrar(blobs, records, TrustingExaminer(), mirror)
         made = register(registrar, write_bundle(tmp_path))
         assert (made.tracked, tracker.applied) == (False, [])
-        assert registrar.drain() is True
+        assert registrar.mirror.drain() is True
         assert tracker.applied
 
     def test_two_drains_at_once_keep_the_order(self, registrar, parts, tmp_path):
@@ -222,7 +225,7 @@ class TestDraining:
         for _ in range(50):
             records.set_alias(ALICE, "doubler", "champion", 1)
         tracker.down = False
-        threads = [threading.Thread(target=registrar.drain) for _ in range(4)]
+        threads = [threading.Thread(target=registrar.mirror.drain) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:

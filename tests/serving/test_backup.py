@@ -92,7 +92,7 @@ def test_a_restored_hub_answers_as_the_one_that_was_copied(hub, packed, tmp_path
         assert (part.requests, part.charge) == (10, 70)
     assert old.table().models == new.table().models
     (model,) = new.table().models
-    blobs = LocalBlobs(there / "blobs", verify=True)
+    blobs = LocalBlobs(there / "blobs")
     with blobs.open(model.versions[0].files[0].sha256) as file:
         assert file.read() == b"a model"
     assert (there / "secrets/pepper").read_text() == (directory / "secrets/pepper").read_text()
@@ -321,3 +321,14 @@ def test_mlflows_embedded_store_comes_along(hub, tmp_path):
     copy = sqlite3.connect(tmp_path / "e/mlflow.db")
     assert copy.execute("SELECT id FROM runs").fetchall() == [(5,)]
     copy.close()
+
+
+def test_bundles_in_a_bucket_stay_there(hub, tmp_path):
+    """Nothing of them is in the file, and none counts as damaged."""
+    directory = hub[0]
+    shutil.rmtree(directory / "blobs")
+    settings = Settings(state_dir=directory, blobs="s3://models/hub", s3_keys_file=tmp_path / "no")
+    assert backup(settings, tmp_path / "one", FakeClock()).damaged == []
+    with tarfile.open(tmp_path / "one") as tar:
+        assert not [name for name in tar.getnames() if name.startswith("blobs/")]
+    assert backup(settings_of(directory), tmp_path / "two", FakeClock()).damaged

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 from plaza_core.budget import FOREVER, Period, bounds
 from plaza_core.ids import KeyId, OrganisationId
 from plaza_core.principal import Role
+from plaza_core.rollout import GatePolicy, Rollout, RolloutKind, RolloutState, Verdict
 from plaza_core.webhooks import Attempt, Event, HostPattern
 from plaza_tenancy.alerts import due_alerts
 from plaza_tenancy.nodes import Kind, Node
+from plaza_tenancy.outgoing import tell
 from tests.tenancy.drawn import drawn
 from tests.tenancy.world import make_record
 
@@ -297,3 +299,38 @@ def test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once(shared
 
 
 test_that_for_long = test_whatever_becomes_of_a_budget_each_alert_of_a_period_is_told_once.for_long
+
+
+def test_a_stopped_rollout_is_told_to_those_who_chose_it(world, acme):
+    rollout = Rollout(
+        id="rol_1",
+        model="mdl_1",
+        name="acme.main.speed",
+        organisation=acme.organisation,
+        alias="champion",
+        kind=RolloutKind.CANARY,
+        stable=1,
+        candidate=2,
+        part=1000,
+        policy=GatePolicy(),
+        state=RolloutState.STOPPED,
+        started_unix_us=0,
+    )
+    world.tenancy.webhooks.add(acme, URL, HOSTS)
+    chosen = [Event.ROLLOUT_STOPPED]
+    hook = world.tenancy.webhooks.add(acme, URL, HOSTS, events=chosen).webhook
+    store = world.tenancy.alerts._store
+    with store.append_everything() as session:
+        told = tell(
+            session,
+            store.random,
+            acme.organisation,
+            Event.ROLLOUT_STOPPED,
+            data=rollout.stopped_news(Verdict(bad=True, because="latency")),
+            now=world.clock.unix_us(),
+        )
+    assert told == 1
+    (message,) = world.tenancy.deliveries.take(9)
+    body = json.loads(message.body)
+    assert (message.webhook, body["type"]) == (hook.id, "rollout.stopped")
+    assert (body["data"]["candidate"], body["data"]["because"]) == (2, "latency")

@@ -23,9 +23,12 @@ import sqlalchemy
 from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.held import Held
-from plaza_core.ids import KeyId
+from plaza_core.ids import Digest, KeyId
+from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role, TenantScope
+from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.tracking import Sighting
 from plaza_core.webhooks import Attempt, HostPattern
 from plaza_core.windows import Window
 from plaza_tenancy import Tenancy
@@ -39,6 +42,14 @@ SERVICES = (
     "projects",
     "keys",
     "records",
+    "cards",
+    "aliases",
+    "lifecycle",
+    "rollouts",
+    "visibility",
+    "search",
+    "collector",
+    "proposals",
     "ledger",
     "audit",
     "budgets",
@@ -57,6 +68,7 @@ SERVICES = (
 )
 URL = "https://hooks.example.org/in"
 HOSTS = [HostPattern("hooks.example.org")]
+SLOWER = Examination(True, "fine", "cpu", "1.31.1", {}, 1, 9)
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 SOME_DAYS = Window(first=date(2026, 1, 1), limit=3)
@@ -74,6 +86,9 @@ class Victim:
     lease: str
     member: KeyId
     webhook: str
+    rollout: str
+    request: str
+    proposal: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -117,15 +132,67 @@ VERBS: dict[str, tuple[str, Verb]] = {
         "change",
         lambda t, s, v: t.records.set_alias(s, f"{v.project}.hidden", "candidate", 1),
     ),
-    "records.set_visibility": (
+    "visibility.set": (
         "change",
-        lambda t, s, v: t.records.set_visibility(
-            s, f"{v.organisation}.{v.project}.hidden", Visibility.ORGANISATION
+        lambda t, s, v: t.visibility.set(s, model_of(v), Visibility.ORGANISATION),
+    ),
+    "visibility.share": (
+        "change",
+        lambda t, s, v: t.visibility.share(s, model_of(v), ["guests"]),
+    ),
+    "visibility.unshare": (
+        "change",
+        lambda t, s, v: t.visibility.unshare(s, f"{v.project}.lent", "plaza"),
+    ),
+    "visibility.guests": ("read", lambda t, s, v: t.visibility.guests(s, f"{v.project}.lent")),
+    "visibility.publish": ("change", lambda t, s, v: t.visibility.publish(s, model_of(v))),
+    "visibility.requests": ("read", lambda t, s, v: t.visibility.requests(s)),
+    "visibility.approve": ("platform", lambda t, s, v: t.visibility.approve(s, v.request)),
+    "visibility.reject": (
+        "platform",
+        lambda t, s, v: t.visibility.reject(s, v.request, reason="no card"),
+    ),
+    "aliases.promote": (
+        "change",
+        lambda t, s, v: t.aliases.promote(s, model_of(v), "candidate", 3, why="it is better"),
+    ),
+    "aliases.rollback": ("change", lambda t, s, v: t.aliases.rollback(s, model_of(v), "tried")),
+    "aliases.remove": ("change", lambda t, s, v: t.aliases.remove(s, model_of(v), "tried")),
+    "aliases.history": ("read", lambda t, s, v: t.aliases.history(s, model_of(v), "tried")),
+    "lifecycle.stage": ("change", lambda t, s, v: t.lifecycle.stage(s, model_of(v), 3)),
+    "lifecycle.unstage": ("change", lambda t, s, v: t.lifecycle.unstage(s, model_of(v), 4)),
+    "lifecycle.retire": ("change", lambda t, s, v: t.lifecycle.retire(s, model_of(v), 4)),
+    "lifecycle.restore": ("change", lambda t, s, v: t.lifecycle.restore(s, model_of(v), 5)),
+    "lifecycle.withdraw": ("change", lambda t, s, v: t.lifecycle.withdraw(s, model_of(v), 3)),
+    "lifecycle.examined": (
+        "change",
+        lambda t, s, v: t.lifecycle.examined(s, model_of(v), 3, SLOWER),
+    ),
+    "rollouts.start": (
+        "change",
+        lambda t, s, v: t.rollouts.start(
+            s, model_of(v), "tried", 3, kind=RolloutKind.CANARY, part=500, policy=GatePolicy()
         ),
     ),
+    "rollouts.end": (
+        "change",
+        lambda t, s, v: t.rollouts.end(s, v.rollout, RolloutState.CANCELLED),
+    ),
+    "rollouts.find": ("read", lambda t, s, v: t.rollouts.find(s)),
+    "rollouts.get": ("read", lambda t, s, v: t.rollouts.get(s, v.rollout)),
+    "search.find": ("read", lambda t, s, v: t.search.find(s, "card-of")),
+    "search.tag": ("change", lambda t, s, v: t.search.tag(s, model_of(v), add=["new"])),
+    "collector.removable": ("read", lambda t, s, v: t.collector.removable(s, 0)),
+    "collector.remove": ("change", lambda t, s, v: t.collector.remove(s, 0)),
+    "proposals.list": ("read", lambda t, s, v: t.proposals.list(s)),
+    "proposals.get": ("read", lambda t, s, v: t.proposals.get(s, v.proposal)),
+    "proposals.reject": ("change", lambda t, s, v: t.proposals.reject(s, v.proposal)),
     "records.get": ("read", lambda t, s, v: t.records.get(s, "hidden")),
+    "records.details": ("read", lambda t, s, v: t.records.details(s, model_of(v), "1")),
     "records.visible": ("read", lambda t, s, v: t.records.visible(s)),
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
+    "cards.set": ("change", lambda t, s, v: t.cards.set(s, f"{v.project}.hidden", 1, "# New")),
+    "cards.list": ("read", lambda t, s, v: t.cards.list(s, f"{v.project}.hidden", 1)),
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
     "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
     "ledger.correct": (
@@ -182,14 +249,26 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "webhooks.test": ("whole", lambda t, s, v: t.webhooks.test(s, v.webhook)),
     "webhooks.deliveries": ("read", lambda t, s, v: t.webhooks.deliveries(s, v.webhook)),
 }
+OF_MODELS = {"records", "aliases", "lifecycle", "visibility", "search", "collector"}
 # About the asker's organisation as a whole, whoever else there is.
-LISTING = {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
+LISTING = {"rollouts.find", "search.find", "visibility.requests"}
+LISTING |= {"collector.removable", "collector.remove"}
+LISTING |= {"ledger.records", "ledger.report", "ledger.statement", "ledger.verify", "audit.verify"}
 # These make something of the asker's own rather than name something of the victim's.
 OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
 SCOPELESS = {
-    "records.pending",
-    "records.done",
-    "records.forget_done",
+    "records.hold",  # of its own organisation; names nothing of anybody's
+    "rollouts.running",
+    "rollouts.keep",
+    "rollouts.stop",
+    "collector.sweep",
+    "proposals.pending",
+    "proposals.done",
+    "proposals.waiting",
+    "proposals.known",
+    "proposals.tell_again",
+    "proposals.noticed",
+    "proposals.expire",
     "ledger.ingest",
     "leases.exchange",
     "leases.close",
@@ -216,6 +295,10 @@ SCOPELESS = {
     "deliveries.note",
     "deliveries.expire",
 }
+
+
+def model_of(victim: Victim) -> str:
+    return f"{victim.organisation}.{victim.project}.hidden"
 
 
 def key_of(victim: Victim) -> Node:
@@ -248,6 +331,9 @@ def settle(world: World, name: str, project: str) -> Victim:
     version, _ = tenancy.records.add_version(
         scope, make_version(name="hidden", project=project, card=f"card-of-{name}-{project}")
     )
+    tenancy.records.set_alias(scope, "hidden", "spare", 1)
+    tenancy.proposals.noticed(Sighting(version.model, "by-hand", number=9, version=None))
+    (proposal,) = tenancy.proposals.list(scope)
     email = f"somebody@{name}-{project}.test"
     member = tenancy.members.add(scope, email, role=Role.ENGINEER).id
     whole = tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation=name)
@@ -264,11 +350,52 @@ def settle(world: World, name: str, project: str) -> Victim:
     tenancy.limits.set_holding(whole, Node(Kind.PROJECT, project), Held.VERSIONS, 9)
     (grant,) = tenancy.leases.exchange("r1", [LeaseAsk(key=new.id, need=10)])
     secrets = {new.id, new.mac, version.model, request, f"label-of-{name}-{project}"}
-    secrets |= {member, email, scope.project, grant.lease}
+    secrets |= {member, email, scope.project, grant.lease, proposal.id}
     if project != "lab":  # of the asker's own organisation: its targets are the whole's
         secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
-    found = frozenset(secrets)
-    return Victim(scope, name, project, new.id, grant.lease, member, hook.webhook.id, found)
+    rollout, asked = furnish(world, scope, name, project)
+    found = frozenset(secrets | {rollout, asked})
+    return Victim(
+        scope,
+        name,
+        project,
+        new.id,
+        grant.lease,
+        member,
+        hook.webhook.id,
+        rollout,
+        asked,
+        proposal.id,
+        found,
+    )
+
+
+def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[str, str]:
+    """Versions in every state, a rollout, a model lent to others and one to be published."""
+    tenancy, hidden = world.tenancy, f"{project}.hidden"
+    for digest in range(2, 7):
+        tenancy.records.add_version(scope, make_version(digest, name="hidden", project=project))
+    tenancy.cards.set(scope, hidden, 3, f"# card-of-{name}")
+    tenancy.lifecycle.stage(scope, hidden, 4)
+    tenancy.lifecycle.retire(scope, hidden, 5)
+    for version in (1, 2):
+        tenancy.aliases.promote(scope, hidden, "tried", version)
+    tenancy.aliases.promote(scope, hidden, "gated", 1)
+    started = tenancy.rollouts.start(
+        scope, hidden, "gated", 2, kind=RolloutKind.SHADOW, part=500, policy=GatePolicy()
+    )
+    tenancy.search.tag(scope, hidden, add=[f"tag-of-{name}"])
+    tenancy.records.hold(scope, [Digest("a" * 64)])
+    if not any(one.name == "guests" for one in tenancy.organisations.list(world.platform())):
+        world.organisation("guests")
+    for number, model in enumerate(("lent", "asked")):
+        tenancy.records.add_version(scope, make_version(8 + number, name=model, project=project))
+    tenancy.visibility.share(scope, f"{project}.lent", ["plaza"])
+    tenancy.visibility.set(scope, f"{project}.lent", Visibility.PROJECT)
+    admin = world.scope_of(name, Role.ADMIN, Right.MODELS_PUBLISH, project=project)
+    asked = tenancy.visibility.publish(admin, f"{project}.asked").request
+    assert asked is not None
+    return started.id, asked.id
 
 
 def test_every_verb_is_examined_here(world):
@@ -334,7 +461,7 @@ def rows_of(world: World, victim: Victim) -> list[str]:
                     query = query.where(table.c.project == victim.scope.project)
                 elif table.name == "projects":
                     query = query.where(table.c.id == victim.scope.project)
-                elif table.name in {"model_versions", "aliases", "outbox"}:
+                elif table.name in {"model_versions", "model_cards", "aliases", "outbox"}:
                     continue
                 found += sorted(map(repr, session.execute(query)))
     return found
@@ -344,6 +471,8 @@ TENANT = re.compile(
     r"organisation\s*=\s*(\?|:|%)|organisations\.id\s*=\s*(\?|:|%)|INSERT INTO"
     r"|\(accounts\.organisation, [^)]*\) IN"
 )
+# Whoever may share a model names other organisations, one by one.
+GUESTS = re.compile(r"FROM organisations \s*WHERE organisations\.name IN")
 # The actor of a scope is found by its key: that is how its tenant is known.
 ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 
@@ -374,7 +503,7 @@ def test_every_statement_names_the_tenant(shared_world, verb):
     ]
     assert about_tenants
     for text in about_tenants:
-        assert TENANT.search(text) or ACTOR.search(text), text
+        assert TENANT.search(text) or ACTOR.search(text) or GUESTS.search(text), text
 
 
 def trail(world: World) -> tuple[int, int]:
@@ -415,8 +544,8 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
     assert trail(world) == (rows + changed, revision + changed)
     if changed:
         (told,) = world.tenancy.audit.list(world.platform(), limit=1)
-        assert told.action.split(".")[0] == {"records": "model"}.get(
-            verb.split(".")[0], verb.split(".")[0].removesuffix("s")
+        assert told.action.split(".")[0] == (
+            "model" if verb.split(".")[0] in OF_MODELS else verb.split(".")[0].removesuffix("s")
         )
         assert told.actor == asker.actor
         assert (told.organisation_name == "acme") == (verb not in OF_OPERATORS)
@@ -435,7 +564,7 @@ def disable(world: World, victim: Victim) -> None:
 def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
     settle(world, "acme", "main")
     before = trail(world)
-    for item in world.tenancy.records.pending(10):
-        world.tenancy.records.done(item.id)
+    for item in world.tenancy.proposals.pending(10):
+        world.tenancy.proposals.done(item.id)
     world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
     assert trail(world) == before

@@ -190,7 +190,7 @@ def test_somebody_elses_model_is_named_only_while_it_is_public(world, acme):
     by = [Dimension.MODEL]
     (part,) = world.tenancy.ledger.report(acme, **EVER, by=by)
     assert part.labels == {Dimension.MODEL: "detector"}
-    world.tenancy.records.set_visibility(city, "detector", Visibility.PROJECT)
+    world.tenancy.visibility.set(city, "detector", Visibility.PROJECT)
     (part,) = world.tenancy.ledger.report(acme, **EVER, by=by)
     assert part.labels == {Dimension.MODEL: ""}
     assert part.group == {Dimension.MODEL: version.model}

@@ -53,11 +53,11 @@ def test_later_versions_wait_for_their_alias(records, engineer):
 
 def test_the_same_digest_again_changes_nothing(world, records, engineer):
     first, _ = records.add_version(engineer, make_version(1, card="first"))
-    before = world.tenancy.table_version(), len(records.pending(100))
+    before = world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))
     world.clock.advance(5)
     again, created = records.add_version(engineer, make_version(1, card="second"))
     assert (again, created) == (first, False)
-    assert (world.tenancy.table_version(), len(records.pending(100))) == before
+    assert (world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))) == before
 
 
 def test_the_same_digest_under_another_name_is_another_model(records, engineer):
@@ -69,9 +69,9 @@ def test_the_same_digest_under_another_name_is_another_model(records, engineer):
 
 def test_pointing_an_alias_where_it_points_changes_nothing(world, records, engineer):
     records.add_version(engineer, make_version(1))
-    before = world.tenancy.table_version(), len(records.pending(100))
+    before = world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))
     records.set_alias(engineer, "detector", "champion", 1)
-    assert (world.tenancy.table_version(), len(records.pending(100))) == before
+    assert (world.tenancy.table_version(), len(world.tenancy.proposals.pending(100))) == before
 
 
 @pytest.mark.parametrize("alias", ["", "3", "a.b", "Champion"])
@@ -102,28 +102,25 @@ def test_a_key_of_one_project_registers_there_only(world, acme, records):
         records.add_version(lab, make_version(project="main"))
 
 
-def test_an_engineer_may_not_publish_and_an_admin_may(world, records, engineer):
+def test_only_operators_register_what_is_public_from_the_start(world, records, engineer):
     public = make_version(1, visibility=Visibility.PUBLIC)
-    with pytest.raises(Forbidden):
-        records.add_version(engineer, public)
-    with pytest.raises(ModelNotFound):
-        records.get(engineer, "detector")
-    records.add_version(engineer, make_version(1))
-    with pytest.raises(Forbidden):
-        records.set_visibility(engineer, "detector", Visibility.PUBLIC)
     admin = world.scope_of("acme", Role.ADMIN, Right.MODELS_PUBLISH)
-    shown = records.set_visibility(admin, "detector", Visibility.PUBLIC)
-    assert shown.visibility is Visibility.PUBLIC
-    hidden = records.set_visibility(engineer, "detector", Visibility.PROJECT)
-    assert hidden.visibility is Visibility.PROJECT
+    for scope in (engineer, admin):
+        with pytest.raises(Forbidden):
+            records.add_version(scope, public)
+        with pytest.raises(ModelNotFound):
+            records.get(scope, "detector")
+    for_acme = world.tenancy.scope(world.operator, WRITE, organisation="acme")
+    records.add_version(for_acme, public)
+    assert records.get(engineer, "detector").visibility is Visibility.PUBLIC
 
 
-def test_a_version_does_not_change_who_sees_the_model(records, engineer):
+def test_a_version_does_not_change_who_sees_the_model(world, records, engineer):
     records.add_version(engineer, make_version(1))
     wider = make_version(2, visibility=Visibility.ORGANISATION)
     with pytest.raises(Conflict, match="'project'"):
         records.add_version(engineer, wider)
-    records.set_visibility(engineer, "detector", Visibility.ORGANISATION)
+    world.tenancy.visibility.set(engineer, "detector", Visibility.ORGANISATION)
     assert records.add_version(engineer, wider)[0].version == 2
 
 
@@ -169,23 +166,29 @@ def test_public_models_of_a_suspended_organisation_disappear(world, acme, record
     assert records.get(city, "detector").organisation_name == "city"  # an operator still looks
 
 
-def test_mlflow_hears_of_everything_once_and_in_order(records, engineer):
+def test_mlflow_hears_of_everything_once_and_in_order(world, records, engineer):
     version, _ = records.add_version(engineer, make_version(1, card="# About"))
     records.add_version(engineer, make_version(2))
     records.set_alias(engineer, "detector", "champion", 2)
-    items = records.pending(100)
-    assert [item.kind for item in items] == ["version", "alias", "version", "alias"]
+    items = world.tenancy.proposals.pending(100)
+    moved = ["alias", "state"]
+    assert [item.kind for item in items] == ["version", *moved, "version", *moved, "state"]
+    assert [(i.payload["version"], i.payload["state"]) for i in items if i.kind == "state"] == [
+        (1, "serving"),
+        (1, "examined"),
+        (2, "serving"),
+    ]
     assert [item.id for item in items] == sorted(item.id for item in items)
     first = items[0].payload
     assert first["model"] == version.model
     assert (first["version"], first["card"], first["name"]) == (1, "# About", "detector")
     assert (first["digest"], first["family"]) == (version.digest, "tensor")
     assert first["examination"]["nodes"] == {"CPUExecutionProvider": 3}
-    assert items[3].payload == {"model": version.model, "alias": "champion", "version": 2}
-    assert records.pending(1) == items[:1]
-    records.done(items[0].id)
-    records.done(items[0].id)
-    assert records.pending(100) == items[1:]
+    assert items[4].payload == {"model": version.model, "alias": "champion", "version": 2}
+    assert world.tenancy.proposals.pending(1) == items[:1]
+    world.tenancy.proposals.done(items[0].id)
+    world.tenancy.proposals.done(items[0].id)
+    assert world.tenancy.proposals.pending(100) == items[1:]
 
 
 def test_versions_added_at_the_same_time_count_up_without_gap(world, engineer, records):
@@ -210,7 +213,7 @@ def test_versions_added_at_the_same_time_count_up_without_gap(world, engineer, r
     assert not failed
     assert sorted(made) == list(range(1, 31))
     assert records.get(engineer, "detector").aliases == {"champion": 1}
-    assert sum(item.kind == "version" for item in records.pending(100)) == 30
+    assert sum(item.kind == "version" for item in world.tenancy.proposals.pending(100)) == 30
 
 
 @drawn(

@@ -95,8 +95,8 @@ def test_the_version_moves_with_every_change_and_with_nothing_else(world, acme):
     assert len(set(seen)) == 3
     tenancy.authenticate(text)
     tenancy.ledger.ingest([make_record(acme.organisation, "1")])
-    for item in tenancy.records.pending(10):
-        tenancy.records.done(item.id)
+    for item in tenancy.proposals.pending(10):
+        tenancy.proposals.done(item.id)
     tenancy.records.visible(acme)
     assert tenancy.table_version() == seen[-1]
     table = tenancy.table()

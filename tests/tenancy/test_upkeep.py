@@ -15,11 +15,10 @@ from plaza_core.ids import KeyId
 from plaza_core.principal import Right, Role
 from plaza_tenancy.corrections import About
 from plaza_tenancy.nodes import Kind, Node
-from plaza_tenancy.schema import OutboxRow
 from plaza_tenancy.schema_budgets import LeaseRow
 from plaza_tenancy.upkeep import KEPT_US
 from tests.tenancy.drawn import drawn
-from tests.tenancy.world import make_record, make_version
+from tests.tenancy.world import make_record
 
 DAY_S = 86_400
 _numbers = itertools.count(1)
@@ -228,20 +227,3 @@ def correct(world, name, record):
 def drop(world):
     then = datetime.fromtimestamp(world.clock.unix_us() / 1e6 - 7 * DAY_S, UTC)
     world.tenancy.ledger.drop_before(world.platform(), f"{then:%Y-%m}")
-
-
-def test_what_mlflow_has_heard_is_forgotten_but_for_the_newest(world, acme, monkeypatch):
-    monkeypatch.setattr("plaza_tenancy.records._KEPT_DONE", 2)
-    records = world.tenancy.records
-    for n in range(4):
-        records.add_version(acme, make_version(n + 1))
-    waiting = records.pending(100)
-    for item in waiting[:-1]:
-        records.done(item.id)
-    assert records.forget_done() == len(waiting) - 2
-    assert [item.id for item in records.pending(100)] == [waiting[-1].id]
-    with world.tenancy._store.read_everything() as session:
-        kept = session.scalars(sqlalchemy.select(OutboxRow.id).order_by(OutboxRow.id)).all()
-    assert kept == [item.id for item in waiting[-2:]]
-    records.add_version(acme, make_version(9))
-    assert records.pending(100)[-1].id > waiting[-1].id, "numbers are never used again"

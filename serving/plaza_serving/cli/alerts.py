@@ -1,4 +1,4 @@
-"""`plaza alerts …`: who is told of budgets at 50, 80 and 100 %, and where that may go."""
+"""`plaza alerts …`: who is told of budgets at 50, 80 and 100 % and of stopped rollouts."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ _NAMES: dict[Event, AlertEvent] = {
     Event.BUDGET_50: "budget.50",
     Event.BUDGET_80: "budget.80",
     Event.BUDGET_100: "budget.100",
+    Event.ROLLOUT_STOPPED: "rollout.stopped",
 }
 
 
@@ -31,7 +32,7 @@ _NAMES: dict[Event, AlertEvent] = {
 def add(
     context: typer.Context,
     url: Annotated[str, typer.Argument(help="https, on a host that operators allow.")],
-    event: Annotated[list[Event] | None, typer.Option(help="Repeatable; default: all.")] = None,
+    event: Annotated[list[Event] | None, typer.Option(help="Repeatable; default: budgets.")] = None,
     label: Annotated[str, typer.Option(help="A word for people.")] = "",
     organisation: Of = None,
 ) -> None:

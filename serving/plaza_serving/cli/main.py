@@ -15,9 +15,12 @@ from rich.console import Console
 from plaza_serving.cli import (
     alerts,
     backup,
+    bundles,
+    catalogue,
     forecasts,
     infer,
     ledger,
+    lifecycle,
     limits,
     login,
     models,
@@ -25,7 +28,9 @@ from plaza_serving.cli import (
     processes,
     quotas,
     reports,
+    rollouts,
     tenants,
+    tracking,
 )
 from plaza_serving.cli.session import Session
 
@@ -40,7 +45,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 processes.mount(app)
+bundles.mount(models.app)
+tracking.mount(models.app)
 app.add_typer(models.app, name="models")
+lifecycle.mount(models.app)
+catalogue.mount(models.app)
+app.add_typer(catalogue.app, name="catalogue")
+app.add_typer(rollouts.app, name="rollouts")
+app.add_typer(tracking.app, name="proposals")
 app.add_typer(tenants.organisations, name="orgs")
 app.add_typer(tenants.projects, name="projects")
 app.add_typer(tenants.keys, name="keys")

@@ -1,4 +1,4 @@
-"""`plaza models …`: register bundles, look at versions, move aliases."""
+"""`plaza models …`: register bundles, look at versions. What becomes of them: `lifecycle`."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+import plaza
 from plaza_core.table import Visibility
-from plaza_serving.cli.session import session
-from plaza_serving.cli.show import moment, plain, table_of
+from plaza_serving.cli.session import Session, session
+from plaza_serving.cli.show import moment, plain, state, table_of
 
 app = typer.Typer(help="Models, their versions and aliases.", no_args_is_help=True)
 
@@ -39,6 +40,12 @@ def register(
     name: Annotated[str | None, typer.Option(help="Default: the manifest's.")] = None,
     project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
     visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    run: Annotated[
+        str | None, typer.Option(help="The run of MLflow that trained it.", metavar="RUN_ID")
+    ] = None,
+    experiment: Annotated[
+        str | None, typer.Option(help="Its experiment, where it is in another MLflow.")
+    ] = None,
     organisation: For = None,
 ) -> None:
     """Send a bundle and make it a version. The same bundle again changes nothing."""
@@ -49,11 +56,17 @@ def register(
             name=name,
             project=project,
             visibility=visibility.value,
+            run=run,
+            experiment=experiment,
             organisation=organisation,
             progress=bars.sent,
         )
+    show_registered(here, done)
+
+
+def show_registered(here: Session, done: plaza.Registered) -> None:
     what = "registered" if done.created else "known already"
-    tracked = "yes" if done.tracked else "not yet"
+    tracked = "yes" if done.tracked else f"not yet: {done.why_not_tracked}"
     row = (done.name, str(done.version), what, done.digest[:12], tracked)
     here.answer(done, table_of(["model", "version#", "", "digest", "in MLflow"], [row]))
 
@@ -65,7 +78,13 @@ def list_(context: typer.Context, organisation: For = None) -> None:
     with here.hub() as hub:
         models = hub.models.list(organisation=organisation)
     rows = [
-        (m.full_name, _family(m.versions), str(len(m.versions)), _aliases(m.aliases), m.visibility)
+        (
+            m.full_name,
+            _family(m.versions),
+            str(len(m.versions)),
+            aliases_text(m.aliases),
+            m.visibility,
+        )
         for m in models
     ]
     here.answer(models, table_of(["model", "family", "versions#", "aliases", "visibility"], rows))
@@ -82,7 +101,7 @@ def show(context: typer.Context, name: Name, organisation: For = None) -> None:
         ("model", model.full_name),
         ("id", model.id),
         ("visibility", model.visibility),
-        ("aliases", _aliases(model.aliases)),
+        ("aliases", aliases_text(model.aliases)),
         ("versions", ", ".join(str(v.version) for v in versions)),
     ]
     here.answer({"model": model, "versions": versions}, table_of(["", ""], rows))
@@ -98,28 +117,11 @@ def versions(context: typer.Context, name: Name, organisation: For = None) -> No
     here = session(context)
     with here.hub() as hub:
         found = hub.models.versions(name, organisation=organisation)
-    rows = [(str(v.version), v.family, moment(v.created_unix_us), v.digest[:12]) for v in found]
-    here.answer(found, table_of(["version#", "family", "created (UTC)", "digest"], rows))
-
-
-@app.command()
-def promote(
-    context: typer.Context,
-    name: Name,
-    version: Annotated[int, typer.Argument(min=1)],
-    alias: Annotated[str, typer.Option(help="The alias to move.")] = "champion",
-    organisation: For = None,
-) -> None:
-    """Point an alias at a version, forward or back, and wait for the replicas."""
-    here = session(context)
-    with here.hub() as hub:
-        done = hub.models.promote(name, version, alias=alias, organisation=organisation)
     rows = [
-        ("published on", ", ".join(done.published_on) or None),
-        ("waiting for", ", ".join(done.waiting_for) or None),
-        ("failed on", ", ".join(f"{r} ({code})" for r, code in done.failed_on.items()) or None),
+        (str(v.version), state(v.state), v.family, moment(v.created_unix_us), v.digest[:12])
+        for v in found
     ]
-    here.answer(done, table_of([f"{alias} → {version}", ""], rows))
+    here.answer(found, table_of(["version#", "state", "family", "created (UTC)", "digest"], rows))
 
 
 class _Bars:
@@ -145,7 +147,7 @@ class _Bars:
         self._progress.update(self._tasks[path], completed=done)
 
 
-def _aliases(aliases: Mapping[str, int]) -> str:
+def aliases_text(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} → {version}" for alias, version in sorted(aliases.items()))
 
 

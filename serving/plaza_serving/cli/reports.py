@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from plaza_serving.cli.chart import bar
 from plaza_serving.cli.models import For
 from plaza_serving.cli.session import session
-from plaza_serving.cli.show import changed, moment, table_of
+from plaza_serving.cli.show import changed, moment, plain, table_of
 
 _SPAN = re.compile(r"(\d{1,5})([mhd])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -126,9 +127,18 @@ def status(context: typer.Context) -> None:
         columns = ["replica", "pool", "state", "heartbeat s#", "table", "models#"]
         here.out.print()
         here.out.print(table_of(columns, replicas))
-        here.out.print(f"\nwaiting for MLflow: {found.outbox_pending}")
+        here.out.print("\nwaiting for MLflow:", plain(behind(found.mlflow)))
         if found.budget_drift:
             here.out.print(f"drifted numbers of budgets: {found.budget_drift} (see control's log)")
+
+
+def behind(mlflow: Mapping[str, Any]) -> str:
+    """What MLflow has not heard, since when, and why."""
+    if not mlflow.get("waiting"):
+        return "nothing"
+    why = "; ".join(filter(None, [mlflow.get("problem"), *mlflow.get("stuck", {}).values()]))
+    since = moment(mlflow.get("since_unix_us"))
+    return f"{mlflow['waiting']} changes since {since} UTC{f' ({why})' if why else ''}"
 
 
 def _moment(text: str | None, option: str) -> datetime | None:

@@ -26,8 +26,44 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     return table
 
 
+_STATES = {
+    "serving": "green",
+    "staged": "cyan",
+    "registered": "yellow",
+    "retired": "dim",
+    "running": "cyan",
+    "promoted": "green",
+    "stopped": "bold red",
+    "cancelled": "dim",
+    "pending": "yellow",
+    "approved": "green",
+    "public": "green",
+    "rejected": "red",
+    "dropped": "dim",
+}
+
+
+def state(word: str) -> Text:
+    """A state in its colour, where the terminal has colours."""
+    return Text(plain(word).plain, style=_STATES.get(word, ""))
+
+
+def bar(part: float, width: int = 20) -> Text:
+    """A filled part (0 to 1) of a line, in eighths of a character."""
+    eighths = round(min(1.0, max(0.0, part)) * width * 8)
+    full, rest = divmod(eighths, 8)
+    filled = "█" * full + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[rest]
+    style = "red" if part >= 1 else "yellow" if part >= _NEAR else "green"
+    return Text(filled, style=style) + Text("·" * (width - len(filled)), style="dim")
+
+
+_NEAR = 0.5
+
+
 def plain(value: Any) -> Text:
     """`value` as text that is neither markup nor a terminal's control sequence."""
+    if isinstance(value, Text):
+        return value
     if value is None:
         return Text("-", style="dim")
     text = f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

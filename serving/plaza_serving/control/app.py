@@ -24,18 +24,24 @@ from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes import (
     alerts,
     budgets,
+    cards,
+    catalogue,
     health,
     idempotency,
+    imports,
     internal,
     leases,
     ledger,
+    lifecycle,
     limits,
     login,
     login_cli,
     models,
     people,
     prices,
+    proposals,
     reports,
+    rollouts,
     tenants,
     uploads,
 )
@@ -96,7 +102,24 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     app.include_router(login.router)
     app.include_router(login_cli.router)
     told = [Depends(announce, scope="function")]
-    routers = (tenants, people, budgets, limits, prices, uploads, models, reports, ledger, alerts)
+    routers = (
+        tenants,
+        people,
+        budgets,
+        limits,
+        prices,
+        uploads,
+        imports,
+        models,
+        cards,
+        lifecycle,
+        catalogue,
+        rollouts,
+        proposals,
+        reports,
+        ledger,
+        alerts,
+    )
     for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)

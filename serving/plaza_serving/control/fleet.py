@@ -105,20 +105,20 @@ class Fleet:
     def publication(self, model: ModelId, version: int, sequence: int) -> Publication:
         """Where `version` answers, among live replicas that must have seen change `sequence`.
 
-        A replica that has reported the version as failed is listed apart: waiting for it is vain.
+        A replica publishes a table once what it names is open, or finds no room before it is used.
+        One that has reported the version as failed is listed apart: waiting for it is vain.
         """
         published, waiting, failed = [], [], {}
         for replica in self.replicas():
             beat = replica.heartbeat
             if not replica.live:
                 continue
-            current = self._feed.reached(beat.table_version, sequence)
-            if current and version in beat.ready.get(model, ()):
-                published.append(beat.replica)
-            elif current and (code := beat.failed.get(f"{model}/{version}")):
+            if not self._feed.reached(beat.table_version, sequence):
+                waiting.append(beat.replica)
+            elif code := beat.failed.get(f"{model}/{version}"):
                 failed[beat.replica] = code
             else:
-                waiting.append(beat.replica)
+                published.append(beat.replica)
         return Publication(tuple(published), tuple(waiting), failed)
 
     async def wait_published(

@@ -59,6 +59,20 @@ def every(seconds: float, work: Work) -> Step:
     return step
 
 
+def later(seconds: float, work: Work) -> Step:
+    """As `every`, but not at once: what is heavy must not meet the start of the process."""
+    due = False
+
+    async def step() -> float:
+        nonlocal due
+        if due:
+            await asyncio.to_thread(work)
+        due = True
+        return seconds
+
+    return step
+
+
 def in_turn(turn: Callable[[], AbstractContextManager[bool]], work: Work) -> Work:
     """`work`, left out while another control process of this hub is at it."""
 

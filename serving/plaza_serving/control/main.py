@@ -14,7 +14,7 @@ import os
 import threading
 from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -27,10 +27,12 @@ from plaza_core.errors import Conflict
 from plaza_core.keys import NewKey, node_secret
 from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
-from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.importing import Importer
+from plaza_registry.mirror import Mirror
 from plaza_registry.mlflow_tracker import MlflowTracker
 from plaza_registry.register import Registrar
+from plaza_registry.stores import ABANDONED_AFTER_S, open_blobs
 from plaza_registry.uploads import Uploads
 from plaza_serving.control import logs
 from plaza_serving.control.adoption import Adoption
@@ -38,8 +40,9 @@ from plaza_serving.control.app import Job, build_app
 from plaza_serving.control.drift_watch import DriftWatch
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
+from plaza_serving.control.gate import Gate
 from plaza_serving.control.granted import GrantMark
-from plaza_serving.control.jobs import Drain, every, forever, in_turn
+from plaza_serving.control.jobs import Drain, every, forever, in_turn, later
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
@@ -110,17 +113,17 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
         owner_url=settings.database_owner_url,
         vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
+        pool_bytes=settings.model_memory_mb << 20,
     )
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
-    blobs = LocalBlobs(state / "blobs")
+    blobs = open_blobs(settings)
     registrar = Registrar(
         blobs,
         tenancy.records,
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
-        MlflowTracker(settings.mlflow),
+        Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
         limits=limits,
-        turn=tenancy.turn,
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
@@ -141,6 +144,9 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
         drift=DriftWatch(tenancy.leases.drift, clock),
+        importer=Importer(
+            settings.mlflow, state / "imports", root=settings.mlflow_artifact_root, limits=limits
+        ),
         logins=logins_of(
             settings,
             tenancy,
@@ -158,15 +164,22 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
     Each control process follows the table, adopts the spools of its own node, and tells its own Ray
     what to run. What only one of several on a database may do takes turns (`in_turn`).
     """
-    alerts = parts.tenancy.alerts
+    alerts, mirror = parts.tenancy.alerts, parts.registrar.mirror
     deliveries, tenancy = parts.tenancy.deliveries, parts.tenancy
     courier = Courier(
         deliveries, Sender(partial(to_thread, parts.tenancy.hosts.patterns), parts.clock)
     )
 
-    def forget() -> None:
-        tenancy.leases.expire()
-        tenancy.records.forget_done()
+    def turn(name: str) -> Callable[[], AbstractContextManager[bool]]:
+        return partial(tenancy.turn, name)
+
+    def clear_blobs() -> None:
+        parts.blobs.remove_abandoned(parts.clock.unix_us() - ABANDONED_AFTER_S * 1_000_000)
+        tenancy.collector.sweep(parts.blobs)
+
+    gate = Gate(
+        tenancy.rollouts, parts.fleet, parts.clock, refresh=parts.feed.refresh, turn=tenancy.turn
+    )
 
     async def reconcile() -> None:
         async with reconciler:
@@ -176,14 +189,18 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
         lambda: forever("adopt", Adoption(parts, spool).step),
-        lambda: forever("outbox", Drain(parts.registrar.drain, 1.0).step),
+        lambda: forever("outbox", Drain(mirror.drain, 1.0).step),
+        lambda: forever("proposals", later(parts.settings.mlflow_poll_s, mirror.poll)),
+        lambda: forever("outbox history", every(3600.0, tenancy.proposals.expire)),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
+        lambda: forever("blobs", every(3600.0, in_turn(turn("blobs"), clear_blobs))),
         lambda: forever("alerts", every(5.0, lambda: alerts.raise_due(alerts.accounts()))),
         lambda: forever("webhooks", courier.step),
         lambda: forever("webhook history", every(3600.0, deliveries.expire)),
         lambda: forever("drift", parts.drift.step),
-        lambda: forever("forget", every(3600.0, in_turn(partial(tenancy.turn, "forget"), forget))),
+        lambda: forever("leases", every(3600.0, in_turn(turn("leases"), tenancy.leases.expire))),
         lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
+        lambda: forever("gate", gate.step),
     )
 
 

@@ -14,6 +14,7 @@ from plaza_core.clock import Clock
 from plaza_core.ids import RandomBytes
 from plaza_core.ports import BlobStore
 from plaza_core.settings import Settings
+from plaza_registry.importing import Importer
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.drift_watch import DriftWatch
@@ -40,6 +41,8 @@ class Parts:
     ray_state: Callable[[], RayState]
     node_token: str
     drift: DriftWatch
+    importer: Importer | None = None
+    """None: no MLflow to import from."""
     logins: Logins | None = None
     """None: people cannot log in here, there are only keys."""
     examining: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))

@@ -14,6 +14,7 @@ from plaza_core.keys import holds_key
 from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
 from plaza_core.table import RateLimit, Visibility
+from plaza_core.tracking import Lineage, MirrorState, Waiting
 from plaza_serving.control.fleet import Replica
 from plaza_serving.control.patterns import NAME
 from plaza_serving.control.reconciler import ApplicationState, RayState
@@ -167,6 +168,20 @@ class Commit(Taken):
         description="Default: the key's project, or the only one of the organisation.",
     )
     visibility: Visibility = Field(Visibility.PROJECT, description="Who may call the model.")
+    run: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="The run of MLflow that trained it; its experiment and metrics go along.",
+    )
+    experiment: str | None = Field(
+        None, max_length=200, description="Its experiment, where that MLflow is not the hub's."
+    )
+
+    def lineage(self) -> Lineage | None:
+        """None where nothing is said of it."""
+        if self.run is None and self.experiment is None:
+            return None
+        return Lineage(run=self.run or "", experiment=self.experiment or "")
 
 
 class ExaminationReport(Answer):
@@ -192,13 +207,8 @@ class Registered(Answer):
     digest: Digest
     created: bool = Field(description="False when this digest was a version already.")
     tracked: bool = Field(description="Whether MLflow knows of it yet; if not, it will.")
+    why_not_tracked: str | None = Field(None, description="Why MLflow does not know of it yet.")
     examination: ExaminationReport
-
-
-class AliasTarget(Taken):
-    model_config = example(version=3)
-
-    version: int = Field(ge=1)
 
 
 class Promotion(Answer):
@@ -206,7 +216,8 @@ class Promotion(Answer):
 
     model: ModelId
     alias: str
-    version: int
+    version: int | None = Field(description="None: there is no such alias any more.")
+    rollout: str | None = Field(None, description="The rollout that began, with a part.")
     published_on: list[str]
     waiting_for: list[str]
     failed_on: dict[str, str] = Field(description="Replica -> error code of its failed load.")
@@ -288,9 +299,30 @@ class ReplicaStatus(Answer):
         )
 
 
+class TrackingStatus(Answer):
+    """How far MLflow is behind. Serving and roll-back do not wait for it."""
+
+    waiting: int = Field(description="Changes that MLflow has yet to hear of.")
+    since_unix_us: int | None = Field(description="When the oldest of them happened.")
+    problem: str | None = Field(description="Why nothing can be told now.")
+    stuck: dict[ModelId, str] = Field(
+        description="Model -> why MLflow does not take what waits for it; the others are told."
+    )
+
+    @classmethod
+    def of(cls, waiting: Waiting, state: MirrorState) -> TrackingStatus:
+        return cls(
+            waiting=waiting.items,
+            since_unix_us=waiting.since_unix_us,
+            problem=state.problem if waiting.items else None,
+            stuck=dict(state.stuck),
+        )
+
+
 class HubStatus(Answer):
     table_version: str
-    outbox_pending: int = Field(description="Changes MLflow has yet to hear of, counted to 1000.")
+    outbox_pending: int = Field(description="Changes MLflow has yet to hear of.")
+    mlflow: TrackingStatus
     budget_drift: int | None = Field(
         description="Numbers of budgets that are not what their rows add up to: 0, or a defect. "
         "Null until it was looked at."

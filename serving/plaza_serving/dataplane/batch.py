@@ -21,7 +21,7 @@ from plaza_core.ports import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
 from plaza_serving.dataplane.calibration import steady
-from plaza_serving.dataplane.work import Bill, Finished, Work
+from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class _Run:
     device_us: int
     """This request's share of the device's time."""
     run_us: int
-    rows: int
+    ran: Ran
 
 
 class BatchRunner:
@@ -149,9 +149,10 @@ class BatchRunner:
         row_ns = run_ns / sum(rows)
         self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns
         run_us = compute.microseconds(run_ns)
+        ran = Ran(device_us, sum(rows))
         shares = compute.split(device_us, _sizes(jobs)) if len(jobs) > 1 else [device_us]
         return [
-            self._interpret(job, part, _Run(share, run_us, sum(rows)))
+            self._interpret(job, part, _Run(share, run_us, ran))
             for job, part, share in zip(jobs, parts, shares, strict=True)
         ]
 
@@ -206,6 +207,7 @@ class BatchRunner:
             host_ns += self._cpu() - cpu
             outputs = {}
         bill = self._bill(job, run, compute.microseconds(host_ns))
+        run.ran.host_us += bill.host_us
         held = work.reservation
         outcome = Outcome(
             model=work.call.model,
@@ -218,20 +220,20 @@ class BatchRunner:
                 interpret_us=interpret_ns // 1000,
             ),
             compute_us=bill.compute_us,
-            batch_rows=run.rows,
+            batch_rows=run.ran.rows,
             charge=bill.charge,
             host_us=bill.host_us,
             budget_remaining=None if held is None else held.remaining_after(bill.charge),
             tensors=outputs,
             answer=answer,
         )
-        return Finished(work, outcome, None, bill)
+        return Finished(work, outcome, None, bill, run.ran)
 
     def _bill(self, job: _Job, run: _Run, host_us: int) -> Bill:
         """Charge what was measured and is the caller's, up to the reserve; the platform bears the
         rest."""
         work, rows = job.work, job.prepared.rows
-        own_us = steady(run.device_us, self._row_us, rows, run.rows)
+        own_us = steady(run.device_us, self._row_us, rows, run.ran.rows)
         charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
         if held is not None:

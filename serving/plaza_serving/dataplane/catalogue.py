@@ -6,12 +6,13 @@ is made quick. What belongs to somebody else answers exactly as what does not ex
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from plaza_core import names
 from plaza_core.errors import ModelNotFound
 from plaza_core.principal import Principal
+from plaza_core.rollout import Split
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 
 
@@ -21,6 +22,17 @@ class Resolved:
 
     model: ModelEntry
     version: VersionEntry
+    divided: Divided | None = None
+    """Where it was named by an alias whose requests are divided; `version` is then the stable one.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Divided:
+    """The split of an alias, with those of its versions that are in the table."""
+
+    split: Split
+    versions: Mapping[int, Resolved] = field(repr=False)
 
 
 class Catalogue:
@@ -60,7 +72,15 @@ class Catalogue:
         found = _version(model, version)
         if found is None:
             raise ModelNotFound("the model has no such version or alias", input="version")
-        return Resolved(model, found)
+        return Resolved(model, found, _divided(model, version))
+
+
+def _divided(entry: ModelEntry, alias: str | None) -> Divided | None:
+    split = entry.splits.get(alias or names.CHAMPION)
+    if split is None:
+        return None
+    known = (v for v in entry.versions if v.version in split.versions())
+    return Divided(split, {v.version: Resolved(entry, v) for v in known})
 
 
 def _version(entry: ModelEntry, version: str | None) -> VersionEntry | None:

@@ -61,6 +61,7 @@ class FairQueue:
         self._virtual = 0.0
         self._capped = False
         self._scheduled = False
+        self._running = 0
         self.resume_ns: int | None = None
         """When all that waits is over a borrowing limit: the moment the first of them is not."""
 
@@ -137,6 +138,7 @@ class FairQueue:
                 lane = next(iter(head.lanes)) if len(head.lanes) == 1 else head.first()
                 works = self._fill(lane, head, now_ns)
                 if works:
+                    self._running += 1
                     self._scheduled = bool(self._active)
                     return lane, works, self._scheduled
             self._scheduled = False
@@ -149,6 +151,7 @@ class FairQueue:
         """
         total, measured = 0, 0
         with self._lock:
+            self._running -= 1
             for done in finished:
                 work = done.work
                 if done.error is None and work.flow is not None:
@@ -161,6 +164,14 @@ class FairQueue:
             wake = self.resume_ns is not None and not self._scheduled
             self._scheduled = self._scheduled or wake
         return wake
+
+    def spare(self) -> bool:
+        """Whether nothing waits and a worker is idle: only then may background work begin.
+
+        Without the lock: a request that comes at this moment finds its worker idle all the same,
+        because background work has a thread of its own.
+        """
+        return not self._active and self._running < self._threads
 
     def alone(self, now_ns: int) -> bool:
         """Whether the next batch would be smaller than it is worth."""

@@ -1,44 +1,62 @@
 """Hosting: which versions are open on this replica, and how they come and go.
 
-    table ──wanted──▶ fetch + verify ──▶ open + warm ──▶ publish        (loader threads)
-    left the table, or over the byte budget ──▶ retired ──last user gone──▶ closed
+    table ──wanted──▶ fetch + verify ──▶ room ──▶ open + warm ──▶ publish      (loader threads)
+    left the table, or others need the room ──▶ retired ──last user gone──▶ closed
 
-Versions that an alias names are opened before the table that names them is published; others open
-on first use. Over the budget the least recently used idle version leaves, never one in use.
+Versions that an alias names, gives traffic to, or that are staged are opened before the table that
+says so is published, as far as they fit beside what is in use; others open on first use. Who leaves
+is the business of `memory`, and never one in use. Loader threads have a low priority: opening a
+model must not slow those that answer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+import os
+import threading
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from plaza_core.clock import Clock
-from plaza_core.errors import PlazaError, Unavailable
+from plaza_core.errors import DoesNotFit, InvalidInput, PlazaError, Unavailable
 from plaza_core.ids import ModelId
+from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, RunnerFactory
-from plaza_core.table import HubTable, VersionEntry
+from plaza_core.rollout import VersionState
+from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.memory import Memory
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 VersionKey = tuple[ModelId, int]
 OpenFamily = Callable[[Path, Manifest], Family]
 MakeLane = Callable[[Runner, Family, Manifest], Lane]
 
 _RETRY_NS = 5_000_000_000
+_LOADER_NICE = 19
+"""The lowest: Ray starts a replica at 15, and only root may go back up."""
+_PATIENCE_NS = 10_000_000_000
+"""How long a table is held back for a version that finds no room beside those in use."""
+_LOOK_AGAIN_S = 1.0
+_OPEN = frozenset({VersionState.STAGED, VersionState.SERVING})
 
 
 class Bundles(Protocol):
     """Where verified bundle directories come from; blocks, called on loader threads."""
 
-    def fetch(self, entry: VersionEntry) -> Path: ...
+    def fetch(self, entry: VersionEntry) -> Path:
+        """The directory; it stays until as many `release` as `fetch` were called."""
+
+    def release(self, entry: VersionEntry) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -50,19 +68,40 @@ class Hosted:
     signature: Signature
     runner: Runner
     lane: Lane
-    last_used_ns: int
+    room: int
+    """The number of what it holds of the byte budget."""
+    release: Callable[[], None]
+    """Told when it is closed: its files are no longer needed."""
+    on_idle: Callable[[Hosted], None]
+    """Called when the last user has left."""
     users: int = 0
     retired: bool = field(default=False, init=False)
 
+    def check(self, call: Call) -> None:
+        """Refuse before admission what the model can never take: a refused request costs nothing.
+
+        Raises InvalidTensor, InvalidInput.
+        """
+        if call.tensors is not None:
+            self.signature.check(dict(call.tensors))
+        elif call.family != self.manifest.family:
+            raise InvalidInput(
+                f"this model is of family '{self.manifest.family}', not '{call.family}'",
+                input="model",
+            )
+
     def leave(self) -> None:
         self.users -= 1
-        if self.retired and not self.users:
-            self.runner.close()
-
-    def retire(self) -> None:
-        self.retired = True
         if not self.users:
-            self.runner.close()
+            self.on_idle(self)
+
+    def close(self) -> None:
+        self.runner.close()
+        self.release()
+
+
+class _NoRoomAhead(Exception):
+    """Opening it now would make others leave, and nobody has asked for it yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +128,27 @@ class ModelHost:
         self._factory = factory
         self._open_family = open_family
         self._make_lane = make_lane
-        self._budget = budget_bytes
+        self._memory = Memory[int](budget_bytes)
         self._clock = clock
-        self._loaders = ThreadPoolExecutor(loaders, thread_name_prefix="loader")
+        self._loaders = ThreadPoolExecutor(loaders, "loader", initializer=_step_back)
+        self._closer = ThreadPoolExecutor(1, "closer", initializer=_step_back)
         self._open: dict[VersionKey, Hosted] = {}
         self._opening: dict[VersionKey, asyncio.Task[Hosted]] = {}
         self._failed: dict[VersionKey, _Failure] = {}
+        self._warm: set[VersionKey] = set()
+        self._former: dict[ModelId, VersionKey] = {}
+        """Of each model the version that was last wanted warm and is not now."""
+        self._rooms: dict[int, Hosted] = {}
+        self._rooms_made = 0
+        self._asking_since: dict[VersionKey, int] = {}
+        self._asking = asyncio.Lock()
+        self._freed = asyncio.Event()
 
     def get(self, key: VersionKey) -> Hosted | None:
         """The open version, marked as used now."""
         hosted = self._open.get(key)
         if hosted is not None:
-            hosted.last_used_ns = self._clock.monotonic_ns()
+            self._memory.used(hosted.room)
         return hosted
 
     async def demand(self, key: VersionKey, entry: VersionEntry) -> Hosted:
@@ -108,6 +156,13 @@ class ModelHost:
 
         Raises Unavailable (or the load's own error) at once while a recent failure is remembered.
         """
+        while True:
+            try:
+                return await self._get_open(key, entry, ahead=False)
+            except _NoRoomAhead:
+                continue  # it had begun as an opening ahead of use; now somebody needs it
+
+    async def _get_open(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
         hosted = self.get(key)
         if hosted is not None:
             return hosted
@@ -116,31 +171,85 @@ class ModelHost:
             raise failure.error
         task = self._opening.get(key)
         if task is None:
-            task = asyncio.create_task(self._load(key, entry))
+            task = asyncio.create_task(self._load(key, entry, ahead=ahead))
             self._opening[key] = task
         return await asyncio.shield(task)
 
+    def want(self, key: VersionKey, entry: VersionEntry) -> PlazaError | None:
+        """Open it in the background; what kept it from being opened a moment ago, if anything."""
+        failure = self._failed.get(key)
+        due = failure is None or self._clock.monotonic_ns() >= failure.retry_ns
+        if due and key not in self._opening and key not in self._open:
+            task = self._opening[key] = asyncio.create_task(self._load(key, entry, ahead=False))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return None if failure is None else failure.error
+
     async def prepare(self, table: HubTable) -> None:
-        """Open what the aliases of `table` name; failures are remembered, not raised."""
-        wanted = [
-            ((model.id, version.version), version)
-            for model in table.models
-            for version in model.versions
-            if version.version in model.aliases.values()
-        ]
-        results = await asyncio.gather(
-            *(self.demand(key, entry) for key, entry in wanted), return_exceptions=True
-        )
-        for result in results:
-            if isinstance(result, BaseException) and not isinstance(result, PlazaError):
-                raise result
+        """Open what `table` wants warm; failures are remembered, not raised.
+
+        The successor of a version that is open is opened in any case, so that nobody waits for it
+        when it takes over; what is only wanted ahead is opened as long as nobody must leave for it.
+        """
+        known = {model for model, _ in self._open}
+        ahead = self._memory.free
+        left: dict[asyncio.Task[Hosted], VersionKey] = {}
+        for model in table.models:
+            for version in _warm(model):
+                key = (model.id, version.version)
+                if key in self._open:
+                    continue
+                if model.id in known:
+                    self._use_all(model)  # else the one it takes over from may be who must leave
+                    left[asyncio.create_task(self.demand(key, version))] = key
+                    continue
+                ahead -= sum(file.size for file in version.files)
+                if ahead >= 0:
+                    opening = self._get_open(key, version, ahead=True)
+                    left[asyncio.create_task(opening)] = key
+        while left and not self._stuck(left.values()):
+            done, _ = await asyncio.wait(
+                left, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED
+            )
+            for task in done:
+                del left[task]
+                error = task.exception()
+                if error is not None and not isinstance(error, PlazaError | _NoRoomAhead):
+                    raise error
+        for task in left:
+            task.cancel()  # opening goes on without it
+
+    def _use_all(self, model: ModelEntry) -> None:
+        for version in model.versions:
+            self.get((model.id, version.version))
+
+    def _stuck(self, keys: Iterable[VersionKey]) -> bool:
+        """Whether all these have long waited for room. What they wait for may be the very version
+        that they take over from: it is left only when the table that says so is published."""
+        now = self._clock.monotonic_ns()
+        return all(now - self._asking_since.get(key, now) > _PATIENCE_NS for key in keys)
 
     def keep_only(self, table: HubTable) -> None:
-        """Retire versions that are no longer in the table."""
+        """Retire what the published `table` has no more use for.
+
+        Versions that it no longer has go at once. One that it no longer wants warm stays open for
+        a roll-back, until another of its model takes its place or the room is needed.
+        """
         present = {(m.id, v.version) for m in table.models for v in m.versions}
-        for key in [k for k in self._open if k not in present]:
-            self._open.pop(key).retire()
+        warm = {(m.id, v.version) for m in table.models for v in _warm(m)}
+        for key in sorted(self._warm - warm):
+            before = self._former.get(key[0])
+            if before is not None and before not in warm and before != key:
+                self._retire_open(before)
+            self._former[key[0]] = key
+        self._warm = warm
+        for key in self._open.keys() - present:
+            self._retire_open(key)
+        self._former = {m: key for m, key in self._former.items() if key in present}
         self._failed = {k: f for k, f in self._failed.items() if k in present}
+
+    def _retire_open(self, key: VersionKey) -> None:
+        if (hosted := self._open.get(key)) is not None:
+            self._retire(hosted)
 
     def ready(self) -> dict[str, list[int]]:
         """Model id -> open versions, for the heartbeat."""
@@ -155,15 +264,15 @@ class ModelHost:
     async def close(self) -> None:
         for task in self._opening.values():
             task.cancel()
-        for hosted in self._open.values():
-            hosted.retire()
-        self._open.clear()
+        for hosted in list(self._open.values()):
+            self._retire(hosted)
         self._loaders.shutdown(wait=False, cancel_futures=True)
 
-    async def _load(self, key: VersionKey, entry: VersionEntry) -> Hosted:
-        loop = asyncio.get_running_loop()
+    async def _load(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
         try:
-            hosted = await loop.run_in_executor(self._loaders, self._open_now, key, entry)
+            hosted = await self._open_in_room(key, entry, ahead=ahead)
+        except _NoRoomAhead:
+            raise
         except PlazaError as error:
             self._remember(key, error)
             raise
@@ -175,16 +284,45 @@ class ModelHost:
         finally:
             self._opening.pop(key, None)
         self._failed.pop(key, None)
-        self._open[key] = hosted
-        self._make_room(hosted)
         return hosted
+
+    async def _open_in_room(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
+        directory = await self._on_loader(self._bundles.fetch, entry)
+        try:
+            room = await self._find_room(key, entry, directory, ahead=ahead)
+            begun = self._clock.monotonic_ns()
+            try:
+                hosted = await self._on_loader(self._open_now, key, entry, directory, room)
+            except BaseException:
+                self._give_room(room)
+                raise
+        except BaseException:
+            self._bundles.release(entry)
+            raise
+        self._rooms[room] = self._open[key] = hosted
+        self._memory.opened(room, (self._clock.monotonic_ns() - begun) // 1000)
+        return hosted
+
+    async def _find_room(
+        self, key: VersionKey, entry: VersionEntry, directory: Path, *, ahead: bool
+    ) -> int:
+        size = await self._on_loader(self._factory.weigh, directory, entry.manifest)
+        if ahead and size > self._memory.free:
+            raise _NoRoomAhead
+        self._asking_since[key] = self._clock.monotonic_ns()
+        try:
+            return await self._make_room(size)
+        finally:
+            del self._asking_since[key]
+
+    async def _on_loader(self, do: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._loaders, do, *arguments)
 
     def _remember(self, key: VersionKey, error: PlazaError) -> None:
         log.warning("version %s/%s is not available here: %s", *key, error.message)
         self._failed[key] = _Failure(error, self._clock.monotonic_ns() + _RETRY_NS)
 
-    def _open_now(self, key: VersionKey, entry: VersionEntry) -> Hosted:
-        directory = self._bundles.fetch(entry)
+    def _open_now(self, key: VersionKey, entry: VersionEntry, directory: Path, room: int) -> Hosted:
         family = self._open_family(directory, entry.manifest)
         runner = self._factory.open(directory, entry.manifest)
         return Hosted(
@@ -193,18 +331,64 @@ class ModelHost:
             signature=runner.signature,
             runner=runner,
             lane=self._make_lane(runner, family, entry.manifest),
-            last_used_ns=self._clock.monotonic_ns(),
+            room=room,
+            release=partial(self._bundles.release, entry),
+            on_idle=self._on_idle,
         )
 
-    def _make_room(self, newest: Hosted) -> None:
-        held = sum(hosted.runner.resident_bytes for hosted in self._open.values())
-        idle = sorted(
-            (h for h in self._open.values() if not h.users and h is not newest),
-            key=lambda h: h.last_used_ns,
-        )
-        for hosted in idle:
-            if held <= self._budget:
-                return
-            held -= hosted.runner.resident_bytes
-            del self._open[hosted.key]
-            hosted.retire()
+    # ── room ─────────────────────────────────────────────────────────────────────────────────────
+    async def _make_room(self, size: int) -> int:
+        """Reserve `size` bytes, once those who leave for it are gone; the number of the room.
+
+        Whoever asks first is served first: else a large model could wait for ever.
+        """
+        if size > self._memory.budget:
+            raise DoesNotFit(
+                f"it takes {size >> 20} MB of memory, and the models of a replica have"
+                f" {self._memory.budget >> 20} MB together"
+            )
+        async with self._asking:
+            while (leaving := self._memory.leaving(size, self._idle)) is None:
+                self._freed.clear()
+                await self._freed.wait()
+            for other in leaving:
+                self._memory.evict(other)
+                self._retire(self._rooms[other])
+            room = self._rooms_made = self._rooms_made + 1
+            self._memory.reserve(room, size)
+            return room
+
+    def _idle(self, room: int) -> bool:
+        hosted = self._rooms[room]
+        return not hosted.users and not hosted.retired
+
+    def _retire(self, hosted: Hosted) -> None:
+        """Nobody new comes in; closed, and its room free, as soon as nobody is inside."""
+        hosted.retired = True
+        del self._open[hosted.key]
+        if not hosted.users:
+            self._on_idle(hosted)
+
+    def _on_idle(self, hosted: Hosted) -> None:
+        if hosted.retired:
+            del self._rooms[hosted.room]
+            self._give_room(hosted.room)
+            # Off the loop: freeing a large session takes milliseconds.
+            self._closer.submit(hosted.close)
+        self._freed.set()
+
+    def _give_room(self, room: int) -> None:
+        self._memory.release(room)
+        self._freed.set()
+
+
+def _warm(model: ModelEntry) -> list[VersionEntry]:
+    """Versions that answer, or compute too, under an alias, and those that are staged."""
+    splits = (split.versions() for split in model.splits.values())
+    named = set(model.aliases.values()).union(*splits)
+    return [one for one in model.versions if one.version in named or one.state in _OPEN]
+
+
+def _step_back() -> None:
+    """Of a loader thread: those who answer requests go first."""
+    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICE)

@@ -13,15 +13,17 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from plaza_core.budget import Price
 from plaza_core.clock import Clock
-from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelLoading, PlazaError
-from plaza_core.ids import RandomBytes, ReplicaId, RequestId, buffered, new_request_id
+from plaza_core.errors import DeadlineExceeded, ModelLoading, PlazaError
+from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
 from plaza_serving.dataplane.access import AccessTable, Caller
 from plaza_serving.dataplane.admission import Admission
+from plaza_serving.dataplane.background import Background
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
 from plaza_serving.dataplane.fair import FairQueue
@@ -30,6 +32,9 @@ from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves, rows_of
+from plaza_serving.dataplane.routes import Route, Router
+from plaza_serving.dataplane.shadows import Means, Shadows
+from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
 from plaza_serving.dataplane.workers import Workers
@@ -104,6 +109,11 @@ class DataPlane:
         )
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_ns = _NEVER
+        self._sightings = Sightings(self._beat_soon)
+        self._router = Router(host, self._sightings)
+        self._background = Background(self._queue.spare)
+        self._workers.on_spare = self._background.nudge
+        self._shadows = Shadows(host, self._sightings, self._background, self._means())
 
     # ── tables ───────────────────────────────────────────────────────────────────────────────────
     def admit_table(self, table: HubTable) -> None:
@@ -118,8 +128,10 @@ class DataPlane:
     async def publish_table(self, table: HubTable) -> None:
         """Open what the table's aliases name, then let callers see its names."""
         await self._host.prepare(table)
+        self._background.keep_only(self._sightings.keep_only(table))
         self._catalogue = Catalogue(table)
         self._host.keep_only(table)
+        self.slots.due.set()  # a promotion waits until control has heard of it
 
     def heartbeat(self) -> Heartbeat:
         """What control should know now. Counts since the last one begin anew."""
@@ -133,6 +145,7 @@ class DataPlane:
             arrivals=self.rates.arrivals(),
             inside=self.slots.wanted(),
             held=self.slots.held(),
+            rollouts=self._sightings.observations(),
             sequence=self._beats,
         )
 
@@ -166,32 +179,52 @@ class DataPlane:
         principal.require(Right.INFER)
         caller = self._access.caller(principal.key)
         target = self._catalogue.resolve(principal, call.model, call.version)
+        if target.divided is not None:
+            chosen = await self._router.choose(target, target.divided, call, self._hosted)
+            outcome = await self._serve(caller, chosen.target, call, chosen.hosted, chosen.route)
+            if chosen.route is not None and chosen.route.shadows:
+                # Soon, not now: the answer leaves in this turn of the loop.
+                self._loop.call_soon(self._shadows.compute, principal, call, chosen.route, outcome)
+            return outcome
         hosted = await self._hosted(target)
-        _check(call, hosted)
-        now = self.clock.monotonic_ns()
-        provider = hosted.runner.provider
-        hosted.users += 1
-        try:
-            return await self._run(
-                caller,
-                hosted,
-                Work(
-                    call=call,
-                    principal=principal,
-                    target=target,
-                    provider=provider,
-                    deadline_ns=self._deadline(call, hosted, now),
-                    admitted_ns=now,
-                    admitted_unix_us=self.clock.unix_us(),
-                    future=self._loop.create_future(),
-                    price=self._prices.price(target.model.id, provider),
-                    rows=rows_of(call, batched=hosted.signature.batched),
-                ),
-            )
-        finally:
-            hosted.leave()
+        hosted.check(call)
+        return await self._serve(caller, target, call, hosted)
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
+    async def _serve(
+        self,
+        caller: Caller,
+        target: Resolved,
+        call: Call,
+        hosted: Hosted,
+        route: Route | None = None,
+    ) -> Outcome:
+        now = self.clock.monotonic_ns()
+        provider = hosted.runner.provider
+        work = Work(
+            call=call,
+            principal=caller.principal,
+            target=target,
+            provider=provider,
+            deadline_ns=self._deadline(call, hosted, now),
+            admitted_ns=now,
+            admitted_unix_us=self.clock.unix_us(),
+            future=self._loop.create_future(),
+            price=self._price(target.model.id, provider),
+            rows=rows_of(call, batched=hosted.signature.batched),
+            route=route,
+        )
+        second = None if route is None else route.stable
+        hosted.users += 1
+        if second is not None:
+            second.users += 1
+        try:
+            return await self._run(caller, hosted, work)
+        finally:
+            hosted.leave()
+            if second is not None:
+                second.leave()
+
     async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
         async with self._admission.admit(caller, hosted.lane, work):
             self._inside.add(work)
@@ -259,6 +292,10 @@ class DataPlane:
 
     def _settle(self, finished: list[Finished]) -> None:
         """Worker thread: claim, write usage, then hand the answers to the loop in one wake-up."""
+        if any(done.work.route is not None for done in finished):
+            finished, again = self._router.settle(finished, self.clock.monotonic_ns())
+            if again:
+                self._loop.call_soon_threadsafe(self._offer_again, again)
         won = [done for done in finished if done.work.claim()]
         refusal = self._append([self._usage(d.work, _outcome(d), d.bill) for d in finished])
         for done in finished:
@@ -270,6 +307,13 @@ class DataPlane:
         if won:
             self._loop.call_soon_threadsafe(_deliver, won)
 
+    def _offer_again(self, works: Sequence[Work]) -> None:
+        """What a canary failed on waits for the stable version, unless nobody waits for it."""
+        for work in works:
+            stable = None if work.route is None else work.route.stable
+            if stable is not None and not work.claimed and not work.future.done():
+                self._workers.offer(stable.lane, work)
+
     def _append(self, records: Sequence[UsageRecord]) -> PlazaError | None:
         try:
             self._sink.append(records)
@@ -278,7 +322,7 @@ class DataPlane:
         return None
 
     def _usage(self, work: Work, outcome: str, bill: Bill = FREE) -> UsageRecord:
-        held = work.reservation
+        held, bill = work.reservation, bill if work.lost is FREE else bill.after(work.lost)
         return UsageRecord(
             organisation=work.principal.organisation,
             project=work.principal.project,
@@ -300,6 +344,22 @@ class DataPlane:
             lease=None if held is None else held.lease,
         )
 
+    def _price(self, model: ModelId, provider: str) -> Price:
+        return self._prices.price(model, provider)
+
+    def _beat_soon(self) -> None:
+        """Any thread."""
+        self._loop.call_soon_threadsafe(self.slots.due.set)
+
+    def _means(self) -> Means:
+        return Means(
+            clock=self.clock,
+            replica=self._replica,
+            new_request_id=self.new_request_id,
+            price=self._price,
+            record=self._append,
+        )
+
     def _view(self, name: str, resolved: Resolved) -> ModelView:
         version = resolved.version
         return ModelView(
@@ -316,19 +376,10 @@ class DataPlane:
         """Finish running batches, close every model."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        self._background.keep_only(set())
+        await asyncio.to_thread(self._background.close)
         await asyncio.to_thread(self._workers.close)
         await self._host.close()
-
-
-def _check(call: Call, hosted: Hosted) -> None:
-    """Refuse before admission what the model can never take: a refused request costs nothing."""
-    if call.tensors is not None:
-        hosted.signature.check(dict(call.tensors))
-    elif call.family != hosted.manifest.family:
-        raise InvalidInput(
-            f"this model is of family '{hosted.manifest.family}', not '{call.family}'",
-            input="model",
-        )
 
 
 def _outcome(done: Finished) -> str:

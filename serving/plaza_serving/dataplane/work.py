@@ -25,9 +25,44 @@ from plaza_serving.dataplane.purses import Reservation
 
 if TYPE_CHECKING:
     from plaza_serving.dataplane.flows import Key
+    from plaza_serving.dataplane.routes import Route
 
 _claims = threading.Lock()
 _PLAIN = Price()
+
+
+@dataclass(frozen=True, slots=True)
+class Bill:
+    """What a request used and costs. `charge + overrun` is its part of what its batch cost."""
+
+    rows: int = 0
+    compute_us: int = 0
+    host_us: int = 0
+    charge: int = 0
+    overrun: int = 0
+
+    def after(self, lost: Bill) -> Bill:
+        """Of a request whose earlier attempt cost `lost`, for which nobody is charged."""
+        return Bill(
+            rows=self.rows,
+            compute_us=self.compute_us + lost.compute_us,
+            host_us=self.host_us + lost.host_us,
+            charge=self.charge,
+            overrun=self.overrun + lost.charge + lost.overrun,
+        )
+
+
+@dataclass(slots=True)
+class Ran:
+    """One run of the model, shared by all requests that were joined in it."""
+
+    device_us: int
+    rows: int
+    host_us: int = 0
+    """Of all its requests together."""
+
+
+FREE = Bill()
 
 
 @dataclass(slots=True, eq=False)
@@ -46,6 +81,8 @@ class Work:
     """As counted at admission."""
     reservation: Reservation | None = None
     """None where no budget limits the key."""
+    route: Route | None = None
+    """How it came to its version, where its alias has a split."""
     started: bool = field(default=False, init=False)
     claimed: bool = field(default=False, init=False)
     dropped_as: str | None = field(default=None, init=False)
@@ -55,6 +92,8 @@ class Work:
     estimate_us: float = field(default=0.0, init=False)
     parts: int = field(default=1, init=False)
     lifts: int = field(default=0, init=False)
+    lost: Bill = field(default=FREE, init=False)
+    """What an attempt before this one cost; the platform bears it."""
 
     @property
     def version_key(self) -> tuple[ModelId, int]:
@@ -75,19 +114,15 @@ class Work:
             self.dropped_as = dropped_as
         return True
 
-
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """What a request used and costs. `charge + overrun` is its part of what its batch cost."""
-
-    rows: int = 0
-    compute_us: int = 0
-    host_us: int = 0
-    charge: int = 0
-    overrun: int = 0
-
-
-FREE = Bill()
+    def again(self, target: Resolved, lost: Bill) -> bool:
+        """Wait once more, for another version; False when nobody waits for it any more."""
+        with _claims:
+            if self.claimed:
+                return False
+            self.started = False
+            self.target = target
+            self.lost = lost
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +133,5 @@ class Finished:
     outcome: Outcome | None
     error: PlazaError | None
     bill: Bill = FREE
+    ran: Ran | None = None
+    """None where nothing ran, or it failed."""

@@ -44,6 +44,8 @@ class Workers:
         self._delay_s = delay_s
         self._pause = pause
         self._turn: Callable[[], object] = self._take_turn
+        self.on_spare: Callable[[], object] | None = None
+        """Told on a worker's thread when it has nothing more to do."""
         self._threads = [
             threading.Thread(target=self._serve, name=f"worker-{n}", daemon=True)
             for n in range(threads)
@@ -99,6 +101,8 @@ class Workers:
         if self.queue.settle(lane, finished):
             self._ready.put(self._turn)
         self._settle(finished)
+        if self.on_spare is not None and self.queue.spare():
+            self.on_spare()
 
     def _run(self, lane: Lane, works: Sequence[Work]) -> list[Finished]:
         try:

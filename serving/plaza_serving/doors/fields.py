@@ -32,10 +32,10 @@ class Fields:
 
     @classmethod
     def of_query(cls, pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> Fields:
-        """Values of a query string: what looks like a number is one, except model and version."""
+        """Values of a query string: what looks like a number is one, but not a name."""
         values: dict[str, Any] = {}
         for name, text in pairs:
-            if name in {"model", "version"}:
+            if name in {"model", "version", "sticky"}:
                 values[name] = text
             elif _INTEGER.fullmatch(text):
                 values[name] = int(text)
@@ -47,6 +47,10 @@ class Fields:
 
     def has(self, name: str) -> bool:
         return self._values.get(name) is not None
+
+    def value(self, name: str) -> Any:
+        """As it came; None when absent."""
+        return self._values.get(name)
 
     def text(self, name: str) -> str:
         value = self._values.get(name)

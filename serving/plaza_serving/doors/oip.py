@@ -1,9 +1,9 @@
 """The Open Inference Protocol v2 over REST, with the binary tensor data extension.
 
 Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
-`extension_parameters.md`. Of the request parameters `timeout` (µs) and `binary_data_output` act;
-others are ignored, as the protocol says, except those that would change what the answer means
-(`classification`, shared memory), which are refused because this hub does not offer them.
+`extension_parameters.md`. Of the request parameters `timeout` (µs), `binary_data_output` and
+`sticky` act; others are ignored, as the protocol says, except those that would change what the
+answer means (`classification`, shared memory), which are refused: this hub does not offer them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from plaza_core.tensors import Array, TensorSpec
 from plaza_serving.doors import tensors_binary, tensors_json
 from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
 from plaza_serving.doors.exchange import JSON, Exchange, Header, Reply
+from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.plane import ModelView, Plane
 
 EXTENSIONS = ["binary_tensor_data"]
@@ -33,6 +34,7 @@ class InferRequest(NamedTuple):
     timeout_us: int | None = None
     outputs: dict[str, bool] | None = None
     binary: bool = False
+    sticky: Any = None
 
 
 class OpenInference:
@@ -102,6 +104,7 @@ class OpenInference:
                 deadline_ns=None
                 if request.timeout_us is None
                 else started + request.timeout_us * 1000,
+                sticky=sticky_of(exchange, request.sticky),
             ),
         )
         wanted = request.outputs
@@ -167,10 +170,11 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
         raise MalformedRequest("id must be a string", input="id")
     if identity is not None and "plz_" in identity:  # it is answered, and kept by who asked
         raise MalformedRequest("a key belongs in the Authorization header", input="id")
-    timeout_us, binary = None, False
+    timeout_us, binary, sticky = None, False, None
     parameters = document.get("parameters")
     if parameters is not None:
         timeout_us, binary = _parameters(parameters)
+        sticky = parameters.get(PARAMETER)
     outputs = document.get("outputs")
     return InferRequest(
         tensors,
@@ -178,6 +182,7 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
         timeout_us,
         _outputs(outputs, binary) if outputs else None,
         binary,
+        sticky,
     )
 
 

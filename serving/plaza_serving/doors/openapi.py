@@ -59,6 +59,13 @@ _ONCE = {
     "with `idempotency-replayed: true`, and is not charged",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+_STICKY = {
+    "name": "X-Plaza-Sticky",
+    "in": "header",
+    "description": "Requests with the same word meet the same version of an alias whose requests "
+    "are divided",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+}
 
 
 def document() -> dict[str, Any]:
@@ -156,7 +163,7 @@ def _post(name: str, summary: str, body: dict[str, Any], schema: str, tag: str) 
         "operationId": name,
         "summary": summary,
         "tags": [tag],
-        "parameters": [_ONCE],
+        "parameters": [_ONCE, _STICKY],
         "requestBody": {"required": True, "content": body},
         "responses": {"200": answer, **_errors(*_INFER_ERRORS)},
     }
@@ -205,6 +212,7 @@ def _protocol_paths() -> dict[str, Any]:
         )
         infer["parameters"] = [
             _ONCE,
+            _STICKY,
             {
                 "name": "Inference-Header-Content-Length",
                 "in": "header",
@@ -243,14 +251,14 @@ def _task_paths() -> dict[str, Any]:
         "picture in base64."
     )
     fields = SCHEMAS["DetectRequest"]["properties"]
-    detect["parameters"] = [_ONCE] + [
+    detect["parameters"] = [_ONCE, _STICKY] + [
         {
             "name": name,
             "in": "query",
             "description": "For a picture as the body",
             "schema": fields[name],
         }
-        for name in ("model", "version", "threshold", "max_detections", "timeout_us")
+        for name in ("model", "version", "threshold", "max_detections", "timeout_us", "sticky")
     ]
     paths = {"/v1/vision/detect": {"post": detect}}
     for path, name, summary, schema in (

@@ -42,12 +42,20 @@ _DATA: Schema = {
     "description": "Flat row-major, or nested as `shape` says. In answers flat; null stands for "
     "NaN and Infinity, which JSON cannot carry.",
 }
+_STICKY: Schema = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 256,
+    "description": "Requests with the same word meet the same version of an alias whose requests "
+    "are divided. The header `x-plaza-sticky` goes before it.",
+}
 _REQUEST_FIELDS: Schema = {
     "version": {
         "type": ["integer", "string"],
         "description": "An integer or an alias; default `champion`",
     },
     "timeout_us": {"type": "integer", "minimum": 1, "description": "Deadline, in microseconds"},
+    "sticky": _STICKY,
 }
 _MODEL_FIELD: Schema = {"model": {"type": "string", "description": "Name of the model"}}
 _ANSWER_FIELDS: Schema = {
@@ -115,6 +123,7 @@ SCHEMAS: dict[str, Schema] = {
                 {
                     "timeout": {**_COUNT, "description": "Deadline, in microseconds"},
                     "binary_data_output": {"type": "boolean"},
+                    "sticky": _STICKY,
                 },
             ),
             "outputs": _list(_object({"name": _TEXT}, {"parameters": _PARAMETERS})),

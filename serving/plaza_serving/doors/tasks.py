@@ -27,13 +27,14 @@ from plaza_serving.doors.body import BodyReader, off_loop, parse_json
 from plaza_serving.doors.exchange import JSON, Exchange, Reply
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.oip import cost_headers
+from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import Plane
 
 PICTURES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 MAX_TEXTS = 2048
 MAX_DETECTIONS = 1000
-_COMMON = ("model", "version", "timeout_us")
+_COMMON = ("model", "version", "timeout_us", PARAMETER)
 
 
 class Tasks:
@@ -160,6 +161,7 @@ class Tasks:
                 task=task,
                 family=family,
                 deadline_ns=started + timeout * 1000 if timeout else None,
+                sticky=sticky_of(exchange, fields.value(PARAMETER)),
             ),
         )
 

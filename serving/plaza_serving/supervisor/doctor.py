@@ -19,10 +19,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
+from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
+from plaza_serving.supervisor.mirroring import lag
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import fixed_ports
 from plaza_serving.supervisor.process import Identity, boot_id, command_line, table
@@ -59,9 +62,11 @@ def examine(settings: Settings) -> list[Finding]:
         *_versions(),
         _sandbox(),
         *_places(places),
+        *_blobs(settings),
         *_resources(places),
         *_ports(settings, mine, running=holder(places.run) is not None),
         *_network(settings, mine),
+        *_mirror(settings, running=bool(mine)),
     ]
 
 
@@ -137,6 +142,27 @@ def _places(places: Places) -> Iterator[Finding]:
     )
 
 
+def _blobs(settings: Settings) -> Iterator[Finding]:
+    """A bucket is written to, read and cleaned; a directory is looked at by `_places`."""
+    if settings.blobs is None:
+        return
+    from plaza_registry.blobs_s3 import S3Blobs
+    from plaza_registry.s3 import place_of
+
+    try:
+        place = place_of(settings)
+        S3Blobs(place).probe()
+    except PlazaError as error:
+        where = f"setting '{error.input}': " if error.input else ""
+        yield Finding("blobs", Verdict.BAD, where + error.message)
+        return
+    where = f"s3://{place.bucket}/{place.prefix} at {place.endpoint}"
+    yield Finding("blobs", Verdict.OK, f"{where}: written, read and deleted")
+    host = urlsplit(place.endpoint).hostname or ""
+    if place.endpoint.startswith("http://") and host not in {"127.0.0.1", "::1", "localhost"}:
+        yield Finding("blobs", Verdict.NOTE, f"{place.endpoint} is not encrypted")
+
+
 def _resources(places: Places) -> Iterator[Finding]:
     memory = psutil.virtual_memory().available
     yield _enough("memory", memory, _MEMORY_BYTES)
@@ -206,6 +232,12 @@ def _network(settings: Settings, mine: set[int]) -> Iterator[Finding]:
             yield Finding(f"open {one.port}", Verdict.NOTE, detail)
     if not open_sockets:
         yield Finding("network", Verdict.OK, "everything listens on loopback")
+
+
+def _mirror(settings: Settings, *, running: bool) -> Iterator[Finding]:
+    if running:
+        well, detail = lag(settings)
+        yield Finding("mirror", Verdict.OK if well else Verdict.NOTE, detail)
 
 
 def _rule(one: Listener) -> str:

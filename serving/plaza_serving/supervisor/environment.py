@@ -25,6 +25,7 @@ _NOT_FOR_REPLICAS = (
     "database_owner_url",
     "mlflow_uri",
     "oidc_client_secret",
+    "s3_keys_file",
 )
 """Settings with other people's passwords in them; replicas talk to control only."""
 _RAY_START = (sys.executable, "-m", "plaza_serving.rayapp.start")

@@ -2,7 +2,9 @@
 
 from alembic import context
 
-import plaza_tenancy.schema_budgets  # noqa: F401 its tables
+import plaza_tenancy.schema_budgets
+import plaza_tenancy.schema_registry
+import plaza_tenancy.schema_tracking  # noqa: F401 their tables
 from plaza_tenancy.schema import Base
 
 connection = context.config.attributes.get("connection")

@@ -18,6 +18,7 @@ from plaza_core.table import Heartbeat, RateLimit
 from plaza_core.testing import FakeClock, MemoryTracker, TrustingExaminer
 from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
+from plaza_registry.mirror import Mirror
 from plaza_registry.register import Registrar
 from plaza_registry.uploads import Uploads
 from plaza_serving.control.app import build_app
@@ -97,7 +98,7 @@ class World:
         return answer.json()
 
 
-def open_world(directory: Path, examiner=None, bank=None) -> World:
+def open_world(directory: Path, examiner=None, bank=None, blobs=None) -> World:
     clock, tracker = FakeClock(), MemoryTracker()
     settings = Settings(state_dir=directory, max_bundle_mb=2)
     tenancy = Tenancy(
@@ -109,9 +110,9 @@ def open_world(directory: Path, examiner=None, bank=None) -> World:
         vault=bytes(range(32)),
     )
     made = tenancy.bootstrap()
-    assert isinstance(made, NewKey)
+    assert made is None or isinstance(made, NewKey), "None where there is an operator already"
     limits = BundleLimits(total_bytes=2 << 20)
-    blobs = LocalBlobs(directory / "blobs")
+    blobs = blobs or LocalBlobs(directory / "blobs")
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
     fleet = Fleet(feed, clock)
@@ -121,7 +122,11 @@ def open_world(directory: Path, examiner=None, bank=None) -> World:
         random=os.urandom,
         tenancy=tenancy,
         registrar=Registrar(
-            blobs, tenancy.records, examiner or TrustingExaminer(), tracker, limits=limits
+            blobs,
+            tenancy.records,
+            examiner or TrustingExaminer(),
+            Mirror(tenancy.proposals, tracker),
+            limits=limits,
         ),
         uploads=Uploads(directory / "uploads", clock, limits=limits),
         blobs=blobs,
@@ -132,7 +137,7 @@ def open_world(directory: Path, examiner=None, bank=None) -> World:
         node_token=NODE_TOKEN,
         drift=DriftWatch(tenancy.leases.drift, clock),
     )
-    return World(parts, build_app(parts), made.text, clock, tracker)
+    return World(parts, build_app(parts), made.text if made else "", clock, tracker)
 
 
 @pytest.fixture

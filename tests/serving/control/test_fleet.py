@@ -68,15 +68,15 @@ def test_a_replica_gone_for_long_is_forgotten(world):
     assert [r.heartbeat.replica for r in world.fleet.replicas()] == ["r2"]
 
 
-def test_published_means_the_new_table_and_the_version_ready(world):
+def test_published_means_that_the_new_table_is_published(world):
     world.beat("there")
     world.beat("old table", table="t1")
-    world.beat("still loading", versions=(1,))
+    world.beat("opens it on first use", versions=(1,))
 
     where = world.publication()
 
-    assert where.published_on == ("there",)
-    assert where.waiting_for == ("old table", "still loading")
+    assert where.published_on == ("opens it on first use", "there")
+    assert where.waiting_for == ("old table",)
     assert not where.settled
 
 

@@ -24,6 +24,7 @@ ABSENT = {
     "{key}": "0" * 17,
     "{member}": "mbr_" + "0" * 17,
     "{upload}": "up_" + "0" * 17,
+    "{proposal}": "prp_" + "0" * 17,
     "{sha256}": "0" * 64,
 }
 """By what a request names the objects, and the same request about nothing."""
@@ -89,6 +90,8 @@ def of_budgets(route, at, changed, project):
         yield f"PUT {route}/holdings/{{what}}", Row(changed[3], project, 404, keys, most)
 
 
+ROLLOUT = f"/api/v1/rollouts/rol_{'0' * 17}"
+REQUEST = f"/api/v1/catalogue/requests/pub_{'0' * 17}"
 HOOK = f"{ORG}/alerts/whk_{'0' * 17}"
 CLI = "port=5000&challenge=" + "c" * 43
 LAB = {"project": "orchid-lab"}
@@ -148,9 +151,70 @@ MATRIX = {
     "GET /api/v1/models": Row(200, 200, 404, "/api/v1/models?organisation=orchid"),
     "GET /api/v1/models/{name}": own(MODEL),
     "GET /api/v1/models/{name}/versions": own(f"{MODEL}/versions"),
+    "GET /api/v1/models/{name}/versions/{version}/card": own(f"{MODEL}/versions/1/card"),
+    "PUT /api/v1/models/{name}/versions/{version}/card": own(
+        f"{MODEL}/versions/1/card", json={"text": "# New"}
+    ),
     "PUT /api/v1/models/{name}/aliases/{alias}": own(
         f"{MODEL}/aliases/champion", json={"version": 1}
     ),
+    **{
+        f"POST /api/v1/models/{{name}}/versions/{{version}}/{verb}": own(
+            f"{MODEL}/versions/1/{verb}", status, **more
+        )
+        for verb, status, more in (
+            ("stage", 200, {}),
+            ("unstage", 200, {}),
+            ("retire", 409, {}),  # it serves
+            ("restore", 200, {}),
+            ("withdraw", 409, {"json": {}}),
+            ("examine", 200, {}),
+        )
+    },
+    "POST /api/v1/models/{name}/aliases/{alias}/rollback": own(
+        f"{MODEL}/aliases/champion/rollback", 409, json={}
+    ),
+    "DELETE /api/v1/models/{name}/aliases/{alias}": own(f"{MODEL}/aliases/none", 404),
+    "GET /api/v1/models/{name}/aliases/{alias}/history": own(f"{MODEL}/aliases/champion/history"),
+    "GET /api/v1/models/{name}/diff": own(f"{MODEL}/diff?before=1&after=champion"),
+    "GET /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
+    "DELETE /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
+    "GET /api/v1/rollouts": Row(200, 200, 404, "/api/v1/rollouts?organisation=orchid"),
+    "GET /api/v1/rollouts/{rollout}": own(ROLLOUT, 404),
+    "POST /api/v1/rollouts/{rollout}/cancel": own(f"{ROLLOUT}/cancel", 404),
+    "POST /api/v1/rollouts/{rollout}/promote": own(f"{ROLLOUT}/promote", 404),
+    # The catalogue: what may be called; what is asked of operators is theirs to decide.
+    "GET /api/v1/catalogue": Row(200, 200, 404, "/api/v1/catalogue?organisation=orchid"),
+    "GET /api/v1/catalogue/requests": Row(
+        200, 200, 404, "/api/v1/catalogue/requests?organisation=orchid"
+    ),
+    "POST /api/v1/catalogue/requests/{request}/approve": everybodys(f"{REQUEST}/approve", 403),
+    "POST /api/v1/catalogue/requests/{request}/reject": everybodys(
+        f"{REQUEST}/reject", 403, json={"reason": "a test"}
+    ),
+    "PATCH /api/v1/models/{name}/tags": own(f"{MODEL}/tags", json={"add": ["garden"]}),
+    "PUT /api/v1/models/{name}/visibility": own(
+        f"{MODEL}/visibility", json={"visibility": "project"}
+    ),
+    "GET /api/v1/models/{name}/guests": own(f"{MODEL}/guests"),
+    "POST /api/v1/models/{name}/guests": own(
+        f"{MODEL}/guests", 404, json={"organisations": ["no-such-guest"]}
+    ),
+    "DELETE /api/v1/models/{name}/guests/{guest}": own(f"{MODEL}/guests/globex"),
+    "POST /api/v1/models/{name}/publish": own(f"{MODEL}/publish", json={}),
+    # There is no MLflow to import from here; who may not import hears nothing of that.
+    "POST /api/v1/imports": own(
+        "/api/v1/imports?organisation=orchid",
+        503,
+        json={"source": "models:/petal/1", "project": "orchid-lab"},
+    ),
+    "GET /api/v1/proposals": Row(200, 200, 404, "/api/v1/proposals?organisation=orchid"),
+    **{
+        f"POST /api/v1/proposals/{{proposal}}/{verdict}": own(
+            f"/api/v1/proposals/{{proposal}}/{verdict}"
+        )
+        for verdict in ("accept", "reject")
+    },
     "GET /api/v1/usage": Row(
         200,
         200,
@@ -243,7 +307,7 @@ class Tenants:
         """Ids and names in the lab: for its owner alone."""
         self.home: set[str] = set()
         """Ids and names of the organisation around it: not for strangers."""
-        self._people = 0
+        self._people = self._hands = 0
         self.upload = None
 
     async def settle(self, make_bundle):
@@ -337,9 +401,20 @@ class Tenants:
                 await self.world.ask(self.keys["owner"], "DELETE", f"/api/v1/uploads/{self.upload}")
             self.upload = (await self.as_owner("POST", "/api/v1/uploads"))["upload"]
             path = self.put(path, "{upload}", self.upload)
+        if "{proposal}" in path:
+            path = self.put(path, "{proposal}", await self.proposal())
         if "email" in more.get("json", {}):
             more["json"] = more["json"] | {"email": self.address()}
         return path.replace("{sha256}", self.model["digest"])
+
+    async def proposal(self):
+        """Somebody moves an alias in MLflow, each time another one."""
+        self._hands += 1
+        alias = f"hand-{self._hands}"
+        self.world.tracker.models[self.model["model"]].aliases[alias] = 1
+        self.world.parts.registrar.mirror.poll()
+        found = (await self.as_owner("GET", "/api/v1/proposals"))["items"]
+        return next(p["id"] for p in found if p["alias"] == alias)
 
     def put(self, path, name, thing):
         self.things.add(thing)

@@ -202,7 +202,7 @@ async def test_rolling_back_does_not_need_mlflow(world, keys, two_versions):
     def gone():
         raise AssertionError("a promotion asked the tracker")
 
-    world.parts.registrar.drain = gone
+    world.parts.registrar.mirror.drain = gone
     assert (await promote(world, keys, 2)).status_code == 200
     assert (await promote(world, keys, 1)).status_code == 200
 

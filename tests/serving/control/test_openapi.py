@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from plaza_serving.control import shapes, shapes_budgets, shapes_limits
+from plaza_serving.control import shapes, shapes_budgets, shapes_limits, shapes_models
 from plaza_serving.control.openapi import document
 from plaza_serving.control.shapes import Taken
 
@@ -53,7 +53,8 @@ def test_all_but_health_ask_for_a_key_and_refuse_in_one_shape(described):
 
 
 def test_every_body_forbids_unknown_fields_and_shows_an_example_that_fits(described):
-    bodies = {**vars(shapes), **vars(shapes_budgets), **vars(shapes_limits)}.values()
+    bodies = [shapes, shapes_budgets, shapes_limits, shapes_models]
+    bodies = [kind for module in bodies for kind in vars(module).values()]
     bodies = [kind for kind in bodies if isinstance(kind, type)]
     bodies = [kind for kind in bodies if issubclass(kind, Taken) and kind is not Taken]
     for kind in bodies:

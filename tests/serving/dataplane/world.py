@@ -102,6 +102,9 @@ class NoBundles:
     def fetch(self, entry):
         return Path()
 
+    def release(self, entry):
+        """Nothing is held."""
+
 
 class PlaneKit:
     """A plane with every part in reach of the test."""

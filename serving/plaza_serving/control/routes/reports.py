@@ -18,6 +18,7 @@ from plaza_serving.control.shapes import (
     RayStatus,
     ReplicaStatus,
     Since,
+    TrackingStatus,
     Until,
     UsageReport,
     span,
@@ -27,7 +28,6 @@ from plaza_tenancy.views import Dimension
 router = APIRouter(prefix="/api/v1", tags=["reports"])
 
 EVERYBODY = "*"
-OUTBOX_COUNTED = 1000
 
 Whose = Annotated[
     str | None,
@@ -76,10 +76,11 @@ def audit(
 def status(hub: Hub) -> HubStatus:
     """For operators: pools, replicas, the table they should have, and what waits for MLflow."""
     table = hub.feed.current
-    ray = hub.ray_state()
+    ray, waiting = hub.ray_state(), hub.tenancy.proposals.waiting()
     return HubStatus(
         table_version=table.version,
-        outbox_pending=len(hub.tenancy.records.pending(OUTBOX_COUNTED)),
+        outbox_pending=waiting.items,
+        mlflow=TrackingStatus.of(waiting, hub.registrar.mirror.state),
         budget_drift=None if hub.drift.last.at_unix_us is None else len(hub.drift.last.drifted),
         ray=RayStatus.of(ray),
         pools=[

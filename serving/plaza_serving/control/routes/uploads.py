@@ -94,6 +94,7 @@ async def commit(
         digest=version.digest,
         created=outcome.created,
         tracked=outcome.tracked,
+        why_not_tracked=outcome.why_not,
         examination=ExaminationReport.of(outcome.examination),
     )
 
@@ -111,15 +112,20 @@ def _register(
     hub: Parts, who: Principal, organisation: str | None, upload: str, body: Commit
 ) -> Outcome:
     owner = _scope(hub, who, organisation)
-    project = body.project or _only_project(hub, who, organisation)
+    project = body.project or only_project(hub, who, organisation)
     scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation, project=project)
     with hub.uploads.claim(owner, upload) as directory:
         return hub.registrar.register(
-            scope, directory, name=body.name, project=project, visibility=body.visibility
+            scope,
+            directory,
+            name=body.name,
+            project=project,
+            visibility=body.visibility,
+            lineage=body.lineage(),
         )
 
 
-def _only_project(hub: Parts, who: Principal, organisation: str | None) -> str:
+def only_project(hub: Parts, who: Principal, organisation: str | None) -> str:
     """The project a model goes to when none is named: never a guess between several."""
     projects = hub.tenancy.projects.list(
         hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)
