@@ -57,7 +57,7 @@ BLOCK = 4
 """Requests of each version that make a block."""
 UNOPENED_US = 10_000_000
 """A candidate that no replica could open for so long is given up; replicas retry after 5 s."""
-_SOON_S, _IDLE_S = 0.2, 1.0
+_SOON_S, _IDLE_S = 0.1, 0.25
 
 
 def judge(rollout: Rollout, evidence: Evidence) -> tuple[Evidence, Verdict]:
@@ -189,29 +189,30 @@ class Gate:
         self._turn = turn
 
     async def step(self) -> float:
-        """Judge every running rollout once; sooner again while there is news."""
+        """Judge every running rollout once; sooner again while there is one."""
         replicas = self._fleet.replicas()
-        news = await asyncio.to_thread(self._round, replicas)
-        return _SOON_S if news else _IDLE_S
+        running = await asyncio.to_thread(self._round, replicas)
+        return _SOON_S if running else _IDLE_S
 
     def _round(self, replicas: Sequence[Replica]) -> bool:
         with self._turn("gate") as mine:
             if not mine:
                 return False
-            news = [self._one(rollout, replicas) for rollout in self._records.running()]
-            return any(news)
+            running = self._records.running()
+            for rollout in running:
+                self._one(rollout, replicas)
+            return bool(running)
 
-    def _one(self, rollout: Rollout, replicas: Sequence[Replica]) -> bool:
-        """Whether there was news. That one rollout cannot be kept must not stop the others."""
+    def _one(self, rollout: Rollout, replicas: Sequence[Replica]) -> None:
+        """That one rollout cannot be kept must not stop the others."""
         try:
-            return self._judge(rollout, replicas)
+            self._judge(rollout, replicas)
         except PlazaError as error:
             log.warning(
                 "a rollout waits: %s", error.message, extra={"rollout": rollout.id}, exc_info=True
             )
-            return True
 
-    def _judge(self, rollout: Rollout, replicas: Sequence[Replica]) -> bool:
+    def _judge(self, rollout: Rollout, replicas: Sequence[Replica]) -> None:
         before = Evidence.model_validate(rollout.evidence)
         beats = (replica.heartbeat for replica in replicas)
         told = {
@@ -225,11 +226,10 @@ class Gate:
         if since is not None and self._clock.unix_us() - since >= UNOPENED_US:
             verdict = verdict.model_copy(update={"bad": True, "because": UNOPENED})
         if after.same_counts(before) and not verdict.bad:
-            return False
+            return
         self._records.keep(rollout.id, after.model_dump(mode="json"), verdict)
         if verdict.bad:
             self._stop(rollout, verdict)
-        return True
 
     def _unopened(
         self, rollout: Rollout, replicas: Sequence[Replica], since: int | None

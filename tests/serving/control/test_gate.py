@@ -129,11 +129,13 @@ async def test_a_canary_that_crashes_is_stopped_and_the_numbers_are_kept():
 async def test_a_good_canary_goes_on_and_its_numbers_can_be_seen():
     hub = Hub()
     hub.beat(canary(200, 2, stable=(1800, 15)))
-    assert await hub.gate().step() < 1, "there was news: look again soon"
+    await hub.gate().step()
     assert hub.rollout.state is RolloutState.RUNNING
     assert hub.rollout.verdict.tests[0].candidate == (2, 200)
-    assert await hub.gate().step() == 1
+    soon = await hub.gate().step()
     assert hub.refreshed == 0
+    hub.records.end(SCOPE, hub.id, RolloutState.CANCELLED)
+    assert await hub.gate().step() > soon, "while one runs every request counts"
 
 
 async def test_a_failure_that_both_versions_share_is_nobody_s_fault():
@@ -363,7 +365,7 @@ async def test_while_another_control_judges_this_one_does_not():
     hub.beat(canary(20, 20))
     gate = hub.gate()
     gate._turn = lambda name: nullcontext(False)
-    assert await gate.step() == 1
+    await gate.step()
     assert hub.rollout.state is RolloutState.RUNNING
 
 
