@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from plaza_core.book import AccountId, Book, Budget, branch_of, levels, written_off
+from plaza_core.accounts import AccountId, Budget, branch_of, levels, written_off
+from plaza_core.book import Book
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period, bounds
 from plaza_core.clock import Clock
 from plaza_core.drift import Charged, Corrected, Drift, amends, drift, paid

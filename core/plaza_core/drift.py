@@ -10,7 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from plaza_core.book import AccountId, Book, Lease, levels
+from plaza_core.accounts import AccountId, Lease, levels
+from plaza_core.book import Book
 from plaza_core.budget import FOREVER, Branch, bounds
 
 Charged = tuple[Branch, str | None, int]

@@ -1,4 +1,4 @@
-"""Rows of accounts and leases as `plaza_core.book` has them, and back."""
+"""Rows of accounts and leases as `plaza_core.accounts` has them, and back."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Table, select
 from sqlalchemy.orm import Session
 
-from plaza_core.book import Account, AccountId, Lease
+from plaza_core.accounts import Account, AccountId, Lease
 from plaza_core.budget import Branch, Period
 from plaza_tenancy.schema_budgets import AccountRow, LeaseRow
 

@@ -23,16 +23,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from plaza_core.book import (
-    Account,
-    AccountId,
-    Book,
-    Budget,
-    Lease,
-    Wanted,
-    has_past,
-    opened,
-)
+from plaza_core.accounts import Account, AccountId, Budget, Lease, Wanted, has_past, opened
+from plaza_core.book import Book
 from plaza_core.budget import Branch, Period
 from plaza_core.ids import KeyId
 from plaza_core.windows import Window

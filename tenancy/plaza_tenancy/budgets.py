@@ -16,7 +16,8 @@ from functools import partial
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from plaza_core.book import Account, AccountId, Book
+from plaza_core.accounts import Account, AccountId
+from plaza_core.book import Book
 from plaza_core.budget import FOREVER, LARGEST, Period, bounds
 from plaza_core.errors import Conflict, InvalidInput, NotFound
 from plaza_core.ids import KeyId

@@ -11,7 +11,8 @@ from typing import Final
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from plaza_core.book import AccountId, Book
+from plaza_core.accounts import AccountId
+from plaza_core.book import Book
 from plaza_core.budget import Branch
 from plaza_core.drift import Charged, Corrected, amends, paid
 from plaza_core.ids import KeyId

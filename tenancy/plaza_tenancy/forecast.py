@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from plaza_core.book import Account
+from plaza_core.accounts import Account
 from plaza_core.budget import Price
 from plaza_core.ids import ModelId
 

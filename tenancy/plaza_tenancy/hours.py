@@ -104,7 +104,7 @@ def hour_of_row() -> ColumnElement[int]:
 
 def _summed(organisation: OrganisationId, since: int) -> Select[Any]:
     """What the hours of an organisation should be, from its rows."""
-    group = (
+    group: tuple[Any, ...] = (
         hour_of_row(),
         func.coalesce(UsageRow.project, ""),
         UsageRow.key,

@@ -17,7 +17,8 @@ from functools import partial
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from plaza_core.book import Book, Wanted, accounts_at, amendable, branch_of
+from plaza_core.accounts import Wanted, accounts_at, amendable, branch_of
+from plaza_core.book import Book
 from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.clock import Clock
 from plaza_core.drift import Drift

@@ -14,7 +14,7 @@ from dataclasses import replace
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from plaza_core.book import Lease, written_off
+from plaza_core.accounts import Lease, written_off
 from plaza_core.errors import NotFound
 from plaza_core.inference import UsageRecord
 from plaza_core.principal import TenantScope

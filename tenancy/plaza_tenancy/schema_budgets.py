@@ -87,7 +87,7 @@ class AccountRow(Base):
 
 
 class LeaseRow(Base):
-    """What one replica holds for one key; see `plaza_core.book.Lease`."""
+    """What one replica holds for one key; see `plaza_core.accounts.Lease`."""
 
     __tablename__ = "leases"
     __table_args__ = (

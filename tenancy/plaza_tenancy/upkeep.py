@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from plaza_core import drift as auditing
-from plaza_core.book import AccountId, Book, Lease
+from plaza_core.accounts import AccountId, Lease
+from plaza_core.book import Book
 from plaza_core.budget import FOREVER, bounds
 from plaza_core.drift import Drift
 from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases

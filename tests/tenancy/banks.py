@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import sqlalchemy
 
+from plaza_core.accounts import Account, AccountId, Lease
 from plaza_core.bank import MemoryBank
-from plaza_core.book import Account, AccountId, Lease
 from plaza_core.budget import Branch, Grant, LeaseAsk, Period
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord

@@ -37,7 +37,7 @@ from collections.abc import Callable
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from plaza_core.book import AccountId, levels, written_off
+from plaza_core.accounts import AccountId, levels, written_off
 from plaza_core.budget import Branch, Period, bounds
 from plaza_core.errors import InvalidInput
 from plaza_core.inference import UsageRecord

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 
-from plaza_core.book import AccountId
+from plaza_core.accounts import AccountId
 from plaza_core.budget import Branch, Grant, LeaseAsk
 from plaza_core.inference import UsageRecord
 from tests.tenancy.banks import Bank, charge

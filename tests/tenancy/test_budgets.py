@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaza_core.book import Account, AccountId
+from plaza_core.accounts import Account, AccountId
 from plaza_core.budget import Period, Price
 from plaza_core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from plaza_core.principal import Right, Role
