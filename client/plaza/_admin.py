@@ -125,6 +125,10 @@ def _send_file(
     path, size, sent = file.relative_to(root).as_posix(), file.stat().st_size, 0
     digest = hashlib.sha256()
 
+    def on_begin() -> None:
+        nonlocal sent, digest
+        sent, digest = 0, hashlib.sha256()
+
     def on_chunk(chunk: bytes) -> None:
         nonlocal sent
         sent += len(chunk)
@@ -145,7 +149,7 @@ def _send_file(
         check,
         params={"organisation": organisation},
         headers={"content-type": "application/octet-stream"},
-        content=FileBody(file, on_chunk),
+        content=FileBody(file, on_chunk, on_begin),
     )
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import dataclasses
-from collections.abc import AsyncIterator, Callable, Coroutine
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import wraps
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -25,6 +25,7 @@ from plaza import (
     _quotas,
     _tracking,
 )
+from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -42,6 +43,8 @@ from plaza.errors import PlazaError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+PACE: Pace[Awaitable[None]] = Pace(time.monotonic, asyncio.sleep, random.random)
 
 
 class _Sends(Protocol):
@@ -251,11 +254,23 @@ class AsyncClient:
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
+        patience_s: float | None = None,
+        retry_writes: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
+        pace: Pace[Awaitable[None]] = PACE,
     ) -> None:
-        """`timeout` is in seconds, for each of connecting, sending and waiting; `transport`
-        replaces the network, for tests."""
-        self._hub = Hub(url, control_url, api_key)
+        """`timeout` is in seconds, for each of connecting, sending and waiting. `transport` and
+        `pace` replace the network and time, for tests.
+
+        What the hub refuses for now (429 or 503 that say when to come back) is tried again for
+        `patience_s` seconds in all, and what got lost with its connection once more; 0 switches
+        both off. By default that is 30 s for reads and administration, which is done once, under
+        an Idempotency-Key. An inference is refused at once and is sent again only when there was
+        no connection: the key would cost the hub a record in its database for each. With
+        `retry_writes` inferences carry one too, and are treated like the rest.
+        """
+        self._hub = Hub(url, control_url, api_key, patience_s, retry_writes)
+        self._pace = pace
         self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
         self._mount()
 
@@ -274,14 +289,15 @@ class AsyncClient:
         self.prices = Prices(self)
         self.shares = Shares(self)
 
-    def once(self, key: str) -> Self:
+    def once(self, key: str | None = None) -> Self:
         """This client, for one request that the hub does once however often it is sent:
         `await hub.once(key).infer(…)`. A repetition within a day gets the first answer again.
+        Without a key each request gets one of its own, which serves for its own tries.
 
         Shares the connection; close the client, not what this returns.
         """
         twin = copy.copy(self)
-        twin._hub = dataclasses.replace(self._hub, once=key)  # noqa: SLF001 a copy of itself
+        twin._hub = self._hub.for_one(key)  # noqa: SLF001 a copy of itself
         twin._mount()  # noqa: SLF001 as above
         return twin
 
@@ -314,19 +330,29 @@ class AsyncClient:
         await self.close()
 
     async def _send(self, call: Call[T]) -> T:
-        arguments, body = self._hub.arguments(call), call.content
-        if isinstance(body, FileBody):
-            arguments["headers"] |= file_headers(body)
-            arguments["content"] = _read_off_loop(body)
-        else:
-            arguments["content"] = body
-        try:
-            response = await self._exchange(arguments, call.save)
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
-        return finish(call, response)
+        arguments = self._hub.arguments(call)
+        tries = self._hub.tries(call, arguments, self._pace)
+        while True:
+            try:
+                return finish(call, await self._exchange(arguments, call))
+            except httpx.TransportError as error:
+                wait = tries.after_loss(error)
+                if wait is None:
+                    raise unreachable(error) from error
+            except PlazaError as error:
+                wait = tries.after_refusal(error)
+                if wait is None:
+                    raise
+            await self._pace.sleep(wait)
 
-    async def _exchange(self, arguments: dict[str, Any], save: Path | None) -> httpx.Response:
+    async def _exchange(self, arguments: dict[str, Any], call: Call[Any]) -> httpx.Response:
+        """One try; a file is read anew for each."""
+        body, save = call.content, call.save
+        if isinstance(body, FileBody):
+            headers = arguments["headers"] | file_headers(body)
+            arguments = arguments | {"headers": headers, "content": _read_off_loop(body)}
+        else:
+            arguments = arguments | {"content": body}
         if save is None:
             return await self._http.request(**arguments)
         async with self._http.stream(**arguments) as response:

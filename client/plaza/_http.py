@@ -28,6 +28,8 @@ class FileBody:
 
     path: Path
     on_chunk: OnChunk | None = None
+    on_begin: Callable[[], None] | None = None
+    """Told when the first byte is read, for each time that the file is sent."""
 
 
 @dataclass(frozen=True, slots=True)

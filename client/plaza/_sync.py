@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
+import random
+import time
 from collections.abc import Callable
 from functools import wraps
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar
 
@@ -24,6 +24,7 @@ from plaza import (
     _quotas,
     _tracking,
 )
+from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
@@ -41,6 +42,8 @@ from plaza.errors import PlazaError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+PACE = Pace(time.monotonic, time.sleep, random.random)
 
 
 class _Sends(Protocol):
@@ -248,11 +251,23 @@ class Client:
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
+        patience_s: float | None = None,
+        retry_writes: bool = False,
         transport: httpx.BaseTransport | None = None,
+        pace: Pace[None] = PACE,
     ) -> None:
-        """`timeout` is in seconds, for each of connecting, sending and waiting; `transport`
-        replaces the network, for tests."""
-        self._hub = Hub(url, control_url, api_key)
+        """`timeout` is in seconds, for each of connecting, sending and waiting. `transport` and
+        `pace` replace the network and time, for tests.
+
+        What the hub refuses for now (429 or 503 that say when to come back) is tried again for
+        `patience_s` seconds in all, and what got lost with its connection once more; 0 switches
+        both off. By default that is 30 s for reads and administration, which is done once, under
+        an Idempotency-Key. An inference is refused at once and is sent again only when there was
+        no connection: the key would cost the hub a record in its database for each. With
+        `retry_writes` inferences carry one too, and are treated like the rest.
+        """
+        self._hub = Hub(url, control_url, api_key, patience_s, retry_writes)
+        self._pace = pace
         self._http = httpx.Client(timeout=timeout, transport=transport)
         self._mount()
 
@@ -271,14 +286,15 @@ class Client:
         self.prices = Prices(self)
         self.shares = Shares(self)
 
-    def once(self, key: str) -> Self:
+    def once(self, key: str | None = None) -> Self:
         """This client, for one request that the hub does once however often it is sent:
         `hub.once(key).infer(…)`. A repetition within a day gets the first answer again.
+        Without a key each request gets one of its own, which serves for its own tries.
 
         Shares the connection; close the client, not what this returns.
         """
         twin = copy.copy(self)
-        twin._hub = dataclasses.replace(self._hub, once=key)  # noqa: SLF001 a copy of itself
+        twin._hub = self._hub.for_one(key)  # noqa: SLF001 a copy of itself
         twin._mount()  # noqa: SLF001 as above
         return twin
 
@@ -311,19 +327,29 @@ class Client:
         self.close()
 
     def _send(self, call: Call[T]) -> T:
-        arguments, body = self._hub.arguments(call), call.content
-        if isinstance(body, FileBody):
-            arguments["headers"] |= file_headers(body)
-            arguments["content"] = read_chunks(body)
-        else:
-            arguments["content"] = body
-        try:
-            response = self._exchange(arguments, call.save)
-        except httpx.TransportError as error:
-            raise unreachable(error) from error
-        return finish(call, response)
+        arguments = self._hub.arguments(call)
+        tries = self._hub.tries(call, arguments, self._pace)
+        while True:
+            try:
+                return finish(call, self._exchange(arguments, call))
+            except httpx.TransportError as error:
+                wait = tries.after_loss(error)
+                if wait is None:
+                    raise unreachable(error) from error
+            except PlazaError as error:
+                wait = tries.after_refusal(error)
+                if wait is None:
+                    raise
+            self._pace.sleep(wait)
 
-    def _exchange(self, arguments: dict[str, Any], save: Path | None) -> httpx.Response:
+    def _exchange(self, arguments: dict[str, Any], call: Call[Any]) -> httpx.Response:
+        """One try; a file is read anew for each."""
+        body, save = call.content, call.save
+        if isinstance(body, FileBody):
+            headers = arguments["headers"] | file_headers(body)
+            arguments = arguments | {"headers": headers, "content": read_chunks(body)}
+        else:
+            arguments = arguments | {"content": body}
         if save is None:
             return self._http.request(**arguments)
         with self._http.stream(**arguments) as response:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
+from uuid import uuid4
 
 import httpx
 
+from plaza._again import PATIENCE_S, Pace, Safe, Tries
 from plaza._http import Answer, Call, FileBody
 from plaza.errors import PlazaError, Unreachable, error_from
 
@@ -22,36 +25,72 @@ URL = "http://127.0.0.1:8000"
 CONTROL_URL = "http://127.0.0.1:8080"
 KEY_VARIABLE = "PLAZA_API_KEY"
 CHUNK = 1 << 18
+NAME = "idempotency-key"
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
     """The two addresses of a hub and the key; `api_key` None takes it from `PLAZA_API_KEY`.
 
-    `once` is the Idempotency-Key of what is written.
+    `once` is the Idempotency-Key of what is written. Without it administrative writes get one of
+    their own, and inferences too if they are `named`. `patience_s` None is `PATIENCE_S`, but for an
+    inference without such a key no patience at all.
     """
 
     url: str
     control_url: str
     api_key: str | None
+    patience_s: float | None = None
+    named: bool = False
     once: str | None = None
 
+    def for_one(self, once: str | None) -> Hub:
+        """This hub for requests that are done once, under a name of their own if it is None."""
+        return dataclasses.replace(self, once=once, named=True)
+
     def arguments(self, call: Call[Any]) -> dict[str, Any]:
-        """Of httpx's `build_request`, all but the content."""
+        """Of httpx's `build_request`, all but the content. Made once for all tries."""
         base = self.url if call.to == "inference" else self.control_url
         headers = dict(call.headers)
         key = self.api_key or os.environ.get(KEY_VARIABLE)
         if key:
             headers["authorization"] = f"Bearer {key}"
-        # Uploads are several requests, and idempotent by their content.
-        if self.once and call.method != "GET" and not call.path.startswith("/api/v1/uploads"):
-            headers["idempotency-key"] = self.once
+        name = self._name(call)
+        if name is not None:
+            headers[NAME] = name
         return {
             "method": call.method,
             "url": base.rstrip("/") + call.path,
             "params": call.query(),
             "headers": headers,
         }
+
+    def tries(self, call: Call[Any], arguments: Mapping[str, Any], pace: Pace[Any]) -> Tries:
+        if call.method == "GET":
+            safe = Safe.READS
+        elif NAME in arguments["headers"] or isinstance(call.content, FileBody):
+            safe = Safe.SAME
+        else:
+            safe = Safe.NOT
+        patience = self.patience_s
+        if patience is None:
+            patience = PATIENCE_S if safe is not Safe.NOT else 0.0
+        return Tries(safe, pace, patience_s=patience, once_more=self.patience_s != 0)
+
+    def _name(self, call: Call[Any]) -> str | None:
+        """The Idempotency-Key, for what the hub heeds one for."""
+        if call.method == "GET" or isinstance(call.content, FileBody):
+            return None
+        if call.to == "inference":
+            own = self.named
+        else:
+            if not call.path.startswith("/api/"):
+                return None
+            own = self.patience_s != 0 or self.named
+        # An upload is several requests, which one name cannot mean.
+        if self.once and not call.path.startswith("/api/v1/uploads"):
+            return self.once
+        return str(uuid4()) if own else None
 
 
 def finish(call: Call[T], response: httpx.Response) -> T:
@@ -92,6 +131,9 @@ def unreachable(error: httpx.TransportError) -> Unreachable:
 
 
 def read_chunks(body: FileBody) -> Iterator[bytes]:
+    """From the file's beginning, whatever was sent before."""
+    if body.on_begin is not None:
+        body.on_begin()
     with body.path.open("rb") as file:
         while chunk := file.read(CHUNK):
             yield chunk

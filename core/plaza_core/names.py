@@ -45,6 +45,11 @@ class Placed(Protocol):
 PlacedT = TypeVar("PlacedT", bound=Placed)
 
 
+def full(model: Placed) -> str:
+    """The wire name that means this model wherever it is visible."""
+    return f"{model.organisation_name}.{model.project_name}.{model.name}"
+
+
 def distance(
     model: Placed, organisation: OrganisationId | None, project: ProjectId | None
 ) -> int | None:

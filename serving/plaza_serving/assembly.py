@@ -30,7 +30,9 @@ from plaza_serving.dataplane.control_client import ControlClient
 from plaza_serving.dataplane.following import Beats, TableFollower
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.marks import ControlMarks
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
+from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.idempotency.keeper import Keeper
@@ -47,6 +49,7 @@ class Replica:
     _broker: Broker
     _keeper: Keeper
     _control: ControlClient
+    _marks: ControlMarks
     _spool: Spool | None
     _tasks: Sequence[asyncio.Task[None]]
 
@@ -63,6 +66,7 @@ class Replica:
         returned = await self._broker.close()
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close, leases_returned=returned)
+        await self._marks.close()
         await self._control.close()
 
 
@@ -89,6 +93,19 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         )
         return Lane(batch)
 
+    host = ModelHost(
+        bundles=BundleCache(
+            state / "cache" / "bundles",
+            control.open_blob,
+            limit_bytes=settings.bundle_cache_mb << 20,
+            clock=clock,
+        ),
+        factory=provider,
+        open_family=partial(open_family, max_pixels=settings.max_image_pixels),
+        make_lane=make_lane,
+        budget_bytes=settings.model_memory_mb << 20,
+        clock=clock,
+    )
     sink: UsageSink = control if spool is None else spool
     plane = DataPlane(
         replica=name,
@@ -100,19 +117,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             batch_delay_us=settings.batch_delay_us,
             weight=provider.weight,
         ),
-        host=ModelHost(
-            bundles=BundleCache(
-                state / "cache" / "bundles",
-                control.open_blob,
-                limit_bytes=settings.bundle_cache_mb << 20,
-                clock=clock,
-            ),
-            factory=provider,
-            open_family=partial(open_family, max_pixels=settings.max_image_pixels),
-            make_lane=make_lane,
-            budget_bytes=settings.model_memory_mb << 20,
-            clock=clock,
-        ),
+        host=host,
         sink=sink,
         pepper=pepper.encode(),
         clock=clock,
@@ -144,8 +149,10 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     for task in tasks:
         task.add_done_callback(_complain)
     keeper = Keeper(RemoteClaims(control.tell), os.urandom)
-    door = HttpDoor(plane, settings, keeper=keeper)
-    return Replica(plane, door, broker, keeper, control, spool, tasks)
+    marks = ControlMarks(settings.control_address)
+    repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
+    door = HttpDoor(plane, settings, keeper=keeper, repository=repository)
+    return Replica(plane, door, broker, keeper, control, marks, spool, tasks)
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

@@ -163,7 +163,7 @@ class TestRefusals:
         state.refuse["GET /api/v1/status"] = error(
             429, "rate_limited", "too many", input="key", retry_after=2.5
         )
-        done = plaza("status")
+        done = plaza("--patience", 0, "status")
         assert done.err == "rate_limited: too many [key]; try again in 2.5 s (request req-1)\n"
 
     def test_for_programs(self, plaza, state):

@@ -153,7 +153,8 @@ class TestRefusals:
         assert (found.input, found.request_id, found.retry_after) == ("key", "req-1", 2.0)
         assert str(found) == "rate_limited: too many (key)"
 
-    def test_the_shape_everywhere_else(self, hub, state):
+    def test_the_shape_everywhere_else(self, connect, arguments, state):
+        hub = connect(**arguments, patience_s=0)
         state.refuse["GET /api/v1/models/cars"] = error(
             503, "unavailable", "the database is away", retry_after=1.5
         )

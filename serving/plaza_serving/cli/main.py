@@ -71,7 +71,7 @@ backup.mount(app)
 
 
 @app.callback()
-def _global_options(
+def _global_options(  # noqa: PLR0917 the options of the command line, which have names
     context: typer.Context,
     url: Annotated[str | None, typer.Option(help="Where models are called.")] = None,
     control: Annotated[str | None, typer.Option(help="Where the hub is administered.")] = None,
@@ -80,9 +80,17 @@ def _global_options(
         typer.Option(help="API key; better in PLAZA_API_KEY, where no process list shows it."),
     ] = None,
     as_json: Annotated[bool, typer.Option(_JSON, help="Print JSON, for programs.")] = False,
+    patience: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="Seconds to try again what the hub refuses for now; 0: never. Default: 30, and 0"
+            " for inferences.",
+        ),
+    ] = None,
 ) -> None:
     out, err = Console(highlight=False), Console(stderr=True, highlight=False)
-    context.obj = Session(url, control, key, as_json, out, err)
+    context.obj = Session(url, control, key, as_json, out, err, patience)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

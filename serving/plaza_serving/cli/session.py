@@ -35,6 +35,7 @@ class Session:
     as_json: bool
     out: Console
     err: Console
+    patience_s: float | None = None
 
     @property
     def control(self) -> str:
@@ -52,7 +53,7 @@ class Session:
         control = self.control
         key = self.key or settings.api_key or kept_login(control) or _admin_key(settings.state_dir)
         try:
-            with plaza.Client(url, control, key) as client:
+            with plaza.Client(url, control, key, patience_s=self.patience_s) as client:
                 yield client
         except plaza.PlazaError as error:
             line = failure(error, as_json=self.as_json)

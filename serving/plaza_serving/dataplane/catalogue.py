@@ -7,13 +7,16 @@ is made quick. What belongs to somebody else answers exactly as what does not ex
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from plaza_core import names
 from plaza_core.errors import ModelNotFound
 from plaza_core.principal import Principal
-from plaza_core.rollout import Split
+from plaza_core.rollout import Split, VersionState
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
+
+_KEPT_OPEN = frozenset({VersionState.STAGED, VersionState.SERVING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +59,42 @@ class Catalogue:
 
     def visible(self, caller: Principal) -> Iterator[Resolved]:
         """Every model this caller may use that has a default version, nearest first."""
+        for entry in self.models(caller):
+            found = _version(entry, None)
+            if found is not None:
+                yield Resolved(entry, found)
+
+    def models(self, caller: Principal) -> list[ModelEntry]:
+        """Every model this caller may use, nearest first."""
         placed = (
             (names.distance(entry, caller.organisation, caller.project), entry)
             for entry in self.table.models
         )
         near = [(far, entry) for far, entry in placed if far is not None]
-        for _, entry in sorted(near, key=lambda pair: (pair[0], pair[1].name)):
-            found = _version(entry, None)
-            if found is not None:
-                yield Resolved(entry, found)
+        return [entry for _, entry in sorted(near, key=lambda pair: (pair[0], pair[1].name))]
+
+    def newest(self, caller: Principal, name: str) -> Resolved:
+        """The model's version with the highest number. Raises ModelNotFound."""
+        model = self._model(caller, name)
+        if not model.versions:
+            raise ModelNotFound("the model has no version that may be called", input="model")
+        return Resolved(model, max(model.versions, key=lambda one: one.version))
+
+    def shortest_name(self, caller: Principal, model: ModelEntry) -> str:
+        """The first of `model`, `project.model` and `organisation.project.model` that means this
+        very model to the caller."""
+        for short in (model.name, f"{model.project_name}.{model.name}"):
+            with suppress(ModelNotFound):
+                if self._model(caller, short) is model:
+                    return short
+        return names.full(model)
+
+    def _model(self, caller: Principal, name: str) -> ModelEntry:
+        candidates = self._by_last_segment.get(name.rpartition(".")[2], ())
+        return names.resolve(name, candidates, caller.organisation, caller.project)
 
     def _resolve(self, caller: Principal, name: str, version: str | None) -> Resolved:
-        candidates = self._by_last_segment.get(name.rpartition(".")[2], ())
-        model = names.resolve(name, candidates, caller.organisation, caller.project)
+        model = self._model(caller, name)
         found = _version(model, version)
         if found is None:
             raise ModelNotFound("the model has no such version or alias", input="version")
@@ -90,3 +116,10 @@ def _version(entry: ModelEntry, version: str | None) -> VersionEntry | None:
     else:
         wanted = entry.aliases.get(version or names.CHAMPION)
     return next((v for v in entry.versions if v.version == wanted), None)
+
+
+def wanted_warm(model: ModelEntry) -> list[VersionEntry]:
+    """Versions that answer, or compute too, under an alias, and those that are staged."""
+    splits = (split.versions() for split in model.splits.values())
+    named = set(model.aliases.values()).union(*splits)
+    return [one for one in model.versions if one.version in named or one.state in _KEPT_OPEN]

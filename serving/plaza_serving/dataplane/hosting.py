@@ -20,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from plaza_core.clock import Clock
 from plaza_core.errors import DoesNotFit, InvalidInput, PlazaError, Unavailable
@@ -28,9 +28,9 @@ from plaza_core.ids import ModelId
 from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, RunnerFactory
-from plaza_core.rollout import VersionState
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
+from plaza_serving.dataplane.catalogue import wanted_warm
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 
@@ -47,7 +47,6 @@ _LOADER_NICE = 19
 _PATIENCE_NS = 10_000_000_000
 """How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
-_OPEN = frozenset({VersionState.STAGED, VersionState.SERVING})
 
 
 class Bundles(Protocol):
@@ -194,7 +193,7 @@ class ModelHost:
         ahead = self._memory.free
         left: dict[asyncio.Task[Hosted], VersionKey] = {}
         for model in table.models:
-            for version in _warm(model):
+            for version in wanted_warm(model):
                 key = (model.id, version.version)
                 if key in self._open:
                     continue
@@ -235,7 +234,7 @@ class ModelHost:
         a roll-back, until another of its model takes its place or the room is needed.
         """
         present = {(m.id, v.version) for m in table.models for v in m.versions}
-        warm = {(m.id, v.version) for m in table.models for v in _warm(m)}
+        warm = {(m.id, v.version) for m in table.models for v in wanted_warm(m)}
         for key in sorted(self._warm - warm):
             before = self._former.get(key[0])
             if before is not None and before not in warm and before != key:
@@ -257,6 +256,13 @@ class ModelHost:
         for model, version in sorted(self._open):
             out.setdefault(model, []).append(version)
         return out
+
+    def standing(self, key: VersionKey) -> Literal["open", "opening"] | PlazaError | None:
+        """What keeps a version from being open, if anything; None: nobody has asked for it."""
+        if key in self._open:
+            return "open"
+        failure = self._failed.get(key)
+        return "opening" if key in self._opening else None if failure is None else failure.error
 
     def failed(self) -> dict[str, str]:
         return {f"{m}/{v}": f.error.code for (m, v), f in self._failed.items()}
@@ -380,13 +386,6 @@ class ModelHost:
     def _give_room(self, room: int) -> None:
         self._memory.release(room)
         self._freed.set()
-
-
-def _warm(model: ModelEntry) -> list[VersionEntry]:
-    """Versions that answer, or compute too, under an alias, and those that are staged."""
-    splits = (split.versions() for split in model.splits.values())
-    named = set(model.aliases.values()).union(*splits)
-    return [one for one in model.versions if one.version in named or one.state in _OPEN]
 
 
 def _step_back() -> None:

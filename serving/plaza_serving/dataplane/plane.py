@@ -83,7 +83,7 @@ class DataPlane:
         self._pepper = pepper
         self._random = buffered(random)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
-        self._catalogue = Catalogue(_EMPTY)
+        self.catalogue = Catalogue(_EMPTY)
         self.slots = Slots(clock)
         self._beats = 0
         self._queue = FairQueue(options.worker_threads)
@@ -129,7 +129,7 @@ class DataPlane:
         """Open what the table's aliases name, then let callers see its names."""
         await self._host.prepare(table)
         self._background.keep_only(self._sightings.keep_only(table))
-        self._catalogue = Catalogue(table)
+        self.catalogue = Catalogue(table)
         self._host.keep_only(table)
         self.slots.due.set()  # a promotion waits until control has heard of it
 
@@ -139,7 +139,7 @@ class DataPlane:
         return Heartbeat(
             replica=self._replica,
             pool=self._options.pool,
-            table_version=self._catalogue.table.version,
+            table_version=self.catalogue.table.version,
             ready=self._host.ready(),
             failed=self._host.failed(),
             arrivals=self.rates.arrivals(),
@@ -163,22 +163,22 @@ class DataPlane:
 
     def model(self, principal: Principal, name: str, version: str | None) -> ModelView:
         principal.require(Right.MODELS_READ)
-        return self._view(name, self._catalogue.resolve(principal, name, version))
+        return self._view(name, self.catalogue.resolve(principal, name, version))
 
     def models(self, principal: Principal) -> list[ModelView]:
         principal.require(Right.MODELS_READ)
-        return [self._view(r.model.name, r) for r in self._catalogue.visible(principal)]
+        return [self._view(r.model.name, r) for r in self.catalogue.visible(principal)]
 
     def live(self) -> bool:
         return self._workers.alive()
 
     def ready(self) -> bool:
-        return bool(self._catalogue.table.version) and self.live()
+        return bool(self.catalogue.table.version) and self.live()
 
     async def infer(self, principal: Principal, call: Call) -> Outcome:
         principal.require(Right.INFER)
         caller = self._access.caller(principal.key)
-        target = self._catalogue.resolve(principal, call.model, call.version)
+        target = self.catalogue.resolve(principal, call.model, call.version)
         if target.divided is not None:
             chosen = await self._router.choose(target, target.divided, call, self._hosted)
             outcome = await self._serve(caller, chosen.target, call, chosen.hosted, chosen.route)

@@ -38,10 +38,12 @@ from plaza_serving.doors.exchange import (
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.problems import charged, internal, problem
+from plaza_serving.doors.repository import EXTENSIONS, ModelRepository
 from plaza_serving.doors.routes import Route, Router, WrongMethod
 from plaza_serving.doors.tasks import Tasks
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
+from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
 BODIES_IN_FLIGHT = 16
@@ -71,7 +73,8 @@ def hub_version() -> str:
 class HttpDoor:
     """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main.
 
-    Without a `keeper` a request with an Idempotency-Key is refused.
+    Without a `keeper` a request with an Idempotency-Key is refused, without a `repository` what is
+    asked of it.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class HttpDoor:
         prefix: str = "",
         body_seconds: float = BODY_SECONDS,
         keeper: Keeper | None = None,
+        repository: Repository | None = None,
     ) -> None:
         self._plane = plane
         self._keeper = keeper
@@ -92,9 +96,14 @@ class HttpDoor:
         document = openapi.document()
         self._document = orjson.dumps(document)
         self._page = openapi.page(document)
-        oip = OpenInference(plane, self._bodies, settings.max_json_depth, hub_version())
-        tasks = Tasks(plane, self._bodies, settings.max_json_depth)
-        self.router = Router(self._routes(oip, tasks), prefix)
+        depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
+        oip = OpenInference(plane, self._bodies, depth, hub_version(), more)
+        tasks = Tasks(plane, self._bodies, depth)
+        default_s = settings.default_deadline_ms / 1000
+        shelf = ModelRepository(
+            repository, plane, self._bodies, max_depth=depth, default_s=default_s
+        )
+        self.router = Router((*self._routes(oip, tasks), *_repository_routes(shelf)), prefix)
 
     def _routes(self, oip: OpenInference, tasks: Tasks) -> tuple[Route, ...]:
         model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
@@ -196,6 +205,17 @@ class HttpDoor:
                 if b"idempotency-key" in headers:
                     return await answer_once(self._keeper, self._bodies, exchange, route.handler)
         return await route.handler(exchange)
+
+
+def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:
+    model, write = "/v2/repository/models/{model}", Right.MODELS_WRITE
+    return (
+        Route("POST", "/v2/repository/index", Right.MODELS_READ, shelf.index),
+        Route("POST", f"{model}/load", write, shelf.load),
+        Route("POST", f"{model}/unload", write, shelf.unload),
+        Route("POST", f"{model}/versions/{{version}}/load", write, shelf.load),
+        Route("POST", f"{model}/versions/{{version}}/unload", write, shelf.unload),
+    )
 
 
 async def _send(send: Send, reply: Reply, request_id: RequestId, *, close: bool) -> None:

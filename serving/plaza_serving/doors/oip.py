@@ -8,6 +8,7 @@ answer means (`classification`, shared memory), which are refused: this hub does
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest
@@ -40,12 +41,19 @@ class InferRequest(NamedTuple):
 class OpenInference:
     """Handlers of `/v2`."""
 
-    def __init__(self, plane: Plane, bodies: BodyReader, max_depth: int, version: str) -> None:
+    def __init__(
+        self,
+        plane: Plane,
+        bodies: BodyReader,
+        max_depth: int,
+        version: str,
+        extensions: Sequence[str] = (),
+    ) -> None:
         self._plane = plane
         self._bodies = bodies
         self._max_depth = max_depth
         self._server = tensors_json.dumps(
-            {"name": "plaza", "version": version, "extensions": EXTENSIONS}
+            {"name": "plaza", "version": version, "extensions": [*EXTENSIONS, *extensions]}
         )
 
     async def live(self, exchange: Exchange) -> Reply:

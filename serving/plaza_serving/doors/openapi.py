@@ -12,6 +12,7 @@ import json
 import sys
 from typing import Any
 
+from plaza_serving.doors import openapi_repository as repository
 from plaza_serving.doors.openapi_schemas import EXAMPLES, SCHEMAS
 
 _ERRORS = {
@@ -79,7 +80,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"key": []}],
-        "paths": {**_protocol_paths(), **_task_paths(), **_page_paths()},
+        "paths": {**_protocol_paths(), **_repository_paths(), **_task_paths(), **_page_paths()},
         "components": {
             "securitySchemes": {
                 "key": {
@@ -101,7 +102,7 @@ def document() -> dict[str, Any]:
                 }
                 for status, description in _ERRORS.items()
             },
-            "schemas": SCHEMAS,
+            "schemas": SCHEMAS | repository.SCHEMAS,
         },
     }
 
@@ -170,7 +171,8 @@ def _post(name: str, summary: str, body: dict[str, Any], schema: str, tag: str) 
 
 
 def _json_body(schema: str) -> dict[str, Any]:
-    return {"application/json": {"schema": _ref(schema), "examples": EXAMPLES[schema]}}
+    examples = EXAMPLES.get(schema) or repository.EXAMPLES[schema]
+    return {"application/json": {"schema": _ref(schema), "examples": examples}}
 
 
 def _protocol_paths() -> dict[str, Any]:
@@ -226,6 +228,35 @@ def _protocol_paths() -> dict[str, Any]:
         }
         paths[f"{path}/ready"] = {"parameters": parameters, "get": model_ready}
         paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
+    return paths
+
+
+def _repository_paths() -> dict[str, Any]:
+    def verb(name: str, summary: str, text: str, body: str, schema: str) -> dict[str, Any]:
+        return {
+            "operationId": name,
+            "summary": summary,
+            "description": text,
+            "tags": ["Model repository"],
+            "parameters": [_ONCE],
+            "requestBody": {"required": False, "content": _json_body(body)},
+            "responses": {"200": _ok(summary, schema), **_errors(*_INFER_ERRORS)},
+        }
+
+    index = ("repositoryIndex", "Versions and their states", repository.INDEX)
+    paths: dict[str, Any] = {
+        "/v2/repository/index": {
+            "post": verb(*index, "RepositoryIndexRequest", "RepositoryIndex"),
+        }
+    }
+    for suffix, path, parameters in (
+        ("", "/v2/repository/models/{model}", [_MODEL]),
+        ("OfVersion", "/v2/repository/models/{model}/versions/{version}", [_MODEL, _VERSION]),
+    ):
+        for name, text in (("load", repository.LOAD), ("unload", repository.UNLOAD)):
+            about = (f"{name}{suffix}", f"{name.capitalize()} a version", text)
+            operation = verb(*about, "RepositoryRequest", "RepositoryDone")
+            paths[f"{path}/{name}"] = {"parameters": parameters, "post": operation}
     return paths
 
 

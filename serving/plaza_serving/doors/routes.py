@@ -16,7 +16,7 @@ from plaza_serving.doors.exchange import Exchange, Reply
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
 _MODEL = "/v2/models/"
-_TEMPLATE = f"{_MODEL}{{model}}"
+_REPOSITORY = "/v2/repository/models/"
 _VERSION = "versions/"
 
 
@@ -24,7 +24,8 @@ _VERSION = "versions/"
 class Route:
     method: str
     template: str
-    """A fixed path, or one under `/v2/models/{model}` with or without `/versions/{version}`."""
+    """A fixed path, or one under `/v2/models/{model}` or `/v2/repository/models/{model}` with or
+    without `/versions/{version}`."""
     right: Right | None
     """What the caller's role must include; None is for everybody, without a key."""
     handler: Handler
@@ -46,12 +47,14 @@ class Router:
         self._prefix = prefix
         self._fixed: dict[str, dict[str, Route]] = {}
         self._of_model: dict[str, dict[str, Route]] = {}
+        self._in_repository: dict[str, dict[str, Route]] = {}
         for route in self.routes:
-            if route.template.startswith(_TEMPLATE):
-                tail = route.template[len(_TEMPLATE) + 1 :]
-                table = self._of_model.setdefault(tail, {})
-            else:
+            head, named, tail = route.template.partition("{model}")
+            if not named:
                 table = self._fixed.setdefault(route.template, {})
+            else:
+                tables = self._of_model if head == _MODEL else self._in_repository
+                table = tables.setdefault(tail[1:], {})
             table[route.method] = route
             if route.method == "GET":
                 table["HEAD"] = route
@@ -67,7 +70,9 @@ class Router:
             path = path[len(self._prefix) :]
         methods: dict[str, Route] | None
         if path.startswith(_MODEL):
-            methods = self._find_model(path, exchange)
+            methods = _find(self._of_model, path[len(_MODEL) :], exchange)
+        elif path.startswith(_REPOSITORY):
+            methods = _find(self._in_repository, path[len(_REPOSITORY) :], exchange)
         else:
             methods = self._fixed.get(path)
         if methods is None:
@@ -79,14 +84,18 @@ class Router:
             raise WrongMethod(methods)
         return route
 
-    def _find_model(self, path: str, exchange: Exchange) -> dict[str, Route] | None:
-        exchange.model, slash, tail = path[len(_MODEL) :].partition("/")
-        if not exchange.model or (slash and not tail):
+
+def _find(
+    tables: dict[str, dict[str, Route]], path: str, exchange: Exchange
+) -> dict[str, Route] | None:
+    """Of `model`, `model/…` or `model/versions/version/…`."""
+    exchange.model, slash, tail = path.partition("/")
+    if not exchange.model or (slash and not tail):
+        return None
+    if tail.startswith(_VERSION):
+        version, slash, rest = tail[len(_VERSION) :].partition("/")
+        if not version:
             return None
-        if tail.startswith(_VERSION):
-            version, slash, rest = tail[len(_VERSION) :].partition("/")
-            if not version:
-                return None
-            exchange.version = version
-            tail = f"versions/{{version}}{slash}{rest}"
-        return self._of_model.get(tail)
+        exchange.version = version
+        tail = f"versions/{{version}}{slash}{rest}"
+    return tables.get(tail)

@@ -13,7 +13,13 @@ import numpy as np
 import pytest
 
 from plaza_core.clock import SystemClock
-from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelNotFound, Unauthenticated
+from plaza_core.errors import (
+    DeadlineExceeded,
+    InvalidInput,
+    ModelNotFound,
+    PlazaError,
+    Unauthenticated,
+)
 from plaza_core.ids import Digest, KeyId, OrganisationId, ProjectId, RequestId
 from plaza_core.inference import Call, Outcome, Timing
 from plaza_core.manifest import manifest_from
@@ -23,6 +29,7 @@ from plaza_core.tensors import Array
 from plaza_models import tasks
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.plane import ModelView
+from plaza_serving.repository import Meant, RepositoryState, Shelved
 
 Work = Callable[[Any], Any]
 
@@ -128,6 +135,42 @@ class SmallHub:
         return self.is_ready
 
 
+class SmallRepository:
+    """A Repository of the models of a SmallHub, in which version 1 is open at first."""
+
+    def __init__(self, hub: SmallHub) -> None:
+        self._hub = hub
+        self.open = {1}
+        self.asked: list[Meant] = []
+        self.fail: PlazaError | None = None
+        """Raised instead of a change."""
+
+    def index(self, principal: Principal) -> list[Shelved]:
+        return [
+            Shelved(view.name, version, RepositoryState.READY)
+            if version in self.open
+            else Shelved(view.name, version, RepositoryState.UNAVAILABLE, "nobody asked for it")
+            for view in self._hub.models(principal)
+            for version in view.versions
+        ]
+
+    async def load(self, meant: Meant) -> int:
+        version = self._change(meant)
+        self.open.add(version)
+        return version
+
+    async def unload(self, meant: Meant) -> int:
+        version = self._change(meant)
+        self.open.discard(version)
+        return version
+
+    def _change(self, meant: Meant) -> int:
+        self.asked.append(meant)
+        if self.fail is not None:
+            raise self.fail
+        return self._hub.model(meant.principal, meant.name, meant.version).version
+
+
 def _echo(tensors: Mapping[str, Array]) -> dict[str, Array]:
     """y is the input, z its negative."""
     (array,) = tensors.values()
@@ -185,6 +228,11 @@ def new_hub() -> Callable[[], SmallHub]:
     return make
 
 
+@pytest.fixture(scope="session")
+def new_repository() -> type[SmallRepository]:
+    return SmallRepository
+
+
 @pytest.fixture
 def hub(new_hub) -> SmallHub:
     return new_hub()
@@ -196,8 +244,13 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-def door(hub, settings) -> HttpDoor:
-    return HttpDoor(hub, settings)
+def repository(hub) -> SmallRepository:
+    return SmallRepository(hub)
+
+
+@pytest.fixture
+def door(hub, settings, repository) -> HttpDoor:
+    return HttpDoor(hub, settings, repository=repository)
 
 
 @dataclass

@@ -27,7 +27,7 @@ async def test_every_route_without_a_key_is_refused_except_the_public_ones(door,
             assert answer.headers["www-authenticate"] == "Bearer"
     assert {path for path, status in seen.items() if status == 200} == PUBLIC
     assert {status for path, status in seen.items() if path not in PUBLIC} == {401}
-    assert len(seen) == 17
+    assert len(seen) == 22
     assert hub.calls == []
 
 
@@ -45,7 +45,7 @@ async def test_the_role_must_include_the_right_of_the_route(door, new_client):
     auditor = new_client(door, key=Role.AUDITOR.value)
     for route, path in paths(door):
         answer = await auditor.send(route.method, path, b"{}")
-        if route.right is Right.INFER:
+        if route.right in {Right.INFER, Right.MODELS_WRITE}:
             assert answer.problem()[:2] == (403, "forbidden")
         else:
             assert answer.status == 200
@@ -83,7 +83,9 @@ async def test_other_headers_may_repeat(client):
      "/v2/models/echo/", "/v2/models/echo/infer/", "/v2/models/echo/versions",
      "/v2/models/echo/versions/", "/v2/models/echo/versions/1/", "/v2/models/echo/config",
      "/v2;x", "/v2/health/live/", "/docs/../v2", "/openapi.json/", "/./v2", "/v2/%2e%2e",
-     "/metrics"],
+     "/v2/repository", "/v2/repository/index/", "/v2/repository/models/echo",
+     "/v2/repository/models//load", "/v2/repository/models/echo/versions/1",
+     "/v2/repository/models/echo/infer", "/v2/models/echo/load", "/metrics"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
 async def test_only_exact_paths_are_routes(client, method, path):

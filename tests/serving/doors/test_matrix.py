@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from plaza_core.principal import Role
 from plaza_core.settings import Settings
+from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.doors.http import HttpDoor
 from tests.client.test_real_door import FAMILIES, PNG, Parrot
 from tests.serving.dataplane.world import (
@@ -69,6 +71,14 @@ MATRIX = {
     "GET /v2/models/{model}/versions/{version}": Row(VERSIONED, "petal"),
     "GET /v2/models/{model}/versions/{version}/ready": Row(f"{VERSIONED}/ready", "petal"),
     "POST /v2/models/{model}/versions/{version}/infer": Row(f"{VERSIONED}/infer", "petal", TENSORS),
+    "POST /v2/repository/index": Row("/v2/repository/index"),
+    **{
+        f"POST /v2/repository/models/{{model}}{version}/{verb}": Row(
+            f"/v2/repository/models/{{model}}{number}/{verb}", "petal"
+        )
+        for version, number in (("", ""), ("/versions/{version}", "/versions/1"))
+        for verb in ("load", "unload")
+    },
     "GET /v1/models": Row("/v1/models"),
     "POST /v1/vision/detect": Row(
         "/v1/vision/detect",
@@ -81,6 +91,13 @@ MATRIX = {
     "POST /v1/text/classify": task("/v1/text/classify", "text.classify", input=["a"]),
     "POST /v1/embeddings": task("/v1/embeddings", "text.embed", input=["a"]),
 }
+
+
+class Willing:
+    """Control that allows everybody everything: who is refused was refused on the replica."""
+
+    async def mark(self, verb, model, version, authorization):
+        """Nothing else changes here."""
 
 
 @pytest.fixture
@@ -96,14 +113,15 @@ async def callers(new_client):
     ]
     models.append(make_model("petal", **lab))
     made = {
-        "owner": make_key(**lab),
-        "project": make_key("orchid", "orchid-side"),
-        "stranger": make_key("globex", None),
-        "revoked": make_key(**lab),
+        "owner": make_key(**lab, role=Role.ENGINEER),
+        "project": make_key("orchid", "orchid-side", role=Role.ENGINEER),
+        "stranger": make_key("globex", None, role=Role.ENGINEER),
+        "revoked": make_key(**lab, role=Role.ENGINEER),
     }
     in_table = [entry for who, (entry, _) in made.items() if who != "revoked"]
     await kit.serve(make_table(models, in_table))
-    door = HttpDoor(kit.plane, Settings())
+    shelf = FollowedRepository(lambda: kit.plane.catalogue, kit.host, Willing(), kit.clock)
+    door = HttpDoor(kit.plane, Settings(), repository=shelf)
     yield {
         who: new_client(door, made[who][1].removeprefix("Bearer ") if who in made else None)
         for who in WHO
@@ -147,5 +165,8 @@ async def test_each_is_answered_as_the_matrix_says_and_hears_of_nothing_foreign(
 async def test_the_owner_sees_what_the_others_were_denied(callers):
     listed = await ask(callers["owner"], "GET /v1/models", "")
     assert len(listed.json()["data"]) == 5
+    (petal, *_) = (await ask(callers["owner"], "POST /v2/repository/index", "")).json()
+    assert petal["state"] == "READY"
     for other in ("project", "stranger"):
+        assert (await ask(callers[other], "POST /v2/repository/index", "")).json() == []
         assert (await ask(callers[other], "GET /v1/models", "")).json()["data"] == []

@@ -56,7 +56,8 @@ async def test_health(client, hub):
 @pytest.mark.parametrize("path", ["/v2", "/v2/"])
 async def test_server_metadata(client, path):
     body = (await client.get(path)).json()
-    assert (body["name"], body["extensions"]) == ("plaza", ["binary_tensor_data"])
+    extensions = ["binary_tensor_data", "model_repository", "model_repository(unload_dependents)"]
+    assert (body["name"], body["extensions"]) == ("plaza", extensions)
     assert body["version"]
 
 

@@ -78,7 +78,10 @@ def examples():
 
 
 @pytest.mark.parametrize(("path", "method", "operation", "value"), list(examples()))
-async def test_every_example_works_and_its_answer_fits(client, path, method, operation, value):
+async def test_every_example_works_and_its_answer_fits(
+    door, new_client, path, method, operation, value
+):
+    client = new_client(door, key="engineer")
     check(value, operation["requestBody"]["content"]["application/json"]["schema"])
     path = path.format(model="echo", version="champion")
     answer = await client.send(method.upper(), path, value)

@@ -78,7 +78,7 @@ def entry(name, datatype):
 
 
 @pytest.fixture(scope="module")
-def served(new_hub, settings):
+def served(new_hub, new_repository, settings):
     """HOST:PORT of a uvicorn in a thread."""
     hub = new_hub()
     for datatype, onnx_type in ONNX_TYPES.items():
@@ -100,7 +100,11 @@ def served(new_hub, settings):
     hub.add("both", {"signature": signature}, runner(opened))
 
     config = uvicorn.Config(
-        HttpDoor(hub, settings), port=0, log_level="warning", loop="uvloop", http="httptools"
+        HttpDoor(hub, settings, repository=new_repository(hub)),
+        port=0,
+        log_level="warning",
+        loop="uvloop",
+        http="httptools",
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -123,7 +127,7 @@ def test_the_synchronous_client(served):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == len(DType) + 2
+    assert len(done.stdout.splitlines()) == len(DType) + 3
 
 
 @pytest.fixture
@@ -193,3 +197,25 @@ async def test_a_body_over_the_limit_is_413(client):
     with pytest.raises(InferenceServerException) as caught:
         await client.infer("both", [given], headers=authorised())
     assert caught.value.status() == "413"
+
+
+async def test_the_repository(client):
+    def engineer():
+        return {"Authorization": "Bearer engineer"}
+
+    async def states():
+        found = await client.get_model_repository_index(headers=authorised())
+        return {one["version"]: one["state"] for one in found if one["name"] == "both"}
+
+    assert await states() == {"1": "READY", "2": "UNAVAILABLE"}
+    await client.load_model("both/versions/2", headers=engineer())
+    assert await states() == {"1": "READY", "2": "READY"}
+    await client.unload_model("both/versions/2", headers=engineer(), unload_dependents=True)
+    assert await states() == {"1": "READY", "2": "UNAVAILABLE"}
+    for more in ({"config": "{}"}, {"config": "{}", "files": {"file:1/model.onnx": b"x"}}):
+        with pytest.raises(InferenceServerException) as caught:
+            await client.load_model("both", headers=engineer(), **more)
+        assert caught.value.status() == "422"
+    with pytest.raises(InferenceServerException) as caught:
+        await client.load_model("both", headers=authorised())
+    assert caught.value.status() == "403"

@@ -34,7 +34,7 @@ def main(url, key):
 
     assert client.is_server_live()
     assert client.is_server_ready()
-    assert client.get_server_metadata(headers())["extensions"] == ["binary_tensor_data"]
+    assert "model_repository" in client.get_server_metadata(headers())["extensions"]
     for datatype in ["BOOL", *NUMERIC, *REAL, "BYTES"]:
         model = f"identity-{datatype.lower()}"
         assert client.is_model_ready(model, headers=headers())
@@ -58,6 +58,7 @@ def main(url, key):
         print("round trips of", datatype)  # noqa: T201 the parent reads it
     two_outputs(client, headers)
     errors(client, headers)
+    repository(client)
 
 
 def two_outputs(client, headers):
@@ -108,6 +109,25 @@ def errors(client, headers):
             raise AssertionError(f"expected {status}")
     assert not client.is_model_ready("nothing", headers=headers())
     print("errors")  # noqa: T201 as above
+
+
+def repository(client):
+    def engineer():
+        return {"Authorization": "Bearer engineer"}
+
+    def is_open(version):
+        index = client.get_model_repository_index(engineer())
+        (state,) = [
+            one["state"] for one in index if (one["name"], one["version"]) == ("both", version)
+        ]
+        return state == "READY"
+
+    assert (is_open("1"), is_open("2")) == (True, False)
+    client.load_model("both/versions/2", engineer())
+    assert is_open("2")
+    client.unload_model("both/versions/2", engineer())
+    assert not is_open("2")
+    print("repository")  # noqa: T201 as above
 
 
 if __name__ == "__main__":

@@ -176,7 +176,7 @@ async def gated(world, keys):
     world.replicas.append(replica)
     world.control.parts.feed.refresh()
     donor = await world.replica()
-    await replica.serve(donor.plane._catalogue.table)
+    await replica.serve(donor.plane.catalogue.table)
     yield replica, gate
     gate.go.set()
 
