@@ -165,7 +165,7 @@ class BudgetMachine(RuleBasedStateMachine):
                 mine.admit_unmetered(branch, amount)
                 return False
             if grant.short_of is not None:
-                assert grant.short_of in branch.nodes()
+                assert grant.short_of in branch.nodes(), "refused by an account that is not its own"
                 return True
             if mine.reserve(branch, amount) is not None:
                 return False

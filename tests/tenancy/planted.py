@@ -92,7 +92,10 @@ def machine(bank: type[MemoryBank] = MemoryBank, replica: type[Replica] = Replic
 
 PLANTED = {
     # bug: (the machine that has it, what the machine says when it finds it)
-    "check then act": (machine(bank=StaleBank), "granted beyond the limit|is over its limit"),
+    "check then act": (
+        machine(bank=StaleBank),
+        "granted beyond the limit|is over its limit|refused",
+    ),
     "no deduplication": (
         machine(bank=ForgetfulBank),
         "twice changed something|have drifted|spent twice",

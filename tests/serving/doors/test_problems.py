@@ -26,8 +26,6 @@ EXPECTED = {
     "route_not_found": 404,
     "method_not_allowed": 405,
     "conflict": 409,
-    "does_not_fit": 409,
-    "breaking_change": 409,
     "idempotency_mismatch": 422,
     "idempotency_in_progress": 409,
     "idempotency_not_kept": 409,
