@@ -28,8 +28,6 @@ from plaza import (
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
-    CONTROL_URL,
-    URL,
     Hub,
     arriving,
     as_method,
@@ -246,8 +244,8 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = URL,
-        control_url: str = CONTROL_URL,
+        url: str | None = None,
+        control_url: str | None = None,
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
@@ -255,7 +253,7 @@ class AsyncClient:
     ) -> None:
         """`timeout` is in seconds, for each of connecting, sending and waiting; `transport`
         replaces the network, for tests."""
-        self._hub = Hub(url, control_url, api_key)
+        self._hub = Hub.at(url, control_url, api_key)
         self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
         self._mount()
 

@@ -20,6 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 URL = "http://127.0.0.1:8000"
 CONTROL_URL = "http://127.0.0.1:8080"
+URL_VARIABLE, CONTROL_URL_VARIABLE = "PLAZA_URL", "PLAZA_CONTROL_URL"
 KEY_VARIABLE = "PLAZA_API_KEY"
 CHUNK = 1 << 18
 
@@ -35,6 +36,15 @@ class Hub:
     control_url: str
     api_key: str | None
     once: str | None = None
+
+    @staticmethod
+    def at(url: str | None, control_url: str | None, api_key: str | None) -> Hub:
+        """What is not given is in the environment, or the hub is on this machine."""
+        return Hub(
+            url or os.environ.get(URL_VARIABLE) or URL,
+            control_url or os.environ.get(CONTROL_URL_VARIABLE) or CONTROL_URL,
+            api_key,
+        )
 
     def arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Of httpx's `build_request`, all but the content."""
