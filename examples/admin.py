@@ -97,9 +97,9 @@ for target in hub.alerts.list(ORGANISATION):
 NAME = "example-load"
 SHIPPED = Path(__file__).parents[1] / "models" / "bundles" / "electricity-load-quantiles"
 with plaza.Client(api_key=admin_key.key) as theirs:
-    theirs.models.register(SHIPPED, name=NAME)
-    theirs.models.set_visibility(NAME, "organisation")
-    theirs.models.publish(NAME, note="useful beyond the harbour")
+    theirs.models.register(SHIPPED, name=NAME, project="main")
+    theirs.models.set_visibility(f"main.{NAME}", "organisation")
+    theirs.models.publish(f"main.{NAME}", note="useful beyond the harbour")
 for request in hub.catalogue.requests():
     if request.model == f"{ORGANISATION}.main.{NAME}":
         print(f"{request.model} asks: {request.note}")

@@ -62,7 +62,7 @@ class MemoryRecords:
             organisation_name="org",
             project=ProjectId(str(scope.project)),
             project_name=new.project,
-            visibility=new.visibility,
+            visibility=new.visibility or Visibility.PROJECT,
             versions=[
                 VersionEntry(
                     version=v.version, digest=v.digest, manifest=n.manifest, files=list(n.files)

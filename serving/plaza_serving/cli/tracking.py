@@ -42,7 +42,7 @@ def import_model(
     ],
     name: Annotated[str | None, typer.Option(help="Default: MLflow's, made a name here.")] = None,
     project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
-    visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    visibility: Annotated[Visibility | None, typer.Option(help=WHO)] = None,
     organisation: For = None,
 ) -> None:
     """Make a model that was logged to the hub's MLflow a version. Again it changes nothing."""
@@ -52,7 +52,7 @@ def import_model(
             source,
             name=name,
             project=project,
-            visibility=visibility.value,
+            visibility=visibility and visibility.value,
             organisation=organisation,
         )
     show_registered(here, done)
