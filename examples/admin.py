@@ -23,8 +23,8 @@ print(f"{me.organisation_name}, {'operator' if me.operator else me.role}")
 # %% [markdown]
 # ## Who is here
 #
-# An organisation, its projects, and keys with a role at one of them. A key is shown once: give it to its
-# owner and keep its id. This cell ends keys that it made before.
+# An organisation, its projects, and keys with a role at one of them. A key is shown once: give it
+# to its owner and keep its id. This cell ends keys that it made before.
 
 # %%
 if ORGANISATION not in {organisation.name for organisation in hub.orgs.list()}:
@@ -45,8 +45,8 @@ for key in hub.keys.list(ORGANISATION):
 # %% [markdown]
 # ## Budgets
 #
-# Per day, week, month (UTC) or in total, on every node of the tree; the tightest one counts. Whatever
-# runs at the same time, nobody spends more.
+# Per day, week, month (UTC) or in total, on every node of the tree; the tightest one counts.
+# Whatever runs at the same time, nobody spends more.
 
 # %%
 hub.quotas.set(ORGANISATION, 200 * HOUR, period="month")
@@ -62,8 +62,9 @@ for budget in hub.quotas.list(ORGANISATION):
 # %% [markdown]
 # ## Who comes first
 #
-# Weights divide the workers while all compete. What others leave idle is lent: here up to twice one's
-# own part. And at most 20 requests of this organisation are inside at once, over all replicas.
+# Weights divide the workers while all compete. What others leave idle is lent: here up to twice
+# one's own part. And at most 20 requests of this organisation are inside at once, over all
+# replicas.
 
 # %%
 share = hub.shares.set(ORGANISATION, 4, borrow_percent=200)
@@ -75,8 +76,8 @@ print(f"models: {held.used} of at most {held.limit}")
 # %% [markdown]
 # ## Alerts
 #
-# Signed messages at 50, 80 and 100 % of a budget, and when the gate stops a rollout. They only go to
-# hosts that operators allow. Rather than two for one URL, this keeps what is there.
+# Signed messages at 50, 80 and 100 % of a budget, and when the gate stops a rollout. They only go
+# to hosts that operators allow. Rather than two for one URL, this keeps what is there.
 
 # %%
 URL = "https://hooks.example.org/plaza"
@@ -90,8 +91,8 @@ for target in hub.alerts.list(ORGANISATION):
 # %% [markdown]
 # ## A model for everybody
 #
-# The organisation's admin asks, you decide. The model here is one that is shipped with the hub, under
-# another name; before a second run it is taken back into its organisation.
+# The organisation's admin asks, you decide. The model here is one that is shipped with the hub,
+# under another name; before a second run it is taken back into its organisation.
 
 # %%
 NAME = "example-load"
@@ -122,7 +123,8 @@ print(f"statement of {month}: {len(statement.splitlines())} lines")
 # %% [markdown]
 # ## Who did what
 #
-# Each administrative change is a link of a chain; so is the usage. A change after the fact is found.
+# Each administrative change is a link of a chain; so is the usage. A change after the fact is
+# found.
 
 # %%
 for entry in hub.audit(organisation=ORGANISATION, limit=4):

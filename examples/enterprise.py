@@ -27,7 +27,8 @@ print(f"{ORGANISATION}, as {me.role}")
 # %% [markdown]
 # ## Find a model
 #
-# The catalogue shows what this key may call: your own models, those shared with you, and public ones.
+# The catalogue shows what this key may call: your own models, those shared with you, and public
+# ones.
 
 # %%
 page = hub.models.search(family="forecast.quantile", visibility="public")
@@ -38,8 +39,9 @@ SPEED = next(m.full_name for m in page.items if m.name == "traffic-speed-quantil
 # %% [markdown]
 # ## A key for one job
 #
-# Each job gets a key of its own. This one may send 50 requests per second, 5 at once, so that the job
-# cannot take the place of your other work. Its text is told once. It ends by itself after an hour.
+# Each job gets a key of its own. This one may send 50 requests per second, 5 at once, so that the
+# job cannot take the place of your other work. Its text is told once. It ends by itself after an
+# hour.
 
 # %%
 made = hub.keys.create(
@@ -101,28 +103,28 @@ print(f"charged {cost.charge} units: {cost.compute_us} µs of device, {cost.host
 # The error says when to try again. `patiently` above waits for just so long.
 
 # %%
-wait = None
-for number in range(1, 200):
+number, wait = 0, None
+while wait is None:
+    number += 1
     try:
         job.infer(SPEED, {about.inputs[0].name: series})
     except plaza.PlazaError as error:
-        if error.code == "rate_limited":
-            wait = error.retry_after
-            break
+        if error.code != "rate_limited":
+            raise
+        wait = error.retry_after
 print(f"request {number} was too fast: again in {wait} s")
 
 # %% [markdown]
 # ## How many more?
 #
-# The job gets a budget, and asks before it begins. The estimate is by what its requests cost lately,
-# as the ledger tells a second later; it can also be asked about figures that you have (`device_us=…`).
+# The job gets a budget, and asks before it begins. The estimate is by what its requests cost
+# lately, as the ledger tells a second later; it can also be asked about figures that you have
+# (`device_us=…`).
 
 # %%
-for _ in range(50):
-    estimate = hub.quotas.estimate(ORGANISATION, SPEED, key=made.id)
-    if estimate.seen:
-        break
+while not any(row.answered and row.group["key"] == made.id for row in hub.usage(by="key")):
     time.sleep(0.2)
+estimate = hub.quotas.estimate(ORGANISATION, SPEED, key=made.id)
 hub.quotas.set(ORGANISATION, 40 * estimate.cost, period="day", key=made.id)
 estimate = hub.quotas.estimate(ORGANISATION, SPEED, key=made.id)
 print(f"{estimate.requests} more requests at {estimate.cost} units each")

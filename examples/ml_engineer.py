@@ -49,8 +49,9 @@ def soon(call: Callable[[], T]) -> T:
 # %% [markdown]
 # ## A model
 #
-# How many hours a ship stays at its berth, from its length and its containers: a linear fit, written
-# as an ONNX graph. Yours comes from `torch.onnx.export`, `skl2onnx` or whatever you train with.
+# How many hours a ship stays at its berth, from its length and its containers: a linear fit,
+# written as an ONNX graph. Yours comes from `torch.onnx.export`, `skl2onnx` or whatever you train
+# with.
 
 
 # %%
@@ -79,8 +80,8 @@ def write(file: Path, weights: np.ndarray, bias: np.ndarray) -> None:
 # %% [markdown]
 # ## A bundle
 #
-# `plaza models init` reads the graph and writes `plaza.yaml`, a card to fill in and a sample beside it.
-# The card says what the model is for and how good it is. It is kept with each version.
+# `plaza models init` reads the graph and writes `plaza.yaml`, a card to fill in and a sample
+# beside it. The card says what the model is for and how good it is. It is kept with each version.
 
 # %%
 CARD = """---
@@ -150,8 +151,9 @@ for metric in change.metrics:
 # %% [markdown]
 # ## A canary
 #
-# A quarter of the requests for `champion` go to the new version; a gate compares failures and run times
-# and stops a bad one by itself. What it fails on is computed by the stable version: no caller sees it.
+# A quarter of the requests for `champion` go to the new version; a gate compares failures and run
+# times and stops a bad one by itself. What it fails on is computed by the stable version: no
+# caller sees it.
 
 # %%
 begun = hub.models.promote(NAME, second.version, canary_percent=25, why="fitted to more visits")
@@ -164,8 +166,8 @@ for test in (rollout.verdict or {"tests": []})["tests"]:
     print(f"  {test['name']}: evidence {test['evidence']:.2f}, stops at {1 / test['level']:.0f}")
 
 # %% [markdown]
-# It looks good, so it becomes the champion for everybody. And back: a rollback needs no reason, but one
-# helps whoever reads the history.
+# It looks good, so it becomes the champion for everybody. And back: a rollback needs no reason,
+# but one helps whoever reads the history.
 
 # %%
 print("rollout", hub.rollouts.promote(rollout.id).state)

@@ -46,8 +46,8 @@ class Records:
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         """(version, created). The same digest again returns the existing version unchanged.
 
-        The first version makes the model and receives the alias `champion`. A later version must
-        name the model's visibility as it is or none (Conflict otherwise): `set_visibility` changes it.
+        The first version makes the model and receives the alias `champion`. A later version names
+        the model's visibility as it is or none (Conflict otherwise): `set_visibility` changes it.
         A model begins public only where the stored actor publishes for the hub (`Visibilities`).
         """
         one_organisation(scope)

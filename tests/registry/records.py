@@ -9,7 +9,7 @@ from plaza_core.errors import ModelNotFound
 from plaza_core.ids import Digest, ModelId, OrganisationId, ProjectId
 from plaza_core.ports import ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import TenantScope
-from plaza_core.table import ModelEntry, VersionEntry
+from plaza_core.table import ModelEntry, VersionEntry, Visibility
 from plaza_core.tracking import Mirrored, Sighting, Waiting
 
 

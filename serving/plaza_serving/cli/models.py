@@ -56,7 +56,7 @@ def register(
             directory,
             name=name,
             project=project,
-            visibility=visibility and visibility.value,
+            visibility=None if visibility is None else visibility.value,
             run=run,
             experiment=experiment,
             organisation=organisation,

@@ -10,7 +10,7 @@ from rich.table import Table
 
 import plaza
 from plaza_core.table import Visibility
-from plaza_serving.cli.models import For, show_registered
+from plaza_serving.cli.models import WHO, For, show_registered
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import moment, table_of
 
@@ -52,7 +52,7 @@ def import_model(
             source,
             name=name,
             project=project,
-            visibility=visibility and visibility.value,
+            visibility=None if visibility is None else visibility.value,
             organisation=organisation,
         )
     show_registered(here, done)
