@@ -12,12 +12,14 @@
     keys         fifty keys at work on a whole hub leave no trace in any file, log or answer
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
                  flipped in the store, on the wire and in the node's cache
-    gate         the gate's errors over 20,000 simulated good rollouts and 7,000 bad ones
+    gate         the gate's errors over 10,000 simulated good rollouts and 7,000 bad ones
     rollouts     bad versions are stopped by a real hub, 20 good ones are not
+    swaps        50 versions promoted under load; then rolled back, warm and cold
+    crowd        50 models in a budget for ten
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
-nothing else beyond the locks is needed. About an hour on two cores.
+nothing else beyond the locks is needed. About an hour and a half on two cores.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchmarks import bench, exact, fairness, lending, price, rollouts
+from benchmarks import bench, exact, fairness, lending, price, rollouts, swaps
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
 from benchmarks.hub import own_ports
 
@@ -174,6 +176,8 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "crash-points": prove_crash_points,
     "gate": prove_gate,
     "rollouts": prove_rollouts,
+    "swaps": swaps.prove_swaps,
+    "crowd": swaps.prove_crowd,
     "third-party": prove_third_party,
 }
 

@@ -30,6 +30,7 @@ _X = np.ones((1, 4), np.float32)
 _BODY = json.dumps(
     {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 4], "data": [1.0] * 4}]}
 ).encode()
+_ROLLBACKS = 5
 _OPEN_LIMITS = {"rate_per_second": 100_000, "rate_burst": 100_000}
 
 
@@ -46,6 +47,10 @@ class Swaps:
     p99_ms: float
     swap_p50_s: float
     swap_longest_s: float
+    warm_rollback_s: float
+    """The longest, to the version before, which replicas keep open."""
+    cold_rollback_s: float
+    """The longest, to versions that were closed since."""
     memory_before_mb: float
     memory_after_mb: float
 
@@ -53,11 +58,15 @@ class Swaps:
     def held(self) -> bool:
         grown = abs(self.memory_after_mb / self.memory_before_mb - 1)
         calm = self.p99_ms <= 1.5 * self.quiet_p99_ms
-        return not self.failed and not self.stale and calm and grown <= 0.1
+        back = self.warm_rollback_s <= 1 and self.cold_rollback_s <= 5
+        return not self.failed and not self.stale and calm and grown <= 0.1 and back
 
 
-async def hot_swaps(hub: Hub, directory: Path, *, swaps: int, rate: float) -> Swaps:
-    """Register `swaps` + 1 versions, then promote each while `rate` requests per second come."""
+async def hot_swaps(
+    hub: Hub, directory: Path, *, swaps: int, rate: float, quiet_s: float = 15.0
+) -> Swaps:
+    """Register `swaps` + 1 versions, then promote each while `rate` requests per second come; then
+    roll back, with the same load."""
     admin = hub.admin
     for seed in range(swaps + 1):
         bundle = graphs.tiny(seed=seed).write(directory / f"v{seed}")
@@ -69,7 +78,7 @@ async def hot_swaps(hub: Hub, directory: Path, *, swaps: int, rate: float) -> Sw
     await pace.start()
     await asyncio.sleep(2)
     begun = time.monotonic()
-    await asyncio.sleep(15)
+    await asyncio.sleep(quiet_s)
     before = _replica_mb(hub)
     quiet_until = time.monotonic()
     acknowledged: list[tuple[float, int]] = []
@@ -83,6 +92,7 @@ async def hot_swaps(hub: Hub, directory: Path, *, swaps: int, rate: float) -> Sw
         took.append(time.monotonic() - asked)
         await asyncio.sleep(max(0.0, 1.0 - took[-1]))
     swapped_until = time.monotonic()
+    warm, cold = await asyncio.to_thread(_rollbacks, admin, swaps)
     await pace.stop()
     await asyncio.sleep(3)
     quiet = [a for a in pace.answers if begun <= a.due < quiet_until]
@@ -96,9 +106,29 @@ async def hot_swaps(hub: Hub, directory: Path, *, swaps: int, rate: float) -> Sw
         p99_ms=paced.percentile_ms(during, 0.99),
         swap_p50_s=sorted(took)[len(took) // 2],
         swap_longest_s=max(took),
+        warm_rollback_s=max(warm),
+        cold_rollback_s=max(cold),
         memory_before_mb=before,
         memory_after_mb=_replica_mb(hub),
     )
+
+
+def _rollbacks(admin: plaza.Client, swaps: int) -> tuple[list[float], list[float]]:
+    """Seconds that rolling back took until every replica answered so: warm ones, cold ones."""
+
+    def back() -> float:
+        asked = time.monotonic()
+        moved = admin.models.rollback("swapped")
+        if moved.waiting_for or moved.failed_on:
+            raise RuntimeError(f"a roll-back was not published: {moved}")
+        return time.monotonic() - asked
+
+    warm = []
+    for _ in range(_ROLLBACKS):
+        warm.append(back())
+        admin.models.promote("swapped", swaps + 1)
+    back()
+    return warm, [back() for _ in range(min(_ROLLBACKS, swaps - 1))]
 
 
 def _stale(answer: paced.Answer, acknowledged: list[tuple[float, int]]) -> bool:

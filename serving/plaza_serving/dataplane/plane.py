@@ -310,8 +310,9 @@ class DataPlane:
     def _offer_again(self, works: Sequence[Work]) -> None:
         """What a canary failed on waits for the stable version, unless nobody waits for it."""
         for work in works:
-            if not work.claimed and work.route is not None and work.route.stable is not None:
-                self._workers.offer(work.route.stable.lane, work)
+            stable = None if work.route is None else work.route.stable
+            if stable is not None and not work.claimed and not work.future.done():
+                self._workers.offer(stable.lane, work)
 
     def _append(self, records: Sequence[UsageRecord]) -> PlazaError | None:
         try:

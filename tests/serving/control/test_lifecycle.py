@@ -25,7 +25,7 @@ class Hub:
         )
         self.keys |= await self.world.organisation("city", guest={"role": "consumer"})
         self.keys["operator"] = self.world.operator
-        card = "---\nmetrics: {{ap50: 0.{0}, latency: {{p99: {0}}}}}\nlicence: MIT\n---\nCars.\n"
+        card = "---\nmetrics: {{ap50: 0.{0}, latency.p99: {0}}}\nlicence: MIT\n---\nCars.\n"
         for n in (7, 8, 9):
             made = await self.world.register(
                 self.keys["engineer"], bundle("doubler", card.format(n))

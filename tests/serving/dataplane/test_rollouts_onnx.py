@@ -31,6 +31,9 @@ class Directories:
     def fetch(self, entry):
         return self.at[entry.digest]
 
+    def release(self, entry):
+        pass
+
 
 def model_of(versions, split):
     model = make_model(NAME, versions=tuple(versions))

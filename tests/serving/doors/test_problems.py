@@ -19,6 +19,8 @@ EXPECTED = {
     "unauthenticated": 401,
     "forbidden": 403,
     "not_found": 404,
+    "breaking_change": 409,
+    "does_not_fit": 409,
     "model_not_found": 404,
     "pool_not_found": 404,
     "route_not_found": 404,

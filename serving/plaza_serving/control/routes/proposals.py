@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.errors import Conflict
+from plaza_core.names import CHAMPION
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_core.tracking import Proposal as Found
 from plaza_core.tracking import ProposalState
@@ -75,6 +76,11 @@ def _acceptable(hub: Parts, scope: TenantScope, found: Found) -> tuple[str, bool
         raise Conflict(
             f"it points at MLflow's number {found.number}, which is no version here; import that "
             "and promote it, or reject this",
+            input="proposal",
+        )
+    if found.version is None and found.alias == CHAMPION:
+        raise Conflict(
+            "calls without a version mean the champion; reject this, or remove it here by name",
             input="proposal",
         )
     names = (m for m in hub.tenancy.records.visible(scope) if m.id == found.model)
