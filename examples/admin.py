@@ -133,8 +133,8 @@ for what, chains in {
     "audit": hub.ledger.verify_audit(organisation=ORGANISATION),
     "usage": hub.ledger.verify(organisation=ORGANISATION),
 }.items():
-    for chain in chains:
-        print(f"{what} of {chain.organisation}: {'intact' if chain.intact else 'BROKEN'}")
+    links, intact = sum(chain.links for chain in chains), all(chain.intact for chain in chains)
+    print(f"{what}: {links} links, {'intact' if intact else 'BROKEN'}")
 
 # %%
 hub.models.set_visibility(f"{ORGANISATION}.main.{NAME}", "organisation", organisation=ORGANISATION)
