@@ -1,3 +1,5 @@
+"""An admin hands out compute: keys, budgets, shares, alerts, a public model, reports, proofs."""
+
 # %% [markdown]
 # # An admin hands out compute
 #

@@ -1,3 +1,5 @@
+"""An enterprise calls shared models: finds one, calls it, pays, waits, stays in its budget."""
+
 # %% [markdown]
 # # An enterprise calls shared models
 #

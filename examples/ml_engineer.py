@@ -1,3 +1,5 @@
+"""An ML engineer brings a model into traffic: bundle, version, canary, and back."""
+
 # %% [markdown]
 # # An ML engineer brings a model into traffic
 #
