@@ -17,6 +17,7 @@ from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
 from plaza.answers import (
     Classification,
+    Cost,
     Detection,
     Detections,
     Embeddings,
@@ -81,6 +82,7 @@ __all__ = [
     "Client",
     "Collected",
     "Correction",
+    "Cost",
     "Detection",
     "Detections",
     "Drift",

@@ -75,7 +75,7 @@ def register(
     *,
     name: str | None = None,
     project: str | None = None,
-    visibility: Visibility = "project",
+    visibility: Visibility | None = None,
     run: str | None = None,
     experiment: str | None = None,
     organisation: str | None = None,
@@ -83,7 +83,8 @@ def register(
 ) -> Steps[Registered]:
     """Send the bundle in `directory` file by file, streaming from disk, and make it a version.
 
-    `name` defaults to the manifest's, `project` to the key's. `run` is the run of MLflow that
+    `name` defaults to the manifest's, `project` to the key's; `visibility` stays as it is, and a
+    new model is for its project. `run` is the run of MLflow that
     trained it; MLflow then leads from one to the other. Registering the same content again answers
     with the version that exists. An upload that fails is aborted, also when the hub did not
     receive a file as it was sent.

@@ -70,7 +70,8 @@ def list_alerts(organisation: str) -> Call[list[AlertTarget]]:
 def add_alert(
     organisation: str, url: str, *, events: Sequence[AlertEvent] | None = None, label: str = ""
 ) -> Call[NewAlertTarget]:
-    """Have alerts sent to an https URL on a host that operators allow; default: all events."""
+    """Have alerts sent to an https URL on a host that operators allow; default: budgets,
+    not rollouts."""
     body = {"url": url, "label": label, "events": None if events is None else list(events)}
     return _call("POST", _of(organisation), _new, body)
 

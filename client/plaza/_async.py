@@ -29,8 +29,6 @@ from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
-    CONTROL_URL,
-    URL,
     Hub,
     arriving,
     as_method,
@@ -249,8 +247,8 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str = URL,
-        control_url: str = CONTROL_URL,
+        url: str | None = None,
+        control_url: str | None = None,
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
@@ -259,8 +257,9 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         pace: Pace[Awaitable[None]] = PACE,
     ) -> None:
-        """`timeout` is in seconds, for each of connecting, sending and waiting. `transport` and
-        `pace` replace the network and time, for tests.
+        """`url`, `control_url` and `api_key` default to `PLAZA_URL`, `PLAZA_CONTROL_URL` and
+        `PLAZA_API_KEY`. `timeout` is in seconds, for each of connecting, sending and waiting.
+        `transport` and `pace` replace the network and time, for tests.
 
         What the hub refuses for now (429 or 503 that say when to come back) is tried again for
         `patience_s` seconds in all, and what got lost with its connection once more; 0 switches
@@ -269,7 +268,7 @@ class AsyncClient:
         no connection: the key would cost the hub a record in its database for each. With
         `retry_writes` inferences carry one too, and are treated like the rest.
         """
-        self._hub = Hub(url, control_url, api_key, patience_s, retry_writes)
+        self._hub = Hub.at(url, control_url, api_key, patience_s, named=retry_writes)
         self._pace = pace
         self._http = httpx.AsyncClient(timeout=timeout, transport=transport)
         self._mount()

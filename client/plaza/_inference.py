@@ -13,6 +13,7 @@ from plaza import _tensors
 from plaza._http import JSON_TYPE, Answer, Call, json_body, path_of
 from plaza.answers import (
     Classification,
+    Cost,
     Detection,
     Detections,
     Embeddings,
@@ -47,7 +48,8 @@ def infer(
 
     def read(answer: Answer) -> Inference:
         document, tensors = _tensors.decode(answer)
-        return Inference(document["model_name"], int(document["model_version"]), tensors)
+        answered_by = document["model_name"], int(document["model_version"])
+        return Inference(*answered_by, tensors, _cost(answer))
 
     path = _model_path(model, version) + "/infer"
     return Call("inference", "POST", path, read, headers=headers, content=body)
@@ -78,7 +80,8 @@ def detect(
         boxes = tuple(
             Detection(one["label"], one["score"], tuple(one["box"])) for one in found["detections"]
         )
-        return Detections(*_origin(found), found["width"], found["height"], boxes)
+        size = found["width"], found["height"]
+        return Detections(*_origin(found), *size, boxes, _cost(answer))
 
     return Call(
         "inference",
@@ -104,7 +107,7 @@ def forecast(
     def read(answer: Answer) -> Forecast:
         found = answer.json()
         rows = np.array(found["values"], np.float64)
-        return Forecast(*_origin(found), tuple(found["quantiles"]), rows)
+        return Forecast(*_origin(found), tuple(found["quantiles"]), rows, _cost(answer))
 
     return _task(
         "/v1/forecast",
@@ -128,7 +131,7 @@ def classify(
             tuple(Label(one["label"], one["score"]) for one in labels)
             for labels in found["results"]
         )
-        return Classification(*_origin(found), results)
+        return Classification(*_origin(found), results, _cost(answer))
 
     return _task(
         "/v1/text/classify", read, model=model, version=version, input=_list(texts), top_k=top_k
@@ -143,7 +146,8 @@ def embed(texts: Sequence[str], *, model: str, version: Version = None) -> Call[
         rows = sorted(found["data"], key=lambda row: row["index"])
         data = b"".join(base64.b64decode(row["embedding"]) for row in rows)
         vectors = np.frombuffer(data, "<f4").reshape(len(rows), -1)
-        return Embeddings(*_origin(found), vectors, found["usage"]["total_tokens"])
+        tokens = found["usage"]["total_tokens"]
+        return Embeddings(*_origin(found), vectors, tokens, _cost(answer))
 
     return _task(
         "/v1/embeddings",
@@ -181,6 +185,15 @@ def _origin(found: Mapping[str, Any]) -> tuple[str, int, Timing]:
     }
     total = given.get("total_us", sum(phases.values()))
     return found["model"], found["version"], Timing(**phases, total_us=total)
+
+
+def _cost(answer: Answer) -> Cost:
+    left = answer.headers.get("x-plaza-budget-remaining")
+    spent = {
+        name: int(answer.headers.get(f"x-plaza-{name.replace('_', '-')}", 0))
+        for name in ("charge", "compute_us", "host_us", "batch_rows")
+    }
+    return Cost(**spent, budget_remaining=None if left is None else int(left))
 
 
 def _media_type(image: bytes) -> str:

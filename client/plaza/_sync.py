@@ -28,8 +28,6 @@ from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
 from plaza._transport import (
     CHUNK,
-    CONTROL_URL,
-    URL,
     Hub,
     arriving,
     as_method,
@@ -246,8 +244,8 @@ class Client:
 
     def __init__(
         self,
-        url: str = URL,
-        control_url: str = CONTROL_URL,
+        url: str | None = None,
+        control_url: str | None = None,
         api_key: str | None = None,
         *,
         timeout: float = 60.0,
@@ -256,8 +254,9 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         pace: Pace[None] = PACE,
     ) -> None:
-        """`timeout` is in seconds, for each of connecting, sending and waiting. `transport` and
-        `pace` replace the network and time, for tests.
+        """`url`, `control_url` and `api_key` default to `PLAZA_URL`, `PLAZA_CONTROL_URL` and
+        `PLAZA_API_KEY`. `timeout` is in seconds, for each of connecting, sending and waiting.
+        `transport` and `pace` replace the network and time, for tests.
 
         What the hub refuses for now (429 or 503 that say when to come back) is tried again for
         `patience_s` seconds in all, and what got lost with its connection once more; 0 switches
@@ -266,7 +265,7 @@ class Client:
         no connection: the key would cost the hub a record in its database for each. With
         `retry_writes` inferences carry one too, and are treated like the rest.
         """
-        self._hub = Hub(url, control_url, api_key, patience_s, retry_writes)
+        self._hub = Hub.at(url, control_url, api_key, patience_s, named=retry_writes)
         self._pace = pace
         self._http = httpx.Client(timeout=timeout, transport=transport)
         self._mount()

@@ -46,7 +46,7 @@ def import_from_mlflow(
     *,
     name: str | None = None,
     project: str | None = None,
-    visibility: Visibility = "project",
+    visibility: Visibility | None = None,
     organisation: str | None = None,
 ) -> Call[Registered]:
     """Make what `mlflow.onnx.log_model` logged a version: `models:/NAME/VERSION`,

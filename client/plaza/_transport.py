@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 URL = "http://127.0.0.1:8000"
 CONTROL_URL = "http://127.0.0.1:8080"
+URL_VARIABLE, CONTROL_URL_VARIABLE = "PLAZA_URL", "PLAZA_CONTROL_URL"
 KEY_VARIABLE = "PLAZA_API_KEY"
 CHUNK = 1 << 18
 NAME = "idempotency-key"
@@ -43,6 +44,24 @@ class Hub:
     patience_s: float | None = None
     named: bool = False
     once: str | None = None
+
+    @staticmethod
+    def at(
+        url: str | None,
+        control_url: str | None,
+        api_key: str | None,
+        patience_s: float | None = None,
+        *,
+        named: bool = False,
+    ) -> Hub:
+        """What is not given is in the environment, or the hub is on this machine."""
+        return Hub(
+            url or os.environ.get(URL_VARIABLE) or URL,
+            control_url or os.environ.get(CONTROL_URL_VARIABLE) or CONTROL_URL,
+            api_key,
+            patience_s,
+            named,
+        )
 
     def for_one(self, once: str | None) -> Hub:
         """This hub for requests that are done once, under a name of their own if it is None."""

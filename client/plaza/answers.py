@@ -22,12 +22,26 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What one answer cost, as its headers say: charged compute units, device µs × weight, host
+    µs, rows of the run it shared. `budget_remaining` is of the tightest budget, as the replica
+    knows it; None: no budget limits the key."""
+
+    charge: int = 0
+    compute_us: int = 0
+    host_us: int = 0
+    batch_rows: int = 0
+    budget_remaining: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Inference:
     """Outputs of a raw call. Numeric arrays are read-only; BYTES arrive as objects of `bytes`."""
 
     model: str
     version: int
     outputs: Mapping[str, NDArray[Any]] = field(repr=False)
+    cost: Cost = Cost()
 
     def __getitem__(self, output: str) -> NDArray[Any]:
         return self.outputs[output]
@@ -67,6 +81,7 @@ class Detections:
     width: int
     height: int
     detections: tuple[Detection, ...]
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +93,7 @@ class Forecast:
     timing: Timing
     quantiles: tuple[float, ...]
     values: NDArray[np.float64] = field(repr=False)
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +110,7 @@ class Classification:
     version: int
     timing: Timing
     results: tuple[tuple[Label, ...], ...]
+    cost: Cost = Cost()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,3 +122,4 @@ class Embeddings:
     timing: Timing
     vectors: NDArray[np.float32] = field(repr=False)
     tokens: int
+    cost: Cost = Cost()

@@ -143,7 +143,8 @@ class NewVersion:
 
     name: str
     project: str
-    visibility: Visibility
+    visibility: Visibility | None
+    """None: the model's as it is; a new model is for its project."""
     digest: Digest
     manifest: Manifest
     files: Sequence[FileEntry]

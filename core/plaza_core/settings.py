@@ -173,6 +173,9 @@ class Settings(BaseSettings):
     session_hours: int = Field(12, ge=1, le=720, description="How long a login lasts.")
 
     # Clients
+    url: str | None = Field(
+        None, description="Where the CLI and the SDK call models; default: loopback, `http_port`."
+    )
     api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of Plaza's own log lines."
@@ -188,6 +191,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def address(self) -> str:
+        return self.url or f"http://127.0.0.1:{self.http_port}"
 
     @property
     def control_address(self) -> str:

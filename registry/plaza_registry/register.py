@@ -76,7 +76,7 @@ class Registrar:
         *,
         name: str | None = None,
         project: str,
-        visibility: Visibility,
+        visibility: Visibility | None,
         lineage: Lineage | None = None,
     ) -> Registered:
         """Make the bundle in `directory` a version of `name`, or of the manifest's name.

@@ -46,8 +46,8 @@ class Records:
     def add_version(self, scope: TenantScope, new: NewVersion) -> tuple[ModelVersion, bool]:
         """(version, created). The same digest again returns the existing version unchanged.
 
-        The first version makes the model and receives the alias `champion`. A later version must
-        name the model's visibility as it is (Conflict otherwise): `set_visibility` changes it.
+        The first version makes the model and receives the alias `champion`. A later version names
+        the model's visibility as it is or none (Conflict otherwise): `set_visibility` changes it.
         A model begins public only where the stored actor publishes for the hub (`Visibilities`).
         """
         one_organisation(scope)
@@ -69,7 +69,7 @@ class Records:
                 change.nothing_to_do()
                 serving = served_by(aliases_of(change.session, model))
                 return version_view(existing, model.name, serving), False
-            elif model.visibility != new.visibility:
+            elif new.visibility not in {None, model.visibility}:
                 raise Conflict(
                     f"the model's visibility is '{model.visibility}'; a version does not change it",
                     input="visibility",
@@ -104,7 +104,7 @@ class Records:
             id=ModelId(new_id("mdl", self._store.random)),
             project=project.id,
             name=new.name,
-            visibility=new.visibility,
+            visibility=new.visibility or Visibility.PROJECT,
             created=change.now,
         )
         change.session.add(model)

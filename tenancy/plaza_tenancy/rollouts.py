@@ -65,13 +65,18 @@ class Rollouts:
         kind: RolloutKind,
         part: int,
         policy: GatePolicy,
+        why: str = "",
+        force: bool = False,
         allow_breaking: bool = False,
     ) -> Rollout:
-        """Also raises DoesNotFit, and BreakingChange unless it is allowed."""
+        """Also raises DoesNotFit, and BreakingChange unless it is allowed. `force` cancels the
+        rollout that runs on the alias, unless this one may not start."""
         _demand_part(kind, part)
         with self._store.change(scope, "rollout.start", name[:200]) as change:
             model = own_model(change, scope, name)
             wanted = version_of(change.session, model, candidate)
+            if force:
+                _cancel_running(change, model, alias)
             present = _demand_free(change, model, alias)
             if present.version == candidate:
                 raise Conflict("the alias means this version already", input="version")
@@ -95,7 +100,7 @@ class Rollouts:
                 evidence={},
             )
             change.session.add(row)
-            go(change, model, alias, _split(row), kind=StepKind.START)
+            go(change, model, alias, _split(row), kind=StepKind.START, why=why)
             change.target = row.id
             return _view(row, full_name(change.session, model))
 
@@ -175,6 +180,14 @@ def _undo(change: Change, model: ModelRow, row: RolloutRow, kind: StepKind) -> N
     assert last is not None, "the rollout's start is a step"
     assert before is not None, "an alias is there before a rollout starts on it"
     return_to(change, model, last, before, kind=kind, why=row.id)
+
+
+def _cancel_running(change: Change, model: ModelRow, alias: str) -> None:
+    present = alias_row(change.session, model, alias)
+    if present is not None and present.rollout is not None:
+        row, _ = _find(change.session, RolloutRow.id == present.rollout)
+        _undo(change, model, row, StepKind.CANCEL)
+        close_rollout(change, row.organisation, row.id, RolloutState.CANCELLED)
 
 
 def _demand_free(change: Change, model: ModelRow, alias: str) -> AliasRow:

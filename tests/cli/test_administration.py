@@ -87,6 +87,8 @@ class TestTenants:
         assert "plz_shown_once" in made.out
         asked = {"role": "consumer", "label": "gate 7", "expires_in_s": 2_592_000}
         assert state.seen[-1].json == asked
+        bare = plaza("keys", "create", "--organisation", "acme", "--role", "admin", "--bare")
+        assert bare.out == "plz_shown_once\n"
         listed = plaza("keys", "list", "--organisation", "acme").out
         assert "gate 7" in listed
         assert "plz_" not in listed

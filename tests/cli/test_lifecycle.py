@@ -71,6 +71,26 @@ def test_versions_show_their_states(said, command):
     assert (refused.code, "serves as champion" in refused.err) == (1, True)
 
 
+def test_a_rollout_is_named_by_its_model_and_watched_to_its_end(command, said, answer, world):
+    none = command("rollouts", "show", "cars", *ACME)
+    assert (none.code, "cars has had no rollout" in none.err) == (2, True)
+    begun = answer("models", "promote", "cars", "2", "--canary", "5", "--why", "sees more", *ACME)
+    assert answer("rollouts", "watch", "cars", "--for", "0", *ACME)["state"] == "running"
+    assert answer("models", "history", "cars", *ACME)[0]["why"] == "sees more"
+    test = SequentialTest(name="failures", evidence=5000, level=0.0008, candidate=(9, 40))
+    verdict = Verdict(bad=True, because="failures", tests=[test])
+    world.parts.tenancy.rollouts.stop(begun["rollout"], verdict)
+    shown = said("rollouts", "watch", "cars", *ACME)
+    assert ("stopped" in shown, begun["rollout"] in shown) == (True, True)
+
+
+def test_an_id_is_not_folded_where_nobody_watches(said, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    said("models", "promote", "cars", "2", "--canary", "5", *ACME)
+    (line,) = said("rollouts", "list", *ACME).splitlines()[1:]
+    assert line.split()[1] == "acme.main.cars"
+
+
 def test_promotion_rollback_and_history(said, answer):
     said("models", "promote", "cars", "2", "--why", "sees more", *ACME)
     assert "champion → 1" in said("models", "rollback", "cars", "--why", "slower", *ACME)

@@ -11,7 +11,6 @@ def test_importing_says_what_became_of_it(plaza, state):
         "source": "models:/Road Cars/3",
         "name": "cars",
         "project": "main",
-        "visibility": "project",
     }
     assert "cars" in done.out
     assert "not yet: MLflow cannot be reached" in done.out

@@ -21,6 +21,13 @@ from starlette.routing import Route
 
 KEY = "plz_test"
 TIMING = {"queue_us": 5, "prepare_us": 10, "run_us": 20, "interpret_us": 3, "total_us": 40}
+COSTS = {
+    "x-plaza-charge": "18",
+    "x-plaza-compute-us": "129",
+    "x-plaza-host-us": "2",
+    "x-plaza-batch-rows": "4",
+    "x-plaza-budget-remaining": "17770",
+}
 RATE = {"per_second": 100.0, "burst": 200}
 NOW = 1_795_262_839_000_000
 
@@ -144,7 +151,7 @@ class MiniHub:
         head = json.dumps(answer | {"outputs": outputs}).encode()
         return Response(
             head + tail,
-            headers={"inference-header-content-length": str(len(head))},
+            headers={"inference-header-content-length": str(len(head)), **COSTS},
             media_type="application/octet-stream",
         )
 

@@ -77,6 +77,20 @@ class TestInference:
         assert answer["echo_t"].tolist() == ["ü".encode(), b"b"]
         assert answer["n"].tolist() == [7]
 
+    def test_an_answer_says_what_it_cost(self, hub):
+        cost = plaza.Cost(
+            charge=18, compute_us=129, host_us=2, batch_rows=4, budget_remaining=17770
+        )
+        assert hub.infer("cars", {"x": np.zeros(1)}).cost == cost
+        assert hub.forecast([1.0], 1, model="cars").cost == plaza.Cost(budget_remaining=None)
+
+    def test_addresses_may_be_in_the_environment(self, connect, arguments, monkeypatch):
+        monkeypatch.setenv("PLAZA_URL", arguments["url"])
+        monkeypatch.setenv("PLAZA_CONTROL_URL", arguments["control_url"])
+        assert connect(api_key=arguments["api_key"]).infer("cars", {"x": np.zeros(1)}).version == 3
+        monkeypatch.setenv("PLAZA_URL", "http://127.0.0.1:9")
+        assert connect(**arguments).infer("cars", {"x": np.zeros(1)}).version == 3
+
     def test_the_version_that_answered_is_a_number(self, hub, state):
         assert hub.infer("cars", {"x": np.zeros(1)}).version == 3
         assert state.seen[-1].path == "/v2/models/cars/infer"

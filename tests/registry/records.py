@@ -9,7 +9,7 @@ from plaza_core.errors import ModelNotFound
 from plaza_core.ids import Digest, ModelId, OrganisationId, ProjectId
 from plaza_core.ports import ModelVersion, NewVersion, OutboxItem
 from plaza_core.principal import TenantScope
-from plaza_core.table import ModelEntry, VersionEntry
+from plaza_core.table import ModelEntry, VersionEntry, Visibility
 from plaza_core.tracking import Mirrored, Sighting, Waiting
 
 
@@ -62,7 +62,7 @@ class MemoryRecords:
             organisation_name="org",
             project=ProjectId(str(scope.project)),
             project_name=new.project,
-            visibility=new.visibility,
+            visibility=new.visibility or Visibility.PROJECT,
             versions=[
                 VersionEntry(
                     version=v.version, digest=v.digest, manifest=n.manifest, files=list(n.files)

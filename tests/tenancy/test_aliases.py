@@ -37,7 +37,7 @@ def back(world, scope):
     return champion(world, scope)
 
 
-def canary(world, scope, candidate, part=500):
+def canary(world, scope, candidate, part=500, **more):
     return world.tenancy.rollouts.start(
         scope,
         M,
@@ -46,6 +46,7 @@ def canary(world, scope, candidate, part=500):
         kind=RolloutKind.CANARY,
         part=part,
         policy=GatePolicy(),
+        **more,
     )
 
 
@@ -95,6 +96,21 @@ def test_a_promotion_by_hand_names_the_rollout_in_its_way(world, engineer):
     assert champion(world, engineer) == 3
     assert world.tenancy.rollouts.get(engineer, rollout.id).state is RolloutState.CANCELLED
     assert back(world, engineer) == 1, "a rollout that is over is no state to return to"
+
+
+def test_a_rollout_by_force_takes_the_place_of_the_one_that_runs(world, engineer):
+    first = canary(world, engineer, 2)
+    with pytest.raises(Conflict, match=first.id):
+        canary(world, engineer, 3)
+    with pytest.raises(Conflict, match="already"):
+        canary(world, engineer, 1, force=True)
+    assert world.tenancy.rollouts.get(engineer, first.id).state is RolloutState.RUNNING
+    second = canary(world, engineer, 3, force=True, why="the right file")
+    assert world.tenancy.rollouts.get(engineer, first.id).state is RolloutState.CANCELLED
+    split = world.tenancy.records.get(engineer, M).splits["champion"]
+    assert (split.rollout, split.versions()) == (second.id, {1, 3})
+    assert world.tenancy.aliases.history(engineer, M, "champion")[0].why == "the right file"
+    assert back(world, engineer) == 1
 
 
 def test_a_removed_alias_comes_back_by_a_rollback(world, engineer):

@@ -124,6 +124,14 @@ def test_a_version_does_not_change_who_sees_the_model(world, records, engineer):
     assert records.add_version(engineer, wider)[0].version == 2
 
 
+def test_a_version_need_not_say_who_sees_the_model(world, records, engineer):
+    records.add_version(engineer, make_version(1, visibility=None))
+    assert records.get(engineer, "detector").visibility is Visibility.PROJECT
+    world.tenancy.visibility.set(engineer, "detector", Visibility.ORGANISATION)
+    assert records.add_version(engineer, make_version(2, visibility=None))[0].version == 2
+    assert records.get(engineer, "detector").visibility is Visibility.ORGANISATION
+
+
 def test_models_are_listed_from_near_to_far(world, acme, records):
     world.tenancy.projects.create(acme, "lab")
     plaza = world.tenancy.scope(world.operator, WRITE)

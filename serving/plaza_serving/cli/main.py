@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -35,6 +36,7 @@ from plaza_serving.cli import (
 from plaza_serving.cli.session import Session
 
 _JSON = "--json"
+_UNWATCHED_COLUMNS = 1_000
 
 app = typer.Typer(
     name="plaza",
@@ -89,8 +91,17 @@ def _global_options(  # noqa: PLR0917 the options of the command line, which hav
         ),
     ] = None,
 ) -> None:
-    out, err = Console(highlight=False), Console(stderr=True, highlight=False)
+    out, err = _console(stderr=False), _console(stderr=True)
     context.obj = Session(url, control, key, as_json, out, err, patience)
+
+
+def _console(*, stderr: bool) -> Console:
+    """As wide as the terminal. Where there is none, nothing is folded: a program or a file reads
+    it, and half an id is none."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = _UNWATCHED_COLUMNS
+    return console
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

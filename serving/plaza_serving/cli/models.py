@@ -25,6 +25,7 @@ from plaza_serving.cli.show import moment, plain, state, table_of
 app = typer.Typer(help="Models, their versions and aliases.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="model, project.model or organisation.project.model")]
+WHO = "Who may call it; default: as it is, of a new model its project."
 For = Annotated[
     str | None, typer.Option("--organisation", help="Act for this one; operators only.")
 ]
@@ -39,7 +40,7 @@ def register(
     ],
     name: Annotated[str | None, typer.Option(help="Default: the manifest's.")] = None,
     project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
-    visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    visibility: Annotated[Visibility | None, typer.Option(help=WHO)] = None,
     run: Annotated[
         str | None, typer.Option(help="The run of MLflow that trained it.", metavar="RUN_ID")
     ] = None,
@@ -55,7 +56,7 @@ def register(
             directory,
             name=name,
             project=project,
-            visibility=visibility.value,
+            visibility=None if visibility is None else visibility.value,
             run=run,
             experiment=experiment,
             organisation=organisation,

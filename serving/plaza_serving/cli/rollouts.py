@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -20,8 +21,13 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Id = Annotated[str, typer.Argument(help="The rollout's id: rol_….", metavar="ROLLOUT")]
+Which = Annotated[
+    str,
+    typer.Argument(help="Its id, rol_…, or a model: its newest rollout.", metavar="ROLLOUT|MODEL"),
+]
 _WHOLE_PERCENT = 100
+_ID = "rol_"
+_EVERY_S = 0.5
 
 
 @app.command("list")
@@ -43,27 +49,62 @@ def list_rollouts(
 
 
 @app.command()
-def show(context: typer.Context, rollout: Id, organisation: For = None) -> None:
+def show(context: typer.Context, rollout: Which, organisation: For = None) -> None:
     """One rollout and its tests: how near each is to stopping it."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.rollouts.show(rollout, organisation=organisation))
+        found = hub.rollouts.show(_id(hub, rollout, organisation), organisation=organisation)
+        _show(here, found)
 
 
 @app.command()
-def cancel(context: typer.Context, rollout: Id, organisation: For = None) -> None:
+def watch(
+    context: typer.Context,
+    rollout: Which,
+    within: Annotated[
+        float, typer.Option("--for", min=0, metavar="SECONDS", help="Look on for this long.")
+    ] = 600,
+    organisation: For = None,
+) -> None:
+    """Wait until a rollout has ended, then show it; or as it stands when the time is over."""
+    here = session(context)
+    until = time.monotonic() + within
+    with here.hub() as hub:
+        number = _id(hub, rollout, organisation)
+        while True:
+            found = hub.rollouts.show(number, organisation=organisation)
+            if found.state != "running" or time.monotonic() >= until:
+                break
+            time.sleep(_EVERY_S)
+    _show(here, found)
+
+
+@app.command()
+def cancel(context: typer.Context, rollout: Which, organisation: For = None) -> None:
     """Let the stable version answer everything again."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.rollouts.cancel(rollout, organisation=organisation))
+        found = hub.rollouts.cancel(_id(hub, rollout, organisation), organisation=organisation)
+        _show(here, found)
 
 
 @app.command()
-def promote(context: typer.Context, rollout: Id, organisation: For = None) -> None:
+def promote(context: typer.Context, rollout: Which, organisation: For = None) -> None:
     """Make the candidate the stable version."""
     here = session(context)
     with here.hub() as hub:
-        _show(here, hub.rollouts.promote(rollout, organisation=organisation))
+        found = hub.rollouts.promote(_id(hub, rollout, organisation), organisation=organisation)
+        _show(here, found)
+
+
+def _id(hub: plaza.Client, text: str, organisation: str | None) -> str:
+    """A name has no '_', so that an id is never taken for one."""
+    if text.startswith(_ID):
+        return text
+    found = hub.rollouts.list(text, organisation=organisation)
+    if not found:
+        raise typer.BadParameter(f"{text} has had no rollout", param_hint="ROLLOUT|MODEL")
+    return found[0].id
 
 
 def _show(here: Session, found: plaza.Rollout) -> None:

@@ -49,7 +49,7 @@ class Session:
         A PlazaError in the block becomes one red line and the exit code.
         """
         settings = read_settings()
-        url = self.url or f"http://127.0.0.1:{settings.http_port}"
+        url = self.url or settings.address
         control = self.control
         key = self.key or settings.api_key or kept_login(control) or _admin_key(settings.state_dir)
         try:

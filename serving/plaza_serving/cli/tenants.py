@@ -9,7 +9,7 @@ import typer
 import plaza
 from plaza_core.principal import Role
 from plaza_serving.cli.session import Session, session
-from plaza_serving.cli.show import moment, rate, table_of
+from plaza_serving.cli.show import moment, plain, rate, table_of
 
 organisations = typer.Typer(help="Organisations.", no_args_is_help=True)
 projects = typer.Typer(help="Projects of an organisation.", no_args_is_help=True)
@@ -115,6 +115,9 @@ def create_key(
     project: Annotated[str | None, typer.Option(help="Bind it to one project.")] = None,
     label: Annotated[str, typer.Option(help="A word for people.")] = "",
     expires_in_days: Annotated[int | None, typer.Option(min=1)] = None,
+    bare: Annotated[
+        bool, typer.Option("--bare", help="Print its text alone: PLAZA_API_KEY=$(plaza keys …).")
+    ] = False,
 ) -> None:
     """Make a key. Its text is printed here, once, and is kept nowhere."""
     here = session(context)
@@ -126,6 +129,9 @@ def create_key(
             label=label,
             expires_in_s=expires_in_days and expires_in_days * 86_400,
         )
+    if bare:
+        here.out.print(plain(made.key), soft_wrap=True)
+        return
     here.answer(made, table_of(["id", "key (shown once)"], [(made.id, made.key)]))
 
 

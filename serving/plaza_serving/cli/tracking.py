@@ -10,7 +10,7 @@ from rich.table import Table
 
 import plaza
 from plaza_core.table import Visibility
-from plaza_serving.cli.models import For, show_registered
+from plaza_serving.cli.models import WHO, For, show_registered
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import moment, table_of
 
@@ -42,7 +42,7 @@ def import_model(
     ],
     name: Annotated[str | None, typer.Option(help="Default: MLflow's, made a name here.")] = None,
     project: Annotated[str | None, typer.Option(help="Default: the key's.")] = None,
-    visibility: Annotated[Visibility, typer.Option(help="Who may call it.")] = Visibility.PROJECT,
+    visibility: Annotated[Visibility | None, typer.Option(help=WHO)] = None,
     organisation: For = None,
 ) -> None:
     """Make a model that was logged to the hub's MLflow a version. Again it changes nothing."""
@@ -52,7 +52,7 @@ def import_model(
             source,
             name=name,
             project=project,
-            visibility=visibility.value,
+            visibility=None if visibility is None else visibility.value,
             organisation=organisation,
         )
     show_registered(here, done)

@@ -167,7 +167,9 @@ class Commit(Taken):
         pattern=NAME,
         description="Default: the key's project, or the only one of the organisation.",
     )
-    visibility: Visibility = Field(Visibility.PROJECT, description="Who may call the model.")
+    visibility: Visibility | None = Field(
+        None, description="Who may call the model. Default: as it is; a new one its project."
+    )
     run: str | None = Field(
         None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",

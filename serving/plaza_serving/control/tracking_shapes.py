@@ -25,7 +25,9 @@ class Import(Taken):
         None, pattern=NAME, description="Default: MLflow's, made a name of the hub."
     )
     project: str | None = Field(None, pattern=NAME, description="As for an upload.")
-    visibility: Visibility = Field(Visibility.PROJECT, description="Who may call the model.")
+    visibility: Visibility | None = Field(
+        None, description="Who may call the model. Default: as it is; a new one its project."
+    )
 
 
 class ImportedVersion(Registered):

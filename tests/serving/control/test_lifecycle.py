@@ -109,6 +109,20 @@ async def test_rolling_back_walks_back_and_waits_for_replicas(hub, world):
     ]
 
 
+@pytest.mark.parametrize(("verb", "state"), [("promote", "promoted"), ("cancel", "cancelled")])
+async def test_ending_a_rollout_by_hand_waits_for_replicas(hub, world, verb, state):
+    made = await hub.ask("PUT", CHAMPION, {"version": 2, "canary_percent": 5})
+    await world.beat("r1", ready={hub.model: [1, 2, 3]})
+    asked = asyncio.create_task(hub.ask("POST", f"/api/v1/rollouts/{made['rollout']}/{verb}"))
+    before = world.parts.feed.current.version
+    while world.parts.feed.current.version == before:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    assert not asked.done()
+    await world.beat("r1", ready={hub.model: [1, 2, 3]})
+    assert (await asked)["state"] == state
+
+
 async def test_a_removed_alias_comes_back(hub):
     await hub.ask("DELETE", CHAMPION, status=204)
     assert await hub.champion() is None

@@ -18,6 +18,7 @@ from plaza_core.principal import Principal
 from plaza_core.rollout import VersionState
 from plaza_core.table import Visibility
 from plaza_serving.dataplane.marks import ControlMarks
+from plaza_serving.dataplane.memory import Memory
 from plaza_serving.dataplane.repository import NO_ROOM_AHEAD, NOT_ASKED_FOR, FollowedRepository
 from plaza_serving.repository import Meant, RepositoryState, Shelved
 from tests.serving.dataplane.test_hosting import SizedFactory
@@ -91,19 +92,14 @@ async def test_a_version_under_way_is_loading(world):
     assert world.repository.index(caller())[1].state is READY
 
 
-async def test_to_look_is_not_to_use(world):
+async def test_to_look_is_not_to_use(world, monkeypatch):
     """Who leaves when room is needed is not changed by an index."""
     caller = world.caller()
-    first, second, third = (make_model(name) for name in ("a", "b", "c"))
-    await world.serve(first, second)
-    world.kit.host.get((second.id, 1))
-    for _ in range(5):
-        world.repository.index(caller())
-    await world.serve(first, second, third)
-    world.kit.host.get((first.id, 1))
+    await world.serve(make_model("a"), make_model("b"))
+    used = []
+    monkeypatch.setattr(Memory, "used", lambda memory, key: used.append(key))
     world.repository.index(caller())
-    await world.kit.host.demand((third.id, 1), third.versions[0])
-    assert set(world.kit.host.ready()) == {first.id, third.id}
+    assert used == []
 
 
 async def test_a_name_in_the_index_means_that_model_to_the_caller(world):

@@ -133,6 +133,8 @@ def _point(hub: Parts, scope: TenantScope, name: str, alias: str, body: PromoteT
             kind=part[0],
             part=part[1],
             policy=body.policy,
+            why=body.why,
+            force=body.force,
             allow_breaking=body.allow_breaking,
         )
         model, rollout = started.model, started.id

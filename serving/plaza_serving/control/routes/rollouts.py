@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.principal import Principal, Right
-from plaza_core.rollout import RolloutState
+from plaza_core.rollout import Rollout, RolloutState
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.routes.models import PUBLISHED_WITHIN_S
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
 from plaza_serving.control.shapes import Items
 from plaza_serving.control.shapes_models import RolloutShown
@@ -41,23 +43,30 @@ def show_rollout(
 
 
 @router.post("/{rollout}/cancel", summary="Cancel a rollout")
-def cancel_rollout(
+async def cancel_rollout(
     hub: Hub, who: Engineer, rollout: str, organisation: ActingFor = None
 ) -> RolloutShown:
-    """The stable version answers all requests again."""
-    return _end(hub, who, rollout, organisation, RolloutState.CANCELLED)
+    """The stable version answers all requests again: on every live replica, or after 30 s on those
+    that follow."""
+    return await _end(hub, who, rollout, organisation, RolloutState.CANCELLED)
 
 
 @router.post("/{rollout}/promote", summary="Promote a rollout's candidate")
-def promote_rollout(
+async def promote_rollout(
     hub: Hub, who: Engineer, rollout: str, organisation: ActingFor = None
 ) -> RolloutShown:
-    """It becomes the stable version and answers all requests."""
-    return _end(hub, who, rollout, organisation, RolloutState.PROMOTED)
+    """It becomes the stable version and answers all requests, as after a cancellation."""
+    return await _end(hub, who, rollout, organisation, RolloutState.PROMOTED)
 
 
-def _end(
+async def _end(
     hub: Parts, who: Principal, rollout: str, organisation: str | None, state: RolloutState
 ) -> RolloutShown:
-    scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)
-    return RolloutShown.of(hub.tenancy.rollouts.end(scope, rollout, state))
+    def end() -> tuple[Rollout, int]:
+        scope = hub.tenancy.scope(who, Right.MODELS_WRITE, organisation=organisation)
+        return hub.tenancy.rollouts.end(scope, rollout, state), hub.feed.refresh().sequence
+
+    ended, sequence = await run_in_threadpool(end)
+    answers = ended.candidate if state is RolloutState.PROMOTED else ended.stable
+    await hub.fleet.wait_published(ended.model, answers, sequence, PUBLISHED_WITHIN_S)
+    return RolloutShown.of(ended)

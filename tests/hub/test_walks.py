@@ -1,0 +1,45 @@
+"""The walks of the documentation, typed as they stand by somebody who has never been here."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.hub.typed import blocks, clean_environment, missing, typed
+
+pytestmark = pytest.mark.hub
+
+WALKS = Path(__file__).parents[2] / "docs" / "walks"
+FIVE_MINUTES_S = 300
+
+
+@pytest.mark.parametrize("name", ["register-to-traffic", "bad-rollout"])
+def test_a_walk_does_what_it_says_within_five_minutes(hub, tmp_path, capsys, name):
+    page = WALKS / f"{name}.md"
+    # Where `plaza up` would have left it: the pages run a hub in the same directory.
+    (tmp_path / ".plaza").mkdir()
+    (tmp_path / ".plaza" / "admin.key").write_text(hub.admin_key)
+    environment = clean_environment(tmp_path, PLAZA_URL=hub.url, PLAZA_CONTROL_URL=hub.control_url)
+    walk = typed(page, tmp_path, environment)
+    with capsys.disabled():
+        print(  # noqa: T201 how long it took is for people
+            f"\n{name}: {len(walk.outputs)} blocks in {walk.seconds:.1f} s"
+        )
+    for (commands, expected), output in zip(blocks(page), walk.outputs, strict=False):
+        line = missing(expected, output)
+        assert line is None, f"{commands}\ndid not say: {line}\nbut:\n{output}"
+    assert walk.status == 0, walk.outputs[-1]
+    assert len(walk.outputs) == len(blocks(page))
+    assert walk.seconds < FIVE_MINUTES_S
+
+
+def test_every_walk_is_typed():
+    parameters = test_a_walk_does_what_it_says_within_five_minutes.pytestmark[0].args[1]
+    assert {page.stem for page in WALKS.glob("*.md")} == set(parameters)
+
+
+def test_an_output_is_compared_by_its_fixed_parts_in_order():
+    output = "model   version\ncars          2  staged\nnext: look\n"
+    assert missing("model version\n…\nnext: …\n", output) is None
+    assert missing("cars … staged\n", output) is None
+    assert missing("cars … serving\n", output) == "cars … serving"
+    assert missing("next: look\nmodel version\n", output) == "model version"
