@@ -65,6 +65,8 @@ class Webhooks:
         target = Target.parse(url)
         allowed(target, hosts)
         chosen = [event for event in EVENTS if event in events]
+        if Event.TEST in events:
+            raise InvalidInput(f"{Event.TEST} is sent on demand, to any target", input="events")
         if not chosen:
             raise InvalidInput("choose what to be told of", input="events")
         row_id, secret = new_id("whk", self._store.random), self._new_secret()

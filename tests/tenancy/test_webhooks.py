@@ -64,7 +64,9 @@ def test_what_no_operator_allows_is_no_target(world, acme):
     with pytest.raises(InvalidInput):
         world.tenancy.webhooks.add(acme, "not a url", HOSTS)
     with pytest.raises(InvalidInput):
-        world.tenancy.webhooks.add(acme, URL, HOSTS, events=[Event.TEST])
+        world.tenancy.webhooks.add(acme, URL, HOSTS, events=[])
+    with pytest.raises(InvalidInput, match="on demand"):
+        world.tenancy.webhooks.add(acme, URL, HOSTS, events=[Event.BUDGET_50, Event.TEST])
 
 
 def test_an_organisation_has_a_bounded_number_of_targets(world, acme):
