@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import mmap
 import os
-import resource
 import stat
 import sys
 import time
@@ -112,10 +111,11 @@ def _run(directory: Path, request: Mapping[str, Any]) -> dict[str, Any]:
     from plaza_core.manifest import manifest_from
 
     manifest = manifest_from(request["manifest"])
-    before = _resident_bytes()
+    before = _status_bytes("VmRSS")
     runner = select(request["provider"]).open(directory, manifest)
     run_us = _timed_run(runner, manifest)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Not `ru_maxrss`: over an exec it keeps the peak of the process that this one was forked from.
+    peak = _status_bytes("VmHWM")
     return {
         "runtime": RUNTIME,
         "nodes": dict(runner.placement),
@@ -144,9 +144,11 @@ def _timed_run(runner: PlacedRunner, manifest: Manifest) -> int:
     return min(times)
 
 
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize()
+def _status_bytes(name: str) -> int:
+    """A size of this process as the kernel tells it, see proc(5)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 if __name__ == "__main__":

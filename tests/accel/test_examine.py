@@ -71,3 +71,11 @@ def test_too_little_memory_for_the_interpreter_is_a_refusal_too(bundle):
     verdict = SandboxExaminer(timeout_s=10, memory_mb=16).examine(*bundle(graphs.tiny()))
     assert not verdict.passed
     assert verdict.reason
+
+
+def test_what_a_model_takes_is_its_own_and_nothing_of_the_process_that_asks(bundle):
+    """A child's `ru_maxrss` begins with the peak of the process it was forked from."""
+    directory, manifest = bundle(graphs.tiny())
+    large = bytearray(b"x" * (700 << 20))
+    verdict = EXAMINER.examine(directory, manifest)
+    assert len(large) > verdict.peak_bytes * 2
