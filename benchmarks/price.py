@@ -35,6 +35,8 @@ NEIGHBOURS = ("n1", "n2", "n3")
 CLIENTS = 8
 EVERY_S = 0.025
 SPREAD = 0.2
+RESOLUTION_US = 2
+"""Charges are whole microseconds, of each of two ends: a fifth of 5 µs cannot be told."""
 MODELS = ("conv", "tiny", "speed")
 HOST_TIME = {"speed"}
 
@@ -99,7 +101,10 @@ def compare(hub: SharedHub, model: str, seconds: float, rounds: int) -> dict[str
     ratios = {manner: round(tail[manner] / tail["quiet"], 4) for manner in ("same", "other")}
     console.print(f"{model}: p95 beside busy neighbours / quiet: {ratios}")
     low = 0.0 if model in HOST_TIME else 1 - SPREAD
-    held = all(low <= ratio <= 1 + SPREAD for ratio in ratios.values())
+    held = all(
+        low <= ratios[manner] <= 1 + SPREAD or abs(tail[manner] - tail["quiet"]) <= RESOLUTION_US
+        for manner in ratios
+    )
     return {"p95": tails, "p50": middles, "ratios": ratios, "held": held}
 
 
