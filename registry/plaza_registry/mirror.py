@@ -98,6 +98,10 @@ class Mirror:
             self._work = self._threads.submit(self.drain)
             return self._work, True
 
+    def close(self) -> None:
+        """Nothing is told any more; waits for what is being told."""
+        self._threads.shutdown(cancel_futures=True)
+
     def drain(self) -> bool:
         """Tell MLflow what it has not heard yet, oldest first; True when nothing is left.
 

@@ -106,4 +106,7 @@ async def whole_hub(state: Path):
         finally:
             parts.close_waits()
             await replica.close()
+            # MLflow makes its tables on the mirror's thread, and alembic knows one migration at a
+            # time: the next hub of this process makes its own.
+            await asyncio.to_thread(parts.registrar.mirror.close)
     parts.tenancy.close()
