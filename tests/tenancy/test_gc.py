@@ -177,14 +177,14 @@ def test_a_registration_that_begins_while_its_blob_is_being_deleted_waits_for_it
     assert blobs.exists(digest)
 
 
-@pytest.mark.timeout(180)
 def test_registrations_and_sweeps_side_by_side_never_lose_a_named_blob(world, engineer):
     """The same few contents come, are retired, go and come again, while sweeps run all the time."""
     blobs, over, swept = MemoryBlobs(), threading.Event(), 0
 
     def sweep():
         nonlocal swept
-        while not over.is_set():
+        # SQLite lets writers in by chance: who never pauses can keep all others out.
+        while not over.wait(0.005):
             world.tenancy.collector.remove(engineer, 0)
             swept += world.tenancy.collector.sweep(blobs)
 
@@ -208,7 +208,7 @@ def test_registrations_and_sweeps_side_by_side_never_lose_a_named_blob(world, en
 
 def come_and_go(world, scope, blobs, name):
     """Register versions of the same contents again and again; what is named must be there."""
-    for turn in range(6):
+    for turn in range(8):
         texts = [bytes([turn % 3]), b"t%d" % (turn % 2)]
         hold = world.tenancy.records.hold(scope, [_sha(text) for text in texts])
         files = [
