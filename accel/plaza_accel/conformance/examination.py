@@ -84,11 +84,12 @@ class ProviderConformance(ProviderDeclarations):
     is_cpu: ClassVar[bool] = False
     """It computes with ONNX Runtime's own CPU kernels: nothing is foreign to it."""
 
-    lacking: ClassVar[Callable[[], ExaminedGraph]] = staticmethod(graphs.normalised_text)
-    """A graph with an operator that it lacks."""
-
     rtol: ClassVar[float] = 1e-4
     atol: ClassVar[float] = 1e-5
+
+    def lacking(self) -> ExaminedGraph:
+        """A graph with an operator that it lacks."""
+        return graphs.doubled_text()
 
     @pytest.fixture
     def here(self) -> AcceleratorProvider:

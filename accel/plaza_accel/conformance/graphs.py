@@ -126,15 +126,12 @@ def gather() -> ExaminedGraph:
 
 def text() -> ExaminedGraph:
     """Strings in and out; hardly any accelerator has them, so it may be refused."""
-    spec = [TensorSpec(name, DType.BYTES, ("batch",)) for name in "xy"]
-    return _graph("text", [_node("Identity", "x", "y")], *spec)
+    return _graph("text", [_node("Identity", "x", "y")], _bytes("x"), _bytes("y"))
 
 
-def normalised_text() -> ExaminedGraph:
+def doubled_text() -> ExaminedGraph:
     """An operator of strings: no accelerator is expected to have it."""
-    spec = [TensorSpec(name, DType.BYTES, ("batch",)) for name in "xy"]
-    nodes = [_node("StringConcat", "x x", "y")]
-    return _graph("normalised-text", nodes, *spec)
+    return _graph("doubled-text", [_node("StringConcat", "x x", "y")], _bytes("x"), _bytes("y"))
 
 
 GRAPHS: Final[dict[str, Callable[[], ExaminedGraph]]] = {
@@ -152,6 +149,10 @@ def _node(op: str, inputs: str, output: str, **attributes: Any) -> NodeProto:
 
 def _fp32(name: str, *shape: int) -> TensorSpec:
     return TensorSpec(name, DType.FP32, ("batch", *shape))
+
+
+def _bytes(name: str) -> TensorSpec:
+    return TensorSpec(name, DType.BYTES, ("batch",))
 
 
 def _weights(**shapes: tuple[int, ...]) -> list[TensorProto]:
