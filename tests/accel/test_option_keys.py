@@ -57,7 +57,7 @@ def seen(key: str, library: bytes) -> str | None:
     """`string`: as a text of its own. `code`: compilers keep texts of 9 to 16 bytes as two numbers,
     its first eight and its last eight bytes, a few instructions apart."""
     word = key.encode()
-    if re.search(rb"(?<![A-Za-z0-9_])" + re.escape(word) + rb"\0", library):
+    if re.search(rb"(?<![!-~])" + re.escape(word) + rb"\0", library):
         return "string"
     if 9 <= len(word) <= 16:
         halves = re.escape(word[:8]) + rb"(?s:.{0,48})" + re.escape(word[-8:])
@@ -82,7 +82,8 @@ def test_the_library_knows_every_key_that_the_schema_offers(wheel):
 @pytest.mark.parametrize("wheel", WHEELS, ids=lambda wheel: wheel.provider.name)
 def test_the_library_wants_what_the_probe_looks_for(wheel):
     library = library_of(wheel)
-    for needed in wheel.provider.libraries:
+    beside = cuda.LIBRARIES if wheel.provider is tensorrt.provider else ()
+    for needed in set(wheel.provider.libraries) - set(beside):
         assert needed.encode() + b"\0" in library
     assert wheel.provider.execution.encode() in library
 
