@@ -89,6 +89,7 @@ fix: .venv/.dev  ## format and apply safe lint fixes
 .PHONY: docs
 docs: .venv/.hub  ## write the generated pages anew
 	$(BIN)/python -m plaza_core.settings_page > docs/settings.md
+	$(BIN)/python -m plaza_accel.options_page > docs/provider-options.md
 	$(BIN)/python -m plaza_serving.control.roles_page > docs/roles.md
 	$(BIN)/python -m plaza_serving.control.openapi > contracts/openapi-admin.json
 	$(BIN)/python -m plaza_serving.doors.openapi > contracts/openapi-inference.json

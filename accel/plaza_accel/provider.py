@@ -31,7 +31,7 @@ Options = TypeVar("Options", bound="ProviderOptions")
 class ProviderOptions(BaseModel):
     """Base of a provider's option schema: unknown names are errors, values are frozen.
 
-    Each field has a description; they are shown by `plaza doctor` and the documentation.
+    Each field has a description; `describe` shows them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -190,7 +190,7 @@ def parse_options(schema: type[Options], options: Mapping[str, Any]) -> Options:
 
 
 def describe(schema: type[ProviderOptions]) -> list[tuple[str, str, str]]:
-    """(name, default, description) of each option, for `plaza doctor` and the documentation."""
+    """(name, default, description) of each option, for the documentation."""
     return [
         (name, str(field.get_default(call_default_factory=True)), field.description or "")
         for name, field in schema.model_fields.items()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from plaza_accel import cann, cuda, openvino, tensorrt
+from plaza_accel import cann, cuda, openvino, options_page, tensorrt
 from plaza_accel.provider import AcceleratorOptions
 
 
@@ -88,8 +88,10 @@ def test_the_library_wants_what_the_probe_looks_for(wheel):
     assert wheel.provider.execution.encode() in library
 
 
-def test_a_page_lists_every_key():
-    page = (Path(__file__).parents[2] / "docs" / "providers.md").read_text(encoding="utf-8")
+def test_the_pages_list_every_key():
+    docs = Path(__file__).parents[2] / "docs"
+    assert (docs / "provider-options.md").read_text(encoding="utf-8") == options_page.page()
+    page = (docs / "providers.md").read_text(encoding="utf-8")
     for wheel in WHEELS:
         for key in own_keys(wheel.provider):
             assert f"`{key}`" in page
