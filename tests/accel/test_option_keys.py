@@ -18,6 +18,8 @@ import pytest
 from plaza_accel import cann, cuda, openvino, options_page, tensorrt
 from plaza_accel.provider import AcceleratorOptions
 
+PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
+
 
 @dataclass(frozen=True)
 class Wheel:
@@ -57,12 +59,20 @@ def seen(key: str, library: bytes) -> str | None:
     """`string`: as a text of its own. `code`: compilers keep texts of 9 to 16 bytes as two numbers,
     its first eight and its last eight bytes, a few instructions apart."""
     word = key.encode()
-    if re.search(rb"(?<![!-~])" + re.escape(word) + rb"\0", library):
+    if any(not 0x20 < library[at - 1] < 0x7F for at in places(word + b"\0", library)):
         return "string"
-    if 9 <= len(word) <= 16:
-        halves = re.escape(word[:8]) + rb"(?s:.{0,48})" + re.escape(word[-8:])
-        return "code" if re.search(halves, library) else None
+    if 9 <= len(word) <= 16 and any(
+        word[-8:] in library[at + 8 : at + 64] for at in places(word[:8], library)
+    ):
+        return "code"
     return None
+
+
+def places(needle: bytes, library: bytes):
+    at = library.find(needle)
+    while at >= 0:
+        yield at
+        at = library.find(needle, at + 1)
 
 
 def own_keys(provider) -> list[str]:
@@ -75,6 +85,11 @@ def test_the_library_knows_every_key_that_the_schema_offers(wheel):
     where = {key: seen(key, library) for key in own_keys(wheel.provider)}
     assert where
     assert [key for key, place in where.items() if place is None] == []
+    name, page = wheel.provider.name, PAGE.read_text(encoding="utf-8")
+    for key, place in where.items():
+        assert re.search(
+            rf"^\| {name} \| [a-z0-9. -]+ \| `{key}` \| {place} \|$", page, re.MULTILINE
+        )
     assert seen("no_such_option_key", library) is None
     assert seen("no_such_opt", library) is None
 
@@ -89,9 +104,9 @@ def test_the_library_wants_what_the_probe_looks_for(wheel):
 
 
 def test_the_pages_list_every_key():
-    docs = Path(__file__).parents[2] / "docs"
-    assert (docs / "provider-options.md").read_text(encoding="utf-8") == options_page.page()
-    page = (docs / "providers.md").read_text(encoding="utf-8")
+    options = PAGE.with_name("provider-options.md").read_text(encoding="utf-8")
+    assert options == options_page.page()
+    page = PAGE.read_text(encoding="utf-8")
     for wheel in WHEELS:
         for key in own_keys(wheel.provider):
             assert f"`{key}`" in page
