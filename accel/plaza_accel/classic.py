@@ -10,9 +10,8 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from plaza_accel.devices import NoDevice, first_unloadable
 from plaza_accel.provider import (
@@ -29,15 +28,6 @@ from plaza_core.manifest import Manifest
 
 if TYPE_CHECKING:
     from plaza_accel.options import SessionPlan
-
-_WHEELS: Final = (
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "onnxruntime-openvino",
-    "onnxruntime-cann",
-    "onnxruntime-migraphx",
-)
-"""Distributions that bring the module `onnxruntime`; one per environment."""
 
 OptionsT = TypeVar("OptionsT", bound=AcceleratorOptions)
 
@@ -144,11 +134,12 @@ def as_text(value: object) -> str:
 
 
 def runtime_versions() -> Versions:
-    """The wheel of ONNX Runtime in this environment, which brings its providers too."""
-    for wheel in _WHEELS:
-        try:
-            found = version(wheel)
-        except PackageNotFoundError:
-            continue
-        return Versions(f"{wheel} {found}", f"onnxruntime {found}")
-    raise ProviderUnavailable("this environment has no ONNX Runtime")
+    """The wheel of ONNX Runtime that this process imports, which brings its providers too."""
+    try:
+        import onnxruntime
+    except (ImportError, OSError):
+        raise ProviderUnavailable("this environment has no ONNX Runtime that loads") from None
+    # The module knows its wheel; the installation's list may name another that it has replaced.
+    wheel = getattr(onnxruntime, "package_name", "onnxruntime")
+    version = onnxruntime.__version__
+    return Versions(f"{wheel} {version}", f"onnxruntime {version}")
