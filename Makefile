@@ -2,6 +2,7 @@
 #
 #   .venv        everything a hub needs, from locks/hub.txt with hashes
 #   .venv (+dev) the same plus what the tests need, from locks/dev.txt, and torch for training
+#   .venv-openvino  a hub of another flavour of ONNX Runtime, for a pool, from locks/openvino.txt
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -60,6 +61,18 @@ unit: .venv/.dev  ## tests that need no hub, on up to four cores
 test: check unit  ## everything CI runs; a hub has the machine for itself
 	$(BIN)/pytest -q -m "hub and not prove"
 
+.venv-openvino/.made: locks/openvino.txt pyproject.toml
+	@echo "[1/2] installing a hub with OpenVINO from locks/openvino.txt"
+	@$(PYTHON) -m venv .venv-openvino
+	@.venv-openvino/bin/pip --disable-pip-version-check --quiet install --require-hashes -r locks/openvino.txt
+	@echo "[2/2] installing Plaza"
+	@.venv-openvino/bin/pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.PHONY: openvino
+openvino: .venv-openvino/.made  ## an environment for pools on OpenVINO, and the examination in it
+	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/test_openvino.py tests/accel/test_conformance.py
+
 .PHONY: prove
 prove: .venv/.dev  ## every bar in full; writes prove.json
 	$(BIN)/python -m benchmarks.prove
@@ -76,6 +89,7 @@ fix: .venv/.dev  ## format and apply safe lint fixes
 .PHONY: docs
 docs: .venv/.hub  ## write the generated pages anew
 	$(BIN)/python -m plaza_core.settings_page > docs/settings.md
+	$(BIN)/python -m plaza_accel.options_page > docs/provider-options.md
 	$(BIN)/python -m plaza_serving.control.roles_page > docs/roles.md
 	$(BIN)/python -m plaza_serving.control.openapi > contracts/openapi-admin.json
 	$(BIN)/python -m plaza_serving.doors.openapi > contracts/openapi-inference.json
@@ -84,8 +98,9 @@ docs: .venv/.hub  ## write the generated pages anew
 lock:  ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build --group dev $(LOCK) -o locks/dev.txt
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build $(LOCK) -c locks/dev.txt -o locks/hub.txt
+	uv pip compile pyproject.toml --extra hub --extra ort-openvino --group build --group exam $(LOCK) -c locks/dev.txt -o locks/openvino.txt
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade
 
 .PHONY: clean
 clean:  ## remove the environment and this node's state
-	rm -rf .venv .plaza
+	rm -rf .venv .venv-openvino .plaza

@@ -5,19 +5,23 @@ ONNX Runtime is imported when the provider is first probed or opened, so that na
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field
 
-from plaza_accel.provider import Device, Probe, ProviderOptions, parse_options
+from plaza_accel.devices import processor
+from plaza_accel.provider import (
+    PlacedRunner,
+    Probe,
+    ProviderOptions,
+    RayResource,
+    Versions,
+    parse_options,
+)
 from plaza_core.manifest import Manifest
-
-if TYPE_CHECKING:
-    from plaza_accel.session import OrtRunner
 
 EXECUTION_PROVIDER: Final = "CPUExecutionProvider"
 
@@ -35,6 +39,8 @@ class CpuProvider:
     name: ClassVar[str] = "cpu"
     weight: ClassVar[int] = 1
     schema: ClassVar[type[CpuOptions]] = CpuOptions
+    resource: ClassVar[RayResource | None] = None
+    static_shapes: ClassVar[bool] = False
 
     options: CpuOptions = field(default_factory=CpuOptions)
 
@@ -47,12 +53,17 @@ class CpuProvider:
             return Probe(False, "the installed ONNX Runtime cannot be loaded on this machine")
         if EXECUTION_PROVIDER not in onnxruntime.get_available_providers():
             return Probe(False, "this ONNX Runtime was built without its CPU provider")
-        return Probe(True, f"onnxruntime {onnxruntime.__version__}", (_processor(),))
+        return Probe(True, f"onnxruntime {onnxruntime.__version__}", (processor(),))
+
+    def versions(self) -> Versions:
+        from plaza_accel.classic import runtime_versions
+
+        return runtime_versions()
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
         return type(self)(parse_options(CpuOptions, options))
 
-    def open(self, directory: Path, manifest: Manifest) -> OrtRunner:
+    def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
         from plaza_accel.options import SessionPlan
         from plaza_accel.session import open_runner
 
@@ -69,17 +80,6 @@ class CpuProvider:
         from plaza_accel.session import estimate_bytes
 
         return estimate_bytes(directory, manifest)
-
-
-def _processor() -> Device:
-    """The processor by the name it gives itself, with the memory of the machine."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError):
-        return Device("processor", "cpu")
-    return Device(names[0] if names else "processor", "cpu", memory)
 
 
 provider = CpuProvider()

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import onnxruntime
+
+CPU: Final = "CPUExecutionProvider"
 
 _MB = 1 << 20
 
@@ -33,8 +36,8 @@ _ENTRIES: dict[str, str] = {
 class SessionPlan:
     """How to open a session: the execution providers in order, and the threads of one run.
 
-    `strict` refuses a graph of which any node would land on ONNX Runtime's CPU provider. It is
-    off for the provider that is the CPU, and on for every other.
+    `strict` refuses a graph of which more than `cpu_share` of the nodes (0 to 1) would land on ONNX
+    Runtime's CPU provider. It is off for the provider that is the CPU, and on for every other.
     """
 
     provider: str
@@ -43,12 +46,16 @@ class SessionPlan:
     options: tuple[Mapping[str, str], ...] = ()
     """One mapping per execution provider, already checked against the provider's schema."""
     strict: bool = True
+    cpu_share: float = 0.0
+    ep_devices: tuple[Any, ...] = ()
+    """Of a registered library: ONNX Runtime's devices; then nothing is chosen by name."""
     intra_op: int = 1
     inter_op: int = 1
     entries: Mapping[str, str] = field(default_factory=dict)
     """Further session configuration of one provider."""
 
-    def session_options(self) -> onnxruntime.SessionOptions:
+    def session_options(self, *, lenient: bool = False) -> onnxruntime.SessionOptions:
+        """`lenient` lets nodes land on the CPU all the same: to learn which they are."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.intra_op
         options.inter_op_num_threads = self.inter_op
@@ -56,6 +63,9 @@ class SessionPlan:
         options.log_severity_level = 4
         for key, value in {**_ENTRIES, **self.entries}.items():
             options.add_session_config_entry(key, value)
-        if self.strict:
+        if self.strict and not self.cpu_share and not lenient:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if self.ep_devices:
+            own = {**self.options[0]} if self.options else {}
+            options.add_provider_for_devices(list(self.ep_devices), own)
         return options

@@ -6,6 +6,9 @@ here and why not, and it opens bundles (so it is a `RunnerFactory`).
 
 Providers fail closed: a model asked to run on one runs there whole, or is refused. ONNX Runtime
 by itself ignores options it does not know, and moves what it cannot place to the CPU.
+
+Two mechanisms, one contract: `classic.py` for wheels that replace ONNX Runtime (one environment
+each), `plugin.py` for libraries that are registered beside it. How to write one: docs/providers.md.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plaza_core.errors import InvalidInput, ProviderUnavailable
 from plaza_core.manifest import Manifest
@@ -28,10 +31,45 @@ Options = TypeVar("Options", bound="ProviderOptions")
 class ProviderOptions(BaseModel):
     """Base of a provider's option schema: unknown names are errors, values are frozen.
 
-    Each field has a description; they are shown by `plaza doctor` and the documentation.
+    Each field has a description; `describe` shows them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AcceleratorOptions(ProviderOptions):
+    """What every provider but `cpu` takes besides the options of its runtime."""
+
+    cpu_share: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Largest part of a model's nodes that may run on the CPU; above it the model "
+        "is refused, naming the nodes.",
+    )
+    weight: int = Field(
+        1, ge=1, le=100_000, description="Compute units charged per microsecond of the device."
+    )
+    ray_amount: float = Field(
+        1.0,
+        gt=0.0,
+        le=64.0,
+        description="How much of the Ray resource one replica takes; replicas with a fraction "
+        "share a device.",
+    )
+    buckets: dict[str, tuple[int, ...]] = Field(
+        default_factory=dict,
+        description="Axis name to the sizes that it is padded to, where the provider compiles per "
+        "shape. `batch` left out: powers of two up to the model's largest batch.",
+    )
+
+    @field_validator("buckets")
+    @classmethod
+    def _ascending(cls, value: dict[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+        for axis, sizes in value.items():
+            if not sizes or sizes[0] < 1 or list(sizes) != sorted(set(sizes)):
+                raise ValueError(f"the sizes of '{axis}' must be positive and ascending")
+        return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +80,26 @@ class Device:
     kind: str
     """`cpu`, `gpu` or `npu`."""
     memory_bytes: int | None = None
+    """None where it cannot be told without opening the device."""
+
+
+@dataclass(frozen=True, slots=True)
+class RayResource:
+    """What one replica takes of a node, beside its CPUs."""
+
+    name: str
+    """`GPU`, `NPU`, or a custom resource that the operator gives to nodes."""
+    amount: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a certificate is bound to: another of either is another certificate."""
+
+    provider: str
+    """Distribution and version of what brings the provider."""
+    runtime: str
+    """ONNX Runtime of this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +133,18 @@ class AcceleratorProvider(Protocol):
 
     @property
     def schema(self) -> type[ProviderOptions]:
-        """The options it takes."""
+        """The options it takes, each with a description."""
+
+    @property
+    def resource(self) -> RayResource | None:
+        """What its replicas take in Ray; None: nothing but CPUs."""
+
+    @property
+    def static_shapes(self) -> bool:
+        """Whether it compiles per shape, so that its models run in declared shapes only."""
+
+    def versions(self) -> Versions:
+        """Raises ProviderUnavailable where it is not installed."""
 
     def probe(self) -> Probe:
         """Look at this machine. Takes milliseconds, allocates no device memory, never raises."""
@@ -118,3 +187,11 @@ def parse_options(schema: type[Options], options: Mapping[str, Any]) -> Options:
                 f"no such option; this provider takes: {known}", input=where
             ) from None
         raise InvalidInput(first["msg"], input=where) from None
+
+
+def describe(schema: type[ProviderOptions]) -> list[tuple[str, str, str]]:
+    """(name, default, description) of each option, for the documentation."""
+    return [
+        (name, str(field.get_default(call_default_factory=True)), field.description or "")
+        for name, field in schema.model_fields.items()
+    ]

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from plaza_accel.buckets import Buckets, bucketed
 from plaza_accel.graph_signature import check_answer, compare, graph_tensors, synthetic
 from plaza_accel.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
-from plaza_accel.options import SessionPlan
+from plaza_accel.options import CPU, SessionPlan
+from plaza_accel.placement import check, placed_nodes
+from plaza_accel.provider import PlacedRunner
 from plaza_accel.strings import to_bytes, to_text
 from plaza_core.errors import (
     InvalidBundle,
@@ -77,7 +80,7 @@ class OrtRunner:
         self._texts_out = frozenset(s.name for s in signature.outputs if s.datatype is DType.BYTES)
         self.provider = provider
         self.resident_bytes = resident_bytes
-        self.placement: Mapping[str, int] = placement(session)
+        self.placement: Mapping[str, int] = Counter(n.execution for n in placed_nodes(session))
         """Execution provider of ONNX Runtime -> number of nodes placed on it."""
 
     @property
@@ -136,22 +139,24 @@ class OrtRunner:
         self._signature.check(dict(inputs))
 
 
-def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
-    """Open `model.onnx`, compare it with the manifest, run it once on synthetic input.
+def open_runner(
+    directory: Path,
+    manifest: Manifest,
+    plan: SessionPlan,
+    declared: Mapping[str, Sequence[int]] | None = None,
+) -> PlacedRunner:
+    """Open `model.onnx`, compare it with the manifest, run it on synthetic input: once, or in each
+    of the `declared` shapes (axis -> sizes) where the provider compiles per shape.
 
     Raises InvalidBundle when the file, the graph or the warm-up disagrees with the manifest;
-    ProviderUnavailable when a strict plan's provider cannot take the whole graph.
+    NotPlaced when a strict plan's provider cannot take enough of the graph; ProviderUnavailable.
     """
     signature = manifest.signature_spec()
     session = _open_session(directory / MODEL_FILE, plan)
     compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
     runner = OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
-    foreign = set(runner.placement) - set(plan.execution)
-    if plan.strict and foreign:
-        raise ProviderUnavailable(
-            f"'{plan.provider}' cannot run every node of this model; others went to "
-            + ", ".join(sorted(foreign))
-        )
+    if declared is not None:
+        return bucketed(runner, Buckets.of(manifest, declared), _reference(directory, manifest))
     try:
         answer = runner.run({spec.name: synthetic(spec) for spec in signature.inputs})
     except PlazaError as error:
@@ -164,37 +169,64 @@ def open_runner(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRu
     return runner
 
 
+def _reference(directory: Path, manifest: Manifest) -> Callable[[], PlacedRunner]:
+    """The same model on the CPU, for who must know what padding does to its answers."""
+    plan = SessionPlan("cpu", (CPU,), strict=False)
+    return lambda: open_runner(directory, manifest, plan)
+
+
 def _open_session(path: Path, plan: SessionPlan) -> onnxruntime.InferenceSession:
     missing = set(plan.execution) - set(onnxruntime.get_available_providers())
-    if missing:
+    if missing and not plan.ep_devices:
         # Without this check ONNX Runtime warns and runs on the CPU.
         raise ProviderUnavailable(
             f"this environment's ONNX Runtime has no {', '.join(sorted(missing))}"
         )
     try:
-        return onnxruntime.InferenceSession(
-            path,
-            plan.session_options(),
-            providers=list(plan.execution),
-            provider_options=[dict(options) for options in plan.options] or None,
-            enable_fallback=0,
-            read_config_from_model=0,
-        )
+        session = _session(path, plan)
     except NATIVE_ERRORS as error:
         _log.warning("%s could not open a model: %s", plan.provider, error)
         if out_of_memory(error):
             raise InvalidBundle("ONNX Runtime ran out of memory", input=MODEL_FILE) from None
         if plan.strict:
-            raise ProviderUnavailable(f"'{plan.provider}' cannot run this model whole") from None
+            _explain_refusal(path, plan)
+            raise ProviderUnavailable(
+                f"'{plan.provider}' cannot open this model; the log says why"
+            ) from None
         raise InvalidBundle("ONNX Runtime cannot open this model", input=MODEL_FILE) from None
+    if plan.strict:
+        check(plan.provider, placed_nodes(session), plan.execution, plan.cpu_share)
+    return session
 
 
-def placement(session: onnxruntime.InferenceSession) -> dict[str, int]:
-    """Execution provider -> nodes placed on it, as recorded while the graph was partitioned."""
-    nodes: Counter[str] = Counter()
-    for subgraph in session.get_provider_graph_assignment_info():
-        nodes[subgraph.ep_name] += len(subgraph.get_nodes())
-    return dict(nodes)
+def _session(
+    path: Path, plan: SessionPlan, *, lenient: bool = False
+) -> onnxruntime.InferenceSession:
+    chosen: dict[str, Any] = {}
+    if not plan.ep_devices:
+        chosen["providers"] = list(plan.execution)
+        chosen["provider_options"] = [dict(options) for options in plan.options] or None
+    return onnxruntime.InferenceSession(
+        path,
+        plan.session_options(lenient=lenient),
+        **chosen,
+        enable_fallback=0,
+        read_config_from_model=0,
+    )
+
+
+def _explain_refusal(path: Path, plan: SessionPlan) -> None:
+    """Raise NotPlaced naming the nodes, if they are why a strict session was refused.
+
+    The refusal itself does not name them, so the model is opened once more with the CPU allowed,
+    looked at, and let go.
+    """
+    try:
+        nodes = placed_nodes(_session(path, plan, lenient=True))
+    except NATIVE_ERRORS as error:
+        _log.warning("%s could not open it with the CPU either: %s", plan.provider, error)
+        return
+    check(plan.provider, nodes, plan.execution, plan.cpu_share)
 
 
 def estimate_bytes(directory: Path, manifest: Manifest) -> int:

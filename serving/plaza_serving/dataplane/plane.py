@@ -38,7 +38,7 @@ from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
 from plaza_serving.dataplane.workers import Workers
-from plaza_serving.plane import ModelView
+from plaza_serving.plane import ModelView, Placed
 
 _SWEEP_LEAST_S = 0.005
 """Deadlines closer together than this are answered by one sweep."""
@@ -362,6 +362,7 @@ class DataPlane:
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
         version = resolved.version
+        hosted = self._host.get((resolved.model.id, version.version))
         return ModelView(
             name=name,
             version=version.version,
@@ -369,7 +370,8 @@ class DataPlane:
             digest=version.digest,
             manifest=version.manifest,
             signature=version.manifest.signature_spec(),
-            ready=self._host.get((resolved.model.id, version.version)) is not None,
+            ready=hosted is not None,
+            placed=Placed.of(hosted.runner) if hosted else None,
         )
 
     async def close(self) -> None:

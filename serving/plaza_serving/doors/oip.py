@@ -84,6 +84,7 @@ class OpenInference:
                         "version": str(view.version),
                         "digest": view.digest,
                         "family": view.manifest.family,
+                        **_placed(view),
                     },
                 }
             ),
@@ -134,6 +135,14 @@ class OpenInference:
 
 def _describe(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": spec.wire_shape()}
+
+
+def _placed(view: ModelView) -> dict[str, str]:
+    """Properties are texts: `placement` is "ExecutionProvider=nodes", separated by commas."""
+    if view.placed is None:
+        return {}
+    nodes = ",".join(f"{name}={count}" for name, count in sorted(view.placed.nodes.items()))
+    return {"provider": view.placed.provider, **({"placement": nodes} if nodes else {})}
 
 
 def _check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:

@@ -1,0 +1,59 @@
+"""The built-in provider `openvino`: Intel's runtime through the wheel `onnxruntime-openvino`.
+
+On `CPU` it runs on any x86 processor, AMD's among them; GPU and NPU are Intel's.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final, Literal
+
+from pydantic import Field
+
+from plaza_accel.classic import ClassicProvider
+from plaza_accel.devices import intel, processor
+from plaza_accel.provider import AcceleratorOptions, Device, RayResource
+
+_RAY: Final = {"CPU": None, "GPU": "GPU", "NPU": "intel_npu"}
+"""Ray's own NPU is Ascend's, so Intel's is a custom resource."""
+
+
+class OpenvinoOptions(AcceleratorOptions):
+    """Keys of ONNX Runtime's OpenVINO provider. Paths (cache_dir, load_config) are not offered."""
+
+    device_type: Literal["CPU", "GPU", "NPU"] = Field("CPU", description="Where it computes.")
+    precision: Literal["FP32", "FP16", "ACCURACY"] | None = Field(
+        None,
+        description="What it computes in; unset: the device's own; ACCURACY: as the model says.",
+    )
+    num_of_threads: int = Field(1, ge=1, le=256, description="Threads of one run on the CPU.")
+    num_streams: int = Field(1, ge=1, le=64, description="Runs that the device takes at a time.")
+    enable_opencl_throttling: bool = Field(
+        False, description="Less CPU while waiting for the GPU, for a little latency."
+    )
+    disable_dynamic_shapes: bool = Field(
+        False, description="Compile anew for each shape instead of once for all."
+    )
+
+
+class OpenvinoProvider(ClassicProvider[OpenvinoOptions]):
+    name: ClassVar[str] = "openvino"
+    execution: ClassVar[str] = "OpenVINOExecutionProvider"
+    extra: ClassVar[str] = "ort-openvino"
+
+    @property
+    def resource(self) -> RayResource | None:
+        kind = _RAY[self.options.device_type]
+        return RayResource(kind, self.options.ray_amount) if kind else None
+
+    def native_options(self) -> dict[str, str]:
+        words = {"1": "true", "0": "false"}
+        switches = ("enable_opencl_throttling", "disable_dynamic_shapes")
+        plain = super().native_options()
+        return {**plain, **{name: words[plain[name]] for name in switches}}
+
+    def look(self) -> tuple[Device, ...]:
+        kind = self.options.device_type
+        return (processor(),) if kind == "CPU" else intel(kind.lower())
+
+
+provider = OpenvinoProvider(OpenvinoOptions())
