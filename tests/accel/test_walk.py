@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from benchmarks import graphs
 from plaza_accel.domains import MICROSOFT, OPSETS
-from plaza_accel.walk import _ELEMENT_BITS, Refused, walk
+from plaza_accel.rules import Refused
+from plaza_accel.walk import _ELEMENT_BITS, walk
 from plaza_core.protobuf import Malformed, fields
 from tests.accel import hostile
 
