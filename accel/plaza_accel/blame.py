@@ -15,6 +15,7 @@ from plaza_core.errors import NotFound, PlazaError, ProviderUnavailable
 _NAMES: Final = (
     re.compile(r"Bad node spec for node\. Name: (\S*) OpType: (\w+)"),
     re.compile(r"\(op_type:(\w+), node name: ([^)]+)\)"),
+    re.compile(r"name: (\S*) OpType: (\w+)"),
     re.compile(r"Name:'([^']*)'"),
     re.compile(r"[Nn]ode ?\(([^)]*)\)"),
     re.compile(r"Node:\s*(\S+)"),

@@ -88,6 +88,7 @@ def _walk(path: Path) -> None:
     from plaza_accel.rules import Refused, Rule
     from plaza_accel.walk import walk
 
+    files = plain_files(path.parent)
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
@@ -99,9 +100,13 @@ def _walk(path: Path) -> None:
             raise Refused(Rule.FILE_KIND, "model.onnx is not a file with content")
         # The mapping stays until the process ends: parts of it hang on an exception's frames.
         content = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-        walk(content, plain_files(path.parent))
+        walk(content, files)
     finally:
         os.close(descriptor)
+    for other in (*path.parent.glob("*"), *path.parent.glob("*/*")):
+        name = other.relative_to(path.parent).as_posix()
+        if name not in files and (other.is_symlink() or not other.is_dir()):
+            raise Refused(Rule.FILE_KIND, "the bundle holds something that is not a plain file")
 
 
 def _check(path: Path) -> None:

@@ -15,9 +15,9 @@ from benchmarks import graphs
 from plaza_accel.cpu import provider
 from plaza_accel.examine import SandboxExaminer
 from plaza_accel.external import check_reference, plain_files
+from plaza_accel.rules import Refused
 from plaza_accel.sandbox import sandbox_support
 from plaza_accel.session import estimate_bytes
-from plaza_accel.rules import Refused
 from plaza_accel.walk import walk
 
 FILES = {"model.onnx": 500, "weights.data": 100, "parts/second.bin": 40}
