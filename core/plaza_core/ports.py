@@ -182,6 +182,8 @@ class ModelVersion:
     card: str
     state: VersionState = VersionState.EXAMINED
     lineage: Lineage | None = None
+    refusal: str | None = None
+    """Why its last examination failed, with rule and node; None: it passed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ SHORT = (
     "function chain",
     "EPContext of a file",
     "zip",
-    "external data by hard link",
+    "external data above",
     "gigabyte constant",
     "endless loop",
     "integer overflow",

@@ -60,7 +60,7 @@ def main() -> None:
         end = SandboxExaminer().examine(directory, graph.parsed()).reason
     except SandboxUnavailable as error:
         end = f"{error.code}: {error.message}"
-    print(json.dumps({"support": sandbox.sandbox_support(), "end": end}))
+    sys.stdout.write(json.dumps({"support": sandbox.sandbox_support(), "end": end}))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 import time
 from pathlib import Path
@@ -31,6 +32,12 @@ def test_the_corpus_is_as_large_as_promised_and_names_many_rules():
     unbroken = set(Rule) - {case.rule for case in made}
     # What a provider refuses needs one that is not there; it has a test of its own below.
     assert unbroken == {Rule.PROVIDER}
+
+
+def test_the_page_of_the_gate_names_every_rule_and_no_other():
+    page = (Path(__file__).parents[2] / "docs" / "gate.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert {name for row in rows for name in re.findall("`([^`]*)`", row)} == set(Rule)
 
 
 @pytest.mark.parametrize("name", hostile.CORPUS)
