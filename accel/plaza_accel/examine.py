@@ -10,14 +10,15 @@ import logging
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict
 from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plaza_accel.external import plain_files
 from plaza_accel.process import Ended, run_child
+from plaza_accel.proportion import allowance
 from plaza_accel.rules import Refused, Rule, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
@@ -41,10 +42,6 @@ _CRASHES: Final = {
     signal.SIGXCPU: (Rule.TIME, "the model used up its processor time"),
     signal.SIGKILL: (Rule.MEMORY, "the system ended the examination, most likely for memory"),
 }
-_LEAST_CPU_S: Final = 4
-_BYTES_PER_CPU_S: Final = 16 << 20
-"""A small file gets four seconds of processor time (one is the libraries' start), a large one more
-for each 16 MB: hostile files are small, and what takes long to read was long to send."""
 
 
 class _Verdict(BaseModel):
@@ -61,9 +58,10 @@ class _Verdict(BaseModel):
 class SandboxExaminer:
     """Examiner of one provider in one environment.
 
-    `timeout_s` is wall time for everything and the most processor time. `memory_mb` is address
-    space, of which the interpreter and its libraries take about 250 MB. `python` is the interpreter
-    of the environment that the bundle is meant for.
+    `timeout_s` is wall time for everything and the most processor time. `memory_mb` is the most
+    address space, of which the interpreter and its libraries take about 250 MB. A small bundle gets
+    less of both (`proportion`). `python` is the interpreter of the environment that the bundle is
+    meant for.
     """
 
     def __init__(
@@ -85,12 +83,14 @@ class SandboxExaminer:
         was not opened.
         """
         directory = directory.resolve()
+        allowed = allowance(
+            directory, manifest, cpu_seconds=ceil(self._timeout_s), memory_mb=self._memory_mb
+        )
         request = {
             "directory": str(directory),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
             "provider": self._provider,
-            "memory_bytes": self._memory_mb << 20,
-            "cpu_seconds": self._cpu_seconds(directory),
+            **asdict(allowed),
         }
         ended = run_child(
             "plaza_accel.child", request, timeout_s=self._timeout_s, python=self._python
@@ -114,10 +114,6 @@ class SandboxExaminer:
             "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
         )
         return self._refused(refused)
-
-    def _cpu_seconds(self, directory: Path) -> int:
-        weight = sum(plain_files(directory).values())
-        return min(ceil(self._timeout_s), _LEAST_CPU_S + weight // _BYTES_PER_CPU_S)
 
     def _refusal(self, ended: Ended) -> Refused:
         last = ended.answers[-1] if ended.answers else {}

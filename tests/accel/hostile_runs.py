@@ -252,6 +252,9 @@ RUNS: dict[str, Callable[[], Case]] = {
     "gigabyte constant": lambda: vast(
         node("ConstantOfShape", ["shape"], ["vast"]), constant("shape", 1 << 28)
     ),
+    "half a gigabyte constant": lambda: vast(
+        node("ConstantOfShape", ["shape"], ["vast"]), constant("shape", 1 << 27)
+    ),
     "smallest constant": smallest_constant,
     "vast expand": lambda: vast(
         node("Expand", ["x", "shape"], ["vast"]), constant("shape", 1 << 32)

@@ -66,7 +66,6 @@ HOSTILE = {
     "a file outside": (json.dumps({"path": "/etc/passwd"}), Rule.FAMILY),
     "a pattern without end": (json.dumps({"pattern": "(a+)+b", "probe": "a" * 60}), Rule.TIME),
     "an address": (json.dumps({"address": 8}), Rule.CRASH),
-    "a vast table": ("[" + "[]," * 40_000_000 + "0]", Rule.MEMORY),
 }
 
 
