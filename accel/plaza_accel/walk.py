@@ -18,7 +18,7 @@ from plaza_accel.external import check_reference
 from plaza_accel.rules import Refused, Rule, shown, shown_node
 from plaza_core.protobuf import BYTES, VARINT, Malformed, Value, fields, varint
 
-MAX_FIELDS: Final = 2_000_000
+MAX_FIELDS: Final = 1_000_000
 MAX_FUNCTIONS: Final = 2_000
 MAX_NAME: Final = 256
 MAX_METADATA: Final = 64 * 1024

@@ -46,8 +46,9 @@ def wide_functions() -> Case:
 
 def function_chain() -> Case:
     """148 kB, each calling the next: overflows the stack of a recursive expander."""
-    bodies = {f"f{i}": [f"f{i + 1}"] for i in range(1800)} | {"f1800": ["Relu"]}
-    return case(with_functions(bodies, "f0"), Rule.FUNCTIONS_DEPTH, "deeper than 16")
+    names = [f"a-link-in-a-{i}" for i in range(1801)]
+    bodies = {name: [after] for name, after in itertools.pairwise(names)} | {names[-1]: ["Relu"]}
+    return case(with_functions(bodies, names[0]), Rule.FUNCTIONS_DEPTH, "deeper than 16")
 
 
 def function_cycle() -> Case:

@@ -136,7 +136,7 @@ def doubling_text() -> Case:
 
 
 def smallest_constant() -> Case:
-    """77 bytes that were a gigabyte at load; it has no input and so fits no manifest either."""
+    """74 bytes that were a gigabyte at load; it has no input and so fits no manifest either."""
     shape = TensorProto(data_type=TensorProto.INT64, dims=[1], int64_data=[1 << 28], name="s")
     output = value("y", TensorProto.FLOAT, ["n"])
     made = helper.make_node("ConstantOfShape", ["s"], ["y"])
@@ -171,7 +171,7 @@ def division(nodes, **numbers: int) -> Case:
 
 
 def depth_to_space() -> Case:
-    """97 bytes; a block of size 0 divides by it when a session is made."""
+    """A hundred bytes; a block of size 0 divides by it when a session is made."""
     x = TensorSpec("x", DType.FP32, (1, 4, 2, 2))
     y = TensorSpec("y", DType.FP32, (1, 4, 2, 2))
     made = node("DepthToSpace", ["x"], ["y"], "d", blocksize=0)
