@@ -11,14 +11,13 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
-from math import ceil
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.process import Ended, run_child
-from plaza_accel.proportion import allowance
+from plaza_accel.proportion import allowance, most
 from plaza_accel.rules import Refused, Rule, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
@@ -42,6 +41,10 @@ _CRASHES: Final = {
     signal.SIGXCPU: (Rule.TIME, "the model used up its processor time"),
     signal.SIGKILL: (Rule.MEMORY, "the system ended the examination, most likely for memory"),
 }
+
+
+_PROPORTIONATE: Final = "cpu"
+"""The provider whose own needs are known well enough to hold a bundle to its size."""
 
 
 class _Verdict(BaseModel):
@@ -83,9 +86,9 @@ class SandboxExaminer:
         was not opened.
         """
         directory = directory.resolve()
-        allowed = allowance(
-            directory, manifest, cpu_seconds=ceil(self._timeout_s), memory_mb=self._memory_mb
-        )
+        allowed = most(self._timeout_s, self._memory_mb)
+        if self._provider == _PROPORTIONATE:
+            allowed = allowance(directory, manifest, allowed)
         request = {
             "directory": str(directory),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
@@ -93,7 +96,7 @@ class SandboxExaminer:
             **asdict(allowed),
         }
         ended = run_child(
-            "plaza_accel.child", request, timeout_s=self._timeout_s, python=self._python
+            "plaza_accel.child", request, timeout_s=allowed.wall_seconds, python=self._python
         )
         last = ended.answers[-1] if ended.answers else {}
         if isinstance(last.get("unconfined"), str):
@@ -109,25 +112,11 @@ class SandboxExaminer:
             except ValidationError:
                 text = "the examination gave no readable verdict"
                 return self._refused(Refused(Rule.CRASH, text))
-        refused = self._refusal(ended)
+        refused = _refusal(ended, allowed.wall_seconds)
         _log.info(
             "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
         )
         return self._refused(refused)
-
-    def _refusal(self, ended: Ended) -> Refused:
-        last = ended.answers[-1] if ended.answers else {}
-        phases = [answer["phase"] for answer in ended.answers if "phase" in answer]
-        where = _WHERE.get(str(phases[-1]), "") if phases else "before it was read"
-        if isinstance(last.get("refused"), str):
-            return _said(last)
-        if ended.timed_out:
-            return Refused(Rule.TIME, f"not finished after {self._timeout_s:g} s, {where}")
-        if ended.signal is not None:
-            unknown = (Rule.CRASH, f"ended by signal {ended.signal.value}")
-            rule, crash = _CRASHES.get(ended.signal, unknown)
-            return Refused(rule, f"{crash}, {where}")
-        return Refused(Rule.CRASH, f"the examination ended without a verdict, {where}")
 
     def _passed(self, verdict: _Verdict) -> Examination:
         return Examination(
@@ -152,6 +141,21 @@ class SandboxExaminer:
             rule=str(refused.rule),
             node=refused.node,
         )
+
+
+def _refusal(ended: Ended, wall_seconds: float) -> Refused:
+    last = ended.answers[-1] if ended.answers else {}
+    phases = [answer["phase"] for answer in ended.answers if "phase" in answer]
+    where = _WHERE.get(str(phases[-1]), "") if phases else "before it was read"
+    if isinstance(last.get("refused"), str):
+        return _said(last)
+    if ended.timed_out:
+        return Refused(Rule.TIME, f"not finished after {wall_seconds:g} s, {where}")
+    if ended.signal is not None:
+        unknown = (Rule.CRASH, f"ended by signal {ended.signal.value}")
+        rule, crash = _CRASHES.get(ended.signal, unknown)
+        return Refused(rule, f"{crash}, {where}")
+    return Refused(Rule.CRASH, f"the examination ended without a verdict, {where}")
 
 
 def _said(answer: Mapping[str, Any]) -> Refused:

@@ -7,7 +7,7 @@ Imports nothing heavy: the parent works this out before there is a child.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +20,8 @@ from plaza_core.tensors import NUMPY, TensorSpec
 _MB: Final = 1 << 20
 _CPU_S: Final = 4
 """Of which the start of the libraries takes one."""
+_WALL: Final = 2
+"""Wall time in units of processor time: how busy the machine may be with others meanwhile."""
 _BYTES_PER_CPU_S: Final = 16 * _MB
 _PEAK_BYTES: Final = 256 * _MB
 """The runtime's libraries and arenas: 60 MB measured with a model of one node."""
@@ -27,12 +29,13 @@ _PEAK_FILES: Final = 8
 """Peak in units of a bundle's bytes; 3 to 4 are seen: the checker and the runtime each parse."""
 _PEAK_BORDER: Final = 64
 """Peak in units of one row's inputs and outputs, for the activations between."""
-_ADDRESSES: Final = 1024 * _MB
+_ADDRESSES: Final = 768 * _MB
 """Address space that is never resident: libraries, stacks, arenas of the allocator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
+    wall_seconds: float
     cpu_seconds: int
     memory_bytes: int
     """Address space of the child."""
@@ -40,18 +43,24 @@ class Allowance:
     """Resident growth while the model is opened and run."""
 
 
-def allowance(
-    directory: Path, manifest: Manifest, *, cpu_seconds: int, memory_mb: int
-) -> Allowance:
-    """For one bundle; `cpu_seconds` and `memory_mb` are the most that any gets."""
+def most(wall_seconds: float, memory_mb: int) -> Allowance:
+    """What no bundle exceeds; for providers whose libraries alone take gigabytes and seconds."""
+    memory = memory_mb * _MB
+    return Allowance(wall_seconds, ceil(wall_seconds), memory, memory)
+
+
+def allowance(directory: Path, manifest: Manifest, limit: Allowance) -> Allowance:
+    """For one bundle on the CPU, at most `limit`."""
     weight = sum(plain_files(directory).values())
     signature = manifest.signature_spec()
     border = sum(_row_bytes(spec) for spec in (*signature.inputs, *signature.outputs))
     peak = _PEAK_BYTES + _PEAK_FILES * weight + _PEAK_BORDER * border
+    cpu = min(limit.cpu_seconds, _CPU_S + weight // _BYTES_PER_CPU_S)
     return Allowance(
-        cpu_seconds=min(cpu_seconds, _CPU_S + weight // _BYTES_PER_CPU_S),
-        memory_bytes=min(memory_mb * _MB, _ADDRESSES + peak),
-        peak_bytes=peak,
+        wall_seconds=min(limit.wall_seconds, _WALL * cpu),
+        cpu_seconds=cpu,
+        memory_bytes=min(limit.memory_bytes, _ADDRESSES + peak),
+        peak_bytes=min(limit.peak_bytes, peak),
     )
 
 
