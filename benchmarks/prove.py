@@ -13,6 +13,7 @@
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
                  flipped in the store, on the wire and in the node's cache
     gate         the gate's errors over 10,000 simulated good rollouts and 7,000 bad ones
+    hostile      every file of the hostile corpus is registered while a neighbour's traffic runs
     rollouts     bad versions are stopped by a real hub, 20 good ones are not
     swaps        50 versions promoted under load; then rolled back, warm and cold
     crowd        50 models in a budget for ten
@@ -133,6 +134,21 @@ def prove_gate() -> dict[str, Any]:
     return {"counted": counted, "held": done.returncode == 0}
 
 
+def prove_hostile() -> dict[str, Any]:
+    """Every hostile file, one after the other, while a neighbour of its sender asks on."""
+    with tempfile.TemporaryDirectory(prefix="plaza-hostile-") as scratch:
+        told = Path(scratch) / "told"
+        tests = "tests/hub/test_hostile.py"
+        done = subprocess.run(  # noqa: S603 our own command
+            [sys.executable, "-m", "pytest", "-q", "-m", "prove", tests],
+            cwd=ROOT,
+            env={**os.environ, "PLAZA_HOSTILE_RESULTS": str(told)},
+            check=False,
+        )
+        seen = json.loads(told.read_text()) if told.exists() else {}
+    return {**seen, "held": done.returncode == 0}
+
+
 def prove_rollouts() -> dict[str, Any]:
     results = rollouts.measure(good=20, requests=2000)
     documents = [asdict(result) for result in results]
@@ -175,6 +191,7 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "keys": prove_keys,
     "crash-points": prove_crash_points,
     "gate": prove_gate,
+    "hostile": prove_hostile,
     "rollouts": prove_rollouts,
     "swaps": swaps.prove_swaps,
     "crowd": swaps.prove_crowd,

@@ -1,8 +1,9 @@
 """`python -m plaza_accel.child`: the sandboxed first look at a bundle.
 
 Gives up its rights, then reads the file by hand, then with onnx's checker, then with the provider,
-and says on the way where it is, so that the parent can name the place of a crash. What it writes:
-`{"phase": …}` lines, then one `{"verdict": …}` or `{"refused": …}`.
+then has the family read what else the bundle holds. Says on the way where it is, so that the parent
+can name the place of a crash. What it writes: `{"phase": …}` lines, then one `{"verdict": …}` or
+`{"refused": …, "rule": …, "node": …}`.
 """
 
 from __future__ import annotations
@@ -53,75 +54,112 @@ def main() -> None:
 
 def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> None:
     # Imported inside the sandbox: its threads must be born there.
-    from plaza_accel.walk import Refused
-    from plaza_core.errors import PlazaError
+    from plaza_accel.blame import blame
+    from plaza_core.manifest import manifest_from
 
     try:
+        manifest = manifest_from(request["manifest"])
         answers.say(phase="read")
         _walk(directory / "model.onnx")
         answers.say(phase="check")
         _check(directory / "model.onnx")
         answers.say(phase="open")
-        answers.say(verdict=_run(directory, request))
-    except Refused as error:
-        answers.say(refused=str(error))
-    except PlazaError as error:
-        where = f"{error.input}: " if error.input else ""
-        answers.say(refused=where + error.message)
-    except MemoryError:
-        answers.say(refused="ran out of memory")
+        verdict = _run(directory, manifest, request)
+        answers.say(phase="family")
+        _open_family(directory, manifest)
+    except Exception as error:  # noqa: BLE001 told apart there; none of them may pass
+        refused = blame(error)
+        answers.say(refused=str(refused), rule=refused.rule, node=refused.node)
+    else:
+        answers.say(verdict=verdict)
 
 
 def _walk(path: Path) -> None:
     from plaza_accel.external import plain_files
-    from plaza_accel.walk import Refused, walk
+    from plaza_accel.rules import Refused, Rule
+    from plaza_accel.walk import walk
 
+    files = plain_files(path.parent)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        raise Refused("model.onnx cannot be read as a file of the bundle") from None
+        text = "model.onnx cannot be read as a file of the bundle"
+        raise Refused(Rule.FILE_KIND, text) from None
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size == 0:
-            raise Refused("model.onnx is not a file with content")
+            raise Refused(Rule.FILE_KIND, "model.onnx is not a file with content")
         # The mapping stays until the process ends: parts of it hang on an exception's frames.
         content = memoryview(mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ))
-        walk(content, plain_files(path.parent))
+        walk(content, files)
     finally:
         os.close(descriptor)
+    for other in (*path.parent.glob("*"), *path.parent.glob("*/*")):
+        name = other.relative_to(path.parent).as_posix()
+        if name not in files and (other.is_symlink() or not other.is_dir()):
+            raise Refused(Rule.FILE_KIND, "the bundle holds something that is not a plain file")
 
 
 def _check(path: Path) -> None:
     import onnx
 
-    from plaza_accel.walk import Refused
+    from plaza_accel.blame import node_in
+    from plaza_accel.rules import Refused, Rule
 
     try:
         onnx.checker.check_model(path, full_check=False)
         onnx.checker.check_model(path, full_check=True)  # adds shape inference
     except MemoryError:
         raise
-    except Exception:  # noqa: BLE001 the checker's errors share no base; none of them may pass
-        raise Refused("onnx's checker refuses the model") from None
+    except Exception as error:  # noqa: BLE001 the checker's errors share no base; none may pass
+        text = "onnx's checker refuses the model"
+        raise Refused(Rule.CHECKER, text, node_in(str(error))) from None
 
 
-def _run(directory: Path, request: Mapping[str, Any]) -> dict[str, Any]:
+def _run(directory: Path, manifest: Manifest, request: Mapping[str, Any]) -> dict[str, Any]:
     from plaza_accel.native import RUNTIME
     from plaza_accel.provider import select
-    from plaza_core.manifest import manifest_from
 
-    manifest = manifest_from(request["manifest"])
-    before = _status_bytes("VmRSS")
+    before = _resident_bytes("VmRSS")
     runner = select(request["provider"]).open(directory, manifest)
     run_us = _timed_run(runner, manifest)
-    # Not `ru_maxrss`: over an exec it keeps the peak of the process that this one was forked from.
-    peak = _status_bytes("VmHWM")
+    peak = max(0, _resident_bytes("VmHWM") - before)
+    _check_peak(peak, request["peak_bytes"])
     return {
         "runtime": RUNTIME,
         "nodes": dict(runner.placement),
-        "peak_bytes": max(0, peak - before),
+        "peak_bytes": peak,
         "run_us": run_us,
     }
+
+
+def _check_peak(peak: int, most: int) -> None:
+    """A file of 77 bytes can hold a gigabyte of constants."""
+    from plaza_accel.rules import Refused, Rule
+
+    if peak > most:
+        text = f"one row takes {peak >> 20} MB of memory; for its size {most >> 20} MB is the most"
+        raise Refused(Rule.MEMORY, text)
+
+
+def _open_family(directory: Path, manifest: Manifest) -> None:
+    """Have the family read its files of the bundle (labels, vocabularies), as a replica will."""
+    from plaza_accel.rules import Refused, Rule
+    from plaza_core.errors import BadRequest
+    from plaza_core.plugins import FAMILIES, available, load
+
+    if manifest.family not in available(FAMILIES):
+        return  # replicas may have it; those that do not say so
+    try:
+        load(FAMILIES, manifest.family)(directory, manifest)
+    except BadRequest as error:
+        where = f"{error.input}: " if error.input else ""
+        raise Refused(Rule.FAMILY, where + error.message) from None
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 a plug-in's own error, of any kind
+        text = f"the family '{manifest.family}' cannot read this bundle"
+        raise Refused(Rule.FAMILY, text) from None
 
 
 def _timed_run(runner: PlacedRunner, manifest: Manifest) -> int:
@@ -144,11 +182,11 @@ def _timed_run(runner: PlacedRunner, manifest: Manifest) -> int:
     return min(times)
 
 
-def _status_bytes(name: str) -> int:
-    """A size of this process as the kernel tells it, see proc(5)."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) * 1024
+def _resident_bytes(which: str) -> int:
+    """Resident memory now (VmRSS) or at its highest (VmHWM). Not by getrusage, whose maximum
+    begins with the size of the process that started this one."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(which))
 
 
 if __name__ == "__main__":

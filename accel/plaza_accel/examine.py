@@ -1,7 +1,7 @@
 """The examiner: an untrusted bundle is opened for the first time in a sandboxed child, here.
 
-Turns whatever happened to the child into one readable reason. Texts are from a fixed list; numbers,
-tensor names and plain operator names are the only parts that come from outside.
+Turns whatever happened to the child into a rule and one readable reason. Texts are from a fixed
+list; numbers, tensor names and plain operator names are the only parts that come from outside.
 """
 
 from __future__ import annotations
@@ -9,13 +9,17 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-from math import ceil
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.process import Ended, run_child
+from plaza_accel.proportion import allowance, most
+from plaza_accel.rules import Refused, Rule, shown_node
+from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Examination
 
@@ -25,16 +29,22 @@ _WHERE: Final = {
     "read": "while the file was read",
     "check": "in onnx's checker",
     "open": "while it was opened and run on zeros",
+    "family": "while the family read the bundle",
 }
 _CRASHES: Final = {
-    signal.SIGSEGV: "the model crashed the runtime (invalid memory access)",
-    signal.SIGBUS: "the model crashed the runtime (invalid memory access)",
-    signal.SIGFPE: "the model crashed the runtime (arithmetic fault)",
-    signal.SIGILL: "the model crashed the runtime (illegal instruction)",
-    signal.SIGABRT: "the runtime gave up on the model (aborted)",
-    signal.SIGXCPU: "the model used up its processor time",
-    signal.SIGKILL: "the system ended the examination, most likely for memory",
+    signal.SIGSEGV: (Rule.CRASH, "the model crashed the runtime (invalid memory access)"),
+    signal.SIGBUS: (Rule.CRASH, "the model crashed the runtime (invalid memory access)"),
+    signal.SIGFPE: (Rule.CRASH, "the model crashed the runtime (arithmetic fault)"),
+    signal.SIGILL: (Rule.CRASH, "the model crashed the runtime (illegal instruction)"),
+    signal.SIGABRT: (Rule.CRASH, "the runtime gave up on the model (aborted)"),
+    signal.SIGSYS: (Rule.CRASH, "the model made a forbidden call to the system"),
+    signal.SIGXCPU: (Rule.TIME, "the model used up its processor time"),
+    signal.SIGKILL: (Rule.MEMORY, "the system ended the examination, most likely for memory"),
 }
+
+
+_PROPORTIONATE: Final = "cpu"
+"""The provider whose own needs are known well enough to hold a bundle to its size."""
 
 
 class _Verdict(BaseModel):
@@ -51,9 +61,10 @@ class _Verdict(BaseModel):
 class SandboxExaminer:
     """Examiner of one provider in one environment.
 
-    `timeout_s` is wall time for everything; processor time has the same limit. `memory_mb` is
-    address space, of which the interpreter and its libraries take about 250 MB. `python` is the
-    interpreter of the environment that the bundle is meant for.
+    `timeout_s` is wall time for everything and the most processor time. `memory_mb` is the most
+    address space, of which the interpreter and its libraries take about 250 MB. A small bundle gets
+    less of both (`proportion`). `python` is the interpreter of the environment that the bundle is
+    meant for.
     """
 
     def __init__(
@@ -69,41 +80,43 @@ class SandboxExaminer:
         self._provider = provider
 
     def examine(self, directory: Path, manifest: Manifest) -> Examination:
-        """Never raises for what the bundle does; the reason of a refusal says what it did."""
+        """Never raises for what the bundle does; the reason of a refusal says what it did.
+
+        Raises SandboxUnavailable where the child could not prove that it is confined: the bundle
+        was not opened.
+        """
+        directory = directory.resolve()
+        allowed = most(self._timeout_s, self._memory_mb)
+        if self._provider == _PROPORTIONATE:
+            allowed = allowance(directory, manifest, allowed)
         request = {
-            "directory": str(directory.resolve()),
+            "directory": str(directory),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
             "provider": self._provider,
-            "memory_bytes": self._memory_mb << 20,
-            "cpu_seconds": ceil(self._timeout_s),
+            **asdict(allowed),
         }
         ended = run_child(
-            "plaza_accel.child", request, timeout_s=self._timeout_s, python=self._python
+            "plaza_accel.child", request, timeout_s=allowed.wall_seconds, python=self._python
         )
         last = ended.answers[-1] if ended.answers else {}
+        if isinstance(last.get("unconfined"), str):
+            why = last["unconfined"][:200]
+            _log.error("no sandbox for an examination: %s", why)
+            raise SandboxUnavailable(
+                f"this machine cannot confine a model that nobody knows ({why}); "
+                "its operator sees with 'plaza doctor' what is missing"
+            )
         if "verdict" in last and ended.returncode == 0:
             try:
                 return self._passed(_Verdict.model_validate(last["verdict"]))
             except ValidationError:
-                return self._refused("the examination gave no readable verdict")
-        reason = self._reason(ended)
-        _log.info("examination on %s refused a bundle: %s", self._provider, reason)
-        return self._refused(reason)
-
-    def _reason(self, ended: Ended) -> str:
-        last = ended.answers[-1] if ended.answers else {}
-        phases = [answer["phase"] for answer in ended.answers if "phase" in answer]
-        where = _WHERE.get(str(phases[-1]), "") if phases else "before it was read"
-        if isinstance(last.get("refused"), str):
-            return str(last["refused"])[:500]
-        if isinstance(last.get("unconfined"), str):
-            return "this machine has no sandbox for it: " + str(last["unconfined"])[:200]
-        if ended.timed_out:
-            return f"not finished after {self._timeout_s:g} s, {where}"
-        if ended.signal is not None:
-            crash = _CRASHES.get(ended.signal, f"ended by signal {ended.signal.value}")
-            return f"{crash}, {where}"
-        return f"the examination ended without a verdict, {where}"
+                text = "the examination gave no readable verdict"
+                return self._refused(Refused(Rule.CRASH, text))
+        refused = _refusal(ended, allowed.wall_seconds)
+        _log.info(
+            "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
+        )
+        return self._refused(refused)
 
     def _passed(self, verdict: _Verdict) -> Examination:
         return Examination(
@@ -116,13 +129,38 @@ class SandboxExaminer:
             run_us=verdict.run_us,
         )
 
-    def _refused(self, reason: str) -> Examination:
+    def _refused(self, refused: Refused) -> Examination:
         return Examination(
             passed=False,
-            reason=reason,
+            reason=str(refused),
             provider=self._provider,
             runtime="",
             nodes={},
             peak_bytes=0,
             run_us=0,
+            rule=str(refused.rule),
+            node=refused.node,
         )
+
+
+def _refusal(ended: Ended, wall_seconds: float) -> Refused:
+    last = ended.answers[-1] if ended.answers else {}
+    phases = [answer["phase"] for answer in ended.answers if "phase" in answer]
+    where = _WHERE.get(str(phases[-1]), "") if phases else "before it was read"
+    if isinstance(last.get("refused"), str):
+        return _said(last)
+    if ended.timed_out:
+        return Refused(Rule.TIME, f"not finished after {wall_seconds:g} s, {where}")
+    if ended.signal is not None:
+        unknown = (Rule.CRASH, f"ended by signal {ended.signal.value}")
+        rule, crash = _CRASHES.get(ended.signal, unknown)
+        return Refused(rule, f"{crash}, {where}")
+    return Refused(Rule.CRASH, f"the examination ended without a verdict, {where}")
+
+
+def _said(answer: Mapping[str, Any]) -> Refused:
+    """The child's refusal; its rule and node are taken as input from a stranger."""
+    rule, node = answer.get("rule"), answer.get("node")
+    known = Rule(rule) if rule in set(Rule) else Rule.CRASH
+    shown = shown_node(node) if isinstance(node, str) and node else None
+    return Refused(known, answer["refused"][:500], shown)

@@ -12,15 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from plaza_accel.rules import Refused, Rule
+
 _KEYS: Final = frozenset({"location", "offset", "length", "checksum"})
 """Of `TensorProto.external_data` in onnx.proto. Others, such as ONNX Runtime's `prepacked…`, carry
 weights in a private layout."""
 
 Entries = Sequence[tuple[str, str]]
-
-
-class Outside(Exception):
-    """The reference is not to bytes of the bundle; the text is fit for its sender to read."""
 
 
 def plain_files(directory: Path) -> dict[str, int]:
@@ -35,22 +33,34 @@ def plain_files(directory: Path) -> dict[str, int]:
 
 
 def check_reference(entries: Entries, files: Mapping[str, int], needed: int) -> None:
-    """Raise Outside unless `entries` name `needed` bytes within one of `files`."""
+    """Raise Refused unless `entries` name `needed` bytes within one of `files`."""
     named = dict(entries)
     if len(named) != len(entries) or not set(named) <= _KEYS:
-        raise Outside("a weight outside the model file has an unknown or repeated key")
+        raise Refused(
+            Rule.EXTERNAL_KEYS, "a weight outside the model file has an unknown or repeated key"
+        )
     size = files.get(named.get("location", ""))
     if size is None:
-        raise Outside("a weight lies outside the model file, in no plain file of the bundle")
+        raise Refused(
+            Rule.EXTERNAL_OUTSIDE,
+            "a weight lies outside the model file, in no plain file of the bundle",
+        )
     offset = _count(named.get("offset", "0"))
     length = _count(named["length"]) if "length" in named else needed
     if length != needed:
-        raise Outside("a weight outside the model file has another length than its shape declares")
+        raise Refused(
+            Rule.EXTERNAL_RANGE,
+            "a weight outside the model file has another length than its shape declares",
+        )
     if offset + length > size:
-        raise Outside("a weight outside the model file reaches past the end of its file")
+        raise Refused(
+            Rule.EXTERNAL_RANGE, "a weight outside the model file reaches past the end of its file"
+        )
 
 
 def _count(text: str) -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > 15:
-        raise Outside("a weight outside the model file has no proper offset or length")
+        raise Refused(
+            Rule.EXTERNAL_RANGE, "a weight outside the model file has no proper offset or length"
+        )
     return int(text)

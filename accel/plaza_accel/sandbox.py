@@ -2,8 +2,13 @@
 
 Order inside the child: `leave_network`, then `enter`, then import what is heavy. Both want a
 process of one thread, and ONNX Runtime and BLAS start threads when they are imported; started
-afterwards, those inherit what was given up. Works without root and without containers;
-`sandbox_support` says what this machine can give, `enter` proves it by trying what must fail.
+afterwards, those inherit what was given up. Works without root and without containers. Files are
+closed by Landlock; the network by an empty namespace, by Landlock or by the filter on system calls,
+whichever the machine has; `enter` proves both by trying what must fail, and what succeeded before.
+
+When the hub runs as root each child gets a user number that nobody else has, so that limits on
+threads count and signals reach nobody. For files it stays the owner of the bundle, without root's
+powers: bundles lie in directories closed to everyone else, and Landlock says which may be read.
 """
 
 from __future__ import annotations
@@ -16,22 +21,29 @@ import resource
 import signal
 import socket
 import struct
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from plaza_accel import landlock
+from plaza_accel import landlock, seccomp
+from plaza_accel.process import run_child
 
 _PR_SET_PDEATHSIG: Final = 1
+_PR_GET_PDEATHSIG: Final = 2
+_PR_SET_SECUREBITS: Final = 28
+_NO_SETUID_FIXUP: Final = 1 << 2
 _CLONE_NEWUSER: Final = 0x10000000
 _CLONE_NEWNET: Final = 0x40000000
 _CAPABILITY_VERSION_3: Final = 0x20080522
 _CAPSET: Final = {"x86_64": 126, "aarch64": 91}
 _OUTSIDE: Final = Path("/etc/passwd")
 """A file that exists everywhere, is readable by everyone and belongs to no bundle."""
+
+_FIRST_OWN_USER: Final = 0x70000000
+"""User numbers for children begin here; with the process number added they are unique."""
+_DISCARD_PORT: Final = 9
 
 _SYSTEM_READS: Final = (
     Path("/usr/lib"),
@@ -61,17 +73,22 @@ class Confinement:
     memory_bytes: int
     """Address space, the interpreter's included."""
     cpu_seconds: int
+    threads: int = 256
+    """Of this process; holds only where the child got a user of its own (the hub runs as root)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confined:
-    """What `enter` proved by trying."""
+    """What holds for this process from now on; the first two were proved by trying."""
 
     files: bool
-    """Reading a file outside is denied."""
+    """Reading, listing and writing outside are denied."""
     network: bool
-    """Connecting by TCP is denied."""
+    """Connecting by TCP and sending by UDP are denied."""
     landlock_abi: int
+    calls: bool = False
+    """The filter on system calls is in place."""
+    own_user: bool = False
 
 
 def die_with_parent() -> None:
@@ -95,46 +112,91 @@ def enter(confinement: Confinement) -> Confined:
 
     Call with one thread: Landlock binds threads, not processes.
     """
-    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 the count, not paths
-    if threads != 1:
-        raise SandboxError(f"{threads} threads are running")
-    try:
-        _limit(confinement)
-        _drop_capabilities()
-        version = landlock.restrict((*_own_reads(), *confinement.readable))
-    except OSError as error:
-        raise SandboxError(f"the kernel refused: {error}") from error
-    confined = Confined(not _can_read(_OUTSIDE), not _can_connect(), version)
+    confined = confine(confinement)
     if not confined.files:
-        raise SandboxError("files outside can still be read")
+        raise SandboxError("files outside can still be reached")
     if not confined.network:
-        raise SandboxError("connections can still be made")
+        raise SandboxError("the network can still be reached")
     return confined
 
 
-def sandbox_support() -> dict[str, object]:
-    """What this machine offers, for `plaza doctor`. Nothing here changes the process."""
-    version = landlock.abi()
-    namespace = _namespaces_allowed()
-    return {
-        "landlock_abi": version,
-        "files_denied": version >= 1,
-        "tcp_denied": version >= 4 or namespace,
-        "signals_denied": version >= 6,
-        "network_namespace": namespace,
+def confine(confinement: Confinement) -> Confined:
+    """As `enter`, but missing denials are told, not raised: what can be had is in place."""
+    threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 the count, not paths
+    if threads != 1:
+        raise SandboxError(f"{threads} threads are running")
+    if not _files_reachable():
+        raise SandboxError("nothing outside can be reached even before, so nothing is proved")
+    try:
+        own_user = _become_nobody_else()
+        _limit(confinement, own_user=own_user)
+        _drop_capabilities()
+        landlock.no_new_privileges()
+        version = landlock.abi()
+        if version:
+            landlock.restrict((*_own_reads(), *confinement.readable))
+    except OSError as error:
+        raise SandboxError(f"the kernel refused: {error}") from error
+    calls = seccomp.deny()
+    return Confined(
+        not _files_reachable(), not _network_reachable(), version, calls=calls, own_user=own_user
+    )
+
+
+def sandbox_support(python: str = sys.executable) -> dict[str, object]:
+    """What this machine offers, proved by a child that gives itself up; for `plaza doctor`."""
+    ended = run_child("plaza_accel.selftest", {}, timeout_s=30, python=python)
+    said = ended.answers[-1] if ended.answers else {}
+    found = said.get("confined")
+    facts = found if isinstance(found, dict) else {}
+    abi = facts.get("landlock_abi", 0)
+    files, network = facts.get("files") is True, facts.get("network") is True
+    support = {
+        "landlock_abi": abi,
+        "files_denied": files,
+        "network_denied": network,
+        "signals_denied": abi >= 6,
+        "network_namespace": said.get("namespace") is True,
+        "system_calls_filtered": facts.get("calls") is True,
+        "own_user": facts.get("own_user") is True,
         "capabilities_dropped": platform.machine() in _CAPSET,
-        "usable": version >= 4 or (version >= 1 and namespace),
+        "usable": files and network,
     }
+    if not facts:
+        support["why"] = str(said.get("unconfined", "the self-test gave no answer"))[:200]
+    return support
 
 
-def _namespaces_allowed() -> bool:
-    """Ask a process of its own, because entering a namespace cannot be undone."""
-    question = "import sys; from plaza_accel.sandbox import leave_network as f; sys.exit(not f())"
-    return subprocess.run([sys.executable, "-c", question], check=False).returncode == 0  # noqa: S603 constant
+def _become_nobody_else() -> bool:
+    """A user number of its own for this process if it is root's; True when it has one.
+
+    The number that counts for files stays root's (an own call of Linux); the capabilities that
+    come with that are dropped next.
+    """
+    if os.geteuid() != 0:
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    # Without this a change of user takes the power to set the number for files.
+    if libc.prctl(_PR_SET_SECUREBITS, _NO_SETUID_FIXUP, 0, 0, 0) != 0:
+        return False
+    dies = ctypes.c_int(0)
+    libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(dies), 0, 0, 0)
+    own = _FIRST_OWN_USER + os.getpid()
+    try:
+        os.setgroups([])
+        os.setresuid(own, own, own)
+    except OSError:
+        return False  # a container that knows no such number
+    libc.setfsuid(0)
+    if dies.value:
+        die_with_parent()  # the change of user cleared it
+    return True
 
 
-def _limit(confinement: Confinement) -> None:
+def _limit(confinement: Confinement, *, own_user: bool) -> None:
     cpu = confinement.cpu_seconds
+    if own_user:  # elsewhere it counts all processes of that user
+        resource.setrlimit(resource.RLIMIT_NPROC, (confinement.threads, confinement.threads))
     for kind, soft, hard in (
         (resource.RLIMIT_AS, confinement.memory_bytes, confinement.memory_bytes),
         (resource.RLIMIT_CPU, cpu, cpu + 1),
@@ -163,21 +225,38 @@ def _own_reads() -> Sequence[Path]:
     return (*_SYSTEM_READS, *sorted(own))
 
 
-def _can_read(path: Path) -> bool:
-    with contextlib.suppress(OSError):
-        path.open("rb").close()
-        return True
-    return False
+def _files_reachable() -> bool:
+    """Whether a file outside can be read, a directory listed, or a device written to."""
+    return any(
+        _succeeds(attempt)
+        for attempt in (
+            lambda: _OUTSIDE.open("rb").close(),
+            lambda: os.listdir("/"),  # noqa: PTH208 the call itself is what is tried
+            lambda: os.close(os.open(os.devnull, os.O_WRONLY)),
+        )
+    )
 
 
-def _can_connect() -> bool:
-    """Whether a connection is even tried: a refused one would mean that the network is there."""
-    with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
-        probe.settimeout(1)
-        try:
-            probe.connect(("127.0.0.1", 9))
-        except ConnectionRefusedError:
-            return True
-        except OSError:
-            return False
-        return True
+def _network_reachable() -> bool:
+    """Whether a connection is even tried (a refused one would mean that the network is there), or
+    a datagram leaves."""
+
+    def connect() -> None:
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_STREAM)) as probe:
+            probe.settimeout(1)
+            with contextlib.suppress(ConnectionRefusedError):
+                probe.connect(("127.0.0.1", _DISCARD_PORT))
+
+    def send() -> None:
+        with contextlib.closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
+            probe.sendto(b"", ("127.0.0.1", _DISCARD_PORT))
+
+    return _succeeds(connect) or _succeeds(send)
+
+
+def _succeeds(attempt: Callable[[], object]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True

@@ -39,6 +39,8 @@ class Version:
     state: str = "examined"
     lineage: Mapping[str, Any] | None = None
     """Where it comes from: `run`, `experiment`, `source`, `artifacts`, `user`, `metrics`."""
+    refusal: str | None = None
+    """Why its last examination failed, with rule and node."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,3 +213,9 @@ class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 
     code = "provider_unavailable"
+
+
+class SandboxUnavailable(Unavailable):
+    """This machine cannot confine a model that nobody knows, so it is not opened here."""
+
+    code = "sandbox_unavailable"

@@ -73,11 +73,24 @@ class Examination:
     """Execution provider -> number of graph nodes placed on it."""
     peak_bytes: int
     run_us: int
+    rule: str | None = None
+    """Of a refusal: the id of the rule it rests on; ids keep their meaning."""
+    node: str | None = None
+    """Of a refusal: the node of the graph it speaks of, where there is one."""
+
+    @property
+    def why(self) -> str:
+        """The reason of a refusal with its rule and node, for one line."""
+        where = f", node '{self.node}'" if self.node else ""
+        return f"{self.reason} (rule {self.rule}{where})" if self.rule else self.reason
 
 
 class Examiner(Protocol):
     def examine(self, directory: Path, manifest: Manifest) -> Examination:
-        """Open an untrusted bundle for the first time, in a sandboxed child."""
+        """Open an untrusted bundle for the first time, in a sandboxed child.
+
+        Raises SandboxUnavailable where there is no sandbox.
+        """
 
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────
@@ -169,6 +182,8 @@ class ModelVersion:
     card: str
     state: VersionState = VersionState.EXAMINED
     lineage: Lineage | None = None
+    refusal: str | None = None
+    """Why its last examination failed, with rule and node; None: it passed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,7 +146,10 @@ class Settings(BaseSettings):
 
     # Registry and limits
     max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
-    examine_timeout_s: float = Field(30.0, description="Time limit of the sandboxed examination.")
+    examine_timeout_s: float = Field(
+        30.0,
+        description="Time limit of an examination; small files get 4 s of processor time.",
+    )
     examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
     retired_keep_days: int = Field(
         30, ge=0, description="How long a retired version can be restored before `gc` may take it."

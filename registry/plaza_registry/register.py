@@ -90,7 +90,7 @@ class Registrar:
         bundle = read_bundle(directory, self._limits)
         examination = self._examiner.examine(directory, bundle.manifest)
         if not examination.passed:
-            raise InvalidBundle(f"the examination failed: {examination.reason}", input="model.onnx")
+            raise InvalidBundle(f"the examination failed: {examination.why}", input="model.onnx")
         # Held before it is put: nobody takes these blobs for left over before the row names them.
         hold = self._records.hold(scope, [file.sha256 for file in bundle.files])
         self._store(bundle)

@@ -129,7 +129,7 @@ class Lifecycle:
         with self._change(scope, "model.examine", name, version) as marked:
             row = marked.row
             if not found.passed:
-                marked.demand_idle(f"its examination failed now ({found.reason}); promote another")
+                marked.demand_idle(f"its examination failed now ({found.why}); promote another")
                 _unstage(row)
             row.examination = examination_facts(found)
             row.withdrawn = row.withdrawn_by = row.withdrawn_because = None

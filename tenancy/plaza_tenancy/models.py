@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from plaza_core.ids import ModelId, OrganisationId
 from plaza_core.names import resolve
-from plaza_core.ports import ModelVersion
+from plaza_core.ports import Examination, ModelVersion
 from plaza_core.principal import TenantScope
 from plaza_core.table import ModelEntry
 from plaza_core.tracking import Lineage
@@ -71,6 +71,7 @@ def version_view(
     row: VersionRow, name: str, serving: Collection[int], *, lineage: bool = True
 ) -> ModelVersion:
     """`lineage`: whether where it comes from may be told, which is its own organisation's."""
+    found = Examination(**row.examination)
     return ModelVersion(
         model=row.model,
         name=name,
@@ -81,6 +82,7 @@ def version_view(
         card=row.card,
         state=state_of(row, serving),
         lineage=Lineage.model_validate(row.lineage) if lineage and row.lineage else None,
+        refusal=None if found.passed else found.why,
     )
 
 

@@ -143,4 +143,6 @@ def examination_facts(found: Examination) -> dict[str, Any]:
         "nodes": dict(found.nodes),
         "peak_bytes": found.peak_bytes,
         "run_us": found.run_us,
+        "rule": found.rule,
+        "node": found.node,
     }

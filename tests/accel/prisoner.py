@@ -44,6 +44,20 @@ def send(kind: int, address: tuple[str, int] | str) -> None:
         s.send(b"x")
 
 
+def fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def call(number: int, *arguments: object) -> None:
+    """A system call by its number on x86-64."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), f"call {number}")
+
+
 def listen() -> None:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -80,8 +94,12 @@ def main() -> None:
         "send by UDP": lambda: send(socket.SOCK_DGRAM, ("127.0.0.1", request["udp"])),
         "listen": listen,
         "abstract socket": lambda: send(socket.SOCK_STREAM, "\0" + request["abstract"]),
+        "socket by path": lambda: send(socket.SOCK_STREAM, str(outside.parent / "socket")),
+        "fork": fork,
         "signal the parent": lambda: os.kill(os.getppid(), 0),
         "trace another process": lambda: trace(request["other"]),
+        "read another's memory": lambda: call(310, request["other"], None, 0, None, 0, 0),
+        "look up a process": lambda: os.close(os.pidfd_open(request["other"])),
         "take 4 GB": lambda: bytearray(4 << 30),
         "open 100 files": lambda: [os.dup(0) for _ in range(100)],
     }

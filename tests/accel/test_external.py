@@ -14,16 +14,17 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks import graphs
 from plaza_accel.cpu import provider
 from plaza_accel.examine import SandboxExaminer
-from plaza_accel.external import Outside, check_reference, plain_files
+from plaza_accel.external import check_reference, plain_files
+from plaza_accel.rules import Refused
 from plaza_accel.sandbox import sandbox_support
 from plaza_accel.session import estimate_bytes
-from plaza_accel.walk import Refused, walk
+from plaza_accel.walk import walk
 
 FILES = {"model.onnx": 500, "weights.data": 100, "parts/second.bin": 40}
 
 
 def refused(entries, needed=64) -> str:
-    with pytest.raises(Outside) as caught:
+    with pytest.raises(Refused) as caught:
         check_reference(entries, FILES, needed)
     return str(caught.value)
 
@@ -63,7 +64,7 @@ def test_exactly_the_bytes_inside_the_file_may_be_named(offset, needed):
     if offset + needed <= 100:
         check_reference(entries, FILES, needed)
     else:
-        with pytest.raises(Outside):
+        with pytest.raises(Refused):
             check_reference(entries, FILES, needed)
 
 

@@ -15,7 +15,7 @@ from plaza_accel.provider import AcceleratorProvider, Probe, select
 from plaza_accel.session import open_runner
 from plaza_core import plugins
 from plaza_core.errors import InvalidBundle, InvalidInput, NotFound, ProviderUnavailable
-from tests.accel import hostile
+from tests.accel import hostile, making
 
 CPU = SessionPlan("cpu", ("CPUExecutionProvider",), strict=False)
 
@@ -94,7 +94,7 @@ def test_nodes_that_would_land_on_the_cpu_are_refused(bundle):
 
 def test_the_expansion_of_functions_is_bounded_in_the_runtime_too(bundle):
     """The examiner refuses such a file before; this is the wall behind it."""
-    files = bundle(hostile.with_functions({"f": ["g"] * 4, "g": ["Relu"] * 4}, "f"))
+    files = bundle(making.with_functions({"f": ["g"] * 4, "g": ["Relu"] * 4}, "f"))
     assert cpu.provider.open(*files).placement["CPUExecutionProvider"] >= 1
     narrow = {"session.function_expansion_node_limit": "8"}
     with pytest.raises(InvalidBundle, match="cannot open"):
@@ -104,8 +104,7 @@ def test_the_expansion_of_functions_is_bounded_in_the_runtime_too(bundle):
 def test_a_vast_constant_is_not_computed_while_the_model_is_loaded(bundle):
     """It is left to the run, where the memory limit of a cell or a sandbox applies."""
     directory, _ = bundle(graphs.tiny())
-    data, *_ = hostile.vast_constant()
-    (directory / "model.onnx").write_bytes(data)
+    (directory / "model.onnx").write_bytes(hostile.CORPUS["vast constant"]().data)
     model = directory / "model.onnx"
     session = onnxruntime.InferenceSession(model, CPU.session_options(), enable_fallback=0)
     assert session.get_inputs()[0].name == "x"

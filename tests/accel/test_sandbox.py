@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import platform
+import re
 import secrets
 import socket
 import subprocess
@@ -11,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from plaza_accel import seccomp
 from plaza_accel.process import run_child
 from plaza_accel.sandbox import sandbox_support
 
@@ -38,11 +42,14 @@ def prison(tmp_path, monkeypatch):
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp,
         socket.socket(socket.AF_UNIX) as abstract,
+        socket.socket(socket.AF_UNIX) as path,
         subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other,
     ):
         udp.bind(("127.0.0.1", 0))
         abstract.bind("\0" + name)
         abstract.listen()
+        path.bind(str(outside.parent / "socket"))
+        path.listen()
 
         def try_all(*, confined: bool) -> dict[str, str]:
             request = {
@@ -69,8 +76,9 @@ def test_a_confined_child_can_read_its_bundle_and_nothing_else(prison):
     if not SUPPORT["signals_denied"]:
         for name in ("signal the parent", "abstract socket"):
             results.pop(name)
-    if not SUPPORT["network_namespace"]:
-        results.pop("send by UDP")
+    if not SUPPORT["system_calls_filtered"]:
+        for name in ("socket by path", "fork", "keys of the session", "add a key"):
+            results.pop(name, None)
     assert [name for name, result in results.items() if result == "done"] == []
     assert results["take 4 GB"] == "MemoryError"
     assert results["read /etc/passwd"] == "PermissionError"
@@ -99,12 +107,90 @@ finally: wait.set()
     assert done.stdout.strip() == b"2 threads are running"
 
 
-def test_a_kernel_without_landlock_confines_nothing_and_says_so(monkeypatch):
-    from plaza_accel import landlock
+def on_a_machine_without(what, directory):
+    """What a process finds whose kernel answers as one without `what` would."""
+    script = Path(__file__).with_name("lacking.py")
+    root = str(Path(__file__).parents[2])
+    paths = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [sys.executable, str(script), what, str(directory)],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
 
-    monkeypatch.setattr(landlock, "abi", lambda: 0)
-    with pytest.raises(OSError, match="not available"):
-        landlock.restrict([])
-    support = sandbox_support()
-    assert support["files_denied"] is False
-    assert support["usable"] is False
+
+needs_x86 = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="lacking.py knows the call numbers of x86-64"
+)
+
+
+@needs_sandbox
+@needs_x86
+def test_a_machine_that_lacks_nothing_examines(tmp_path):
+    """The control of the next three."""
+    found = on_a_machine_without("nothing", tmp_path)
+    assert (found["support"]["usable"], found["end"]) == (True, "passed")
+
+
+@needs_x86
+def test_without_landlock_no_model_is_opened(tmp_path):
+    found = on_a_machine_without("landlock", tmp_path)
+    assert found["support"]["files_denied"] is False
+    assert found["support"]["usable"] is False
+    assert found["end"].startswith("sandbox_unavailable: ")
+    assert "files outside can still be reached" in found["end"]
+
+
+@needs_x86
+@pytest.mark.skipif(not SUPPORT["files_denied"], reason="this kernel has no Landlock")
+def test_without_a_way_to_close_the_network_no_model_is_opened(tmp_path):
+    """Landlock is there and closes TCP, but not UDP."""
+    found = on_a_machine_without("network", tmp_path)
+    assert found["support"]["network_denied"] is False
+    assert found["support"]["system_calls_filtered"] is False
+    assert found["end"].startswith("sandbox_unavailable: ")
+    assert "network can still be reached" in found["end"]
+
+
+@needs_sandbox
+@needs_x86
+def test_without_namespaces_the_filter_closes_the_network(tmp_path):
+    found = on_a_machine_without("namespaces", tmp_path)
+    assert found["support"]["network_namespace"] is False
+    assert found["support"]["network_denied"] is True
+    assert found["end"] == "passed"
+
+
+def test_denied_calls_have_the_numbers_of_this_systems_headers():
+    """The table is by hand; where a compiler's headers are installed they are the oracle."""
+    header = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
+    if not header.exists():
+        pytest.skip("the kernel's headers are not installed")
+    theirs = dict(re.findall(r"#define __NR_(\w+) (\d+)", header.read_text()))
+    ours = {name: str(x86) for name, (x86, _) in seccomp.DENIED.items()}
+    assert ours.items() <= theirs.items()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a child a user of its own")
+@needs_sandbox
+def test_a_child_of_root_has_a_user_of_its_own_and_a_limit_on_threads():
+    script = """
+import os, threading
+from plaza_accel.sandbox import Confinement, enter
+enter(Confinement((), 1 << 32, 10, threads=20))
+wait, started = threading.Event(), 0
+try:
+    for _ in range(100):
+        threading.Thread(target=wait.wait, daemon=True).start()
+        started += 1
+except RuntimeError:
+    pass
+print(os.getuid(), started, flush=True)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    user, started = map(int, done.stdout.split())
+    assert user > 0x70000000
+    assert started == 19  # and the first one

@@ -12,9 +12,10 @@ from onnx import TensorProto, helper
 
 from benchmarks import graphs
 from plaza_accel.domains import MICROSOFT, OPSETS
-from plaza_accel.walk import _ELEMENT_BITS, Refused, walk
+from plaza_accel.rules import Refused
+from plaza_accel.walk import _ELEMENT_BITS, _MODEL_FIELDS, walk
 from plaza_core.protobuf import Malformed, fields
-from tests.accel import hostile
+from tests.accel import making
 
 
 def numbers(message, *names: str) -> list[int]:
@@ -37,6 +38,12 @@ def test_field_numbers_are_those_of_the_installed_onnx():
     assert numbers(
         onnx.FunctionProto, "name", "domain", "overload", "node", "opset_import", "attribute_proto"
     ) == [1, 10, 13, 7, 9, 11]
+    assert numbers(onnx.ModelProto, "metadata_props") == [14]
+    assert set(_MODEL_FIELDS) == {field.number for field in onnx.ModelProto.DESCRIPTOR.fields}
+    assert numbers(onnx.NodeProto, "name", "doc_string", "metadata_props") == [3, 6, 9]
+    assert numbers(onnx.GraphProto, "doc_string", "metadata_props") == [10, 16]
+    assert numbers(onnx.FunctionProto, "doc_string", "metadata_props") == [8, 14]
+    assert numbers(onnx.TensorProto, "string_data") == [6]
     assert numbers(onnx.OperatorSetIdProto, "domain", "version") == [1, 2]
     assert numbers(onnx.SparseTensorProto, "values", "indices") == [1, 2]
     assert numbers(
@@ -89,12 +96,12 @@ def test_a_model_is_counted(tmp_path):
 
 def test_functions_are_counted_as_expanded():
     bodies = {"f": ["g", "g"], "g": ["Relu", "Relu", "Relu"]}
-    contents = walk(memoryview(hostile.with_functions(bodies, "f").model.SerializeToString()))
+    contents = walk(memoryview(making.with_functions(bodies, "f").model.SerializeToString()))
     assert (contents.functions, contents.nodes, contents.expanded_nodes) == (2, 6, 6)
 
 
 def test_operators_of_the_runtime_that_exporters_use_are_allowed():
-    graph = hostile.plain(helper.make_node("QuickGelu", ["x"], ["y"], domain=MICROSOFT))
+    graph = making.plain(helper.make_node("QuickGelu", ["x"], ["y"], domain=MICROSOFT))
     graph.model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
     assert walk(memoryview(graph.model.SerializeToString())).nodes == 1
 

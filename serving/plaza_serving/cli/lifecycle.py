@@ -194,8 +194,11 @@ def _at(context: typer.Context) -> Iterator[tuple[Session, plaza.Client]]:
 
 
 def _show(here: Session, found: plaza.Version) -> None:
-    row = (str(found.version), state(found.state), found.digest[:12])
-    here.answer(found, table_of(["version#", "state", "digest"], [row]))
+    names, row = ["version#", "state", "digest"], [str(found.version), state(found.state)]
+    row.append(found.digest[:12])
+    if found.refusal:
+        names, row = [*names, "refused because"], [*row, plain(found.refusal)]
+    here.answer(found, table_of(names, [row]))
 
 
 # ── compare, clear away ──────────────────────────────────────────────────────────────────────────

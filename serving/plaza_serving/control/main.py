@@ -22,6 +22,7 @@ from types import FrameType
 import uvicorn
 
 from plaza_accel.examine import SandboxExaminer
+from plaza_accel.sandbox import sandbox_support
 from plaza_core.clock import SystemClock
 from plaza_core.errors import Conflict
 from plaza_core.keys import NewKey, node_secret
@@ -74,10 +75,19 @@ def main() -> int:
             ws="none",
             timeout_graceful_shutdown=1,
         )
+        threading.Thread(target=_prove_sandbox, daemon=True).start()
         server = ControlServer(config, parts.close_waits)
         server.run()
         parts.tenancy.close()
     return 0 if server.started else 1
+
+
+def _prove_sandbox() -> None:
+    """Say at the start, not at the first upload, that models cannot be examined here. Every
+    examination proves its own confinement again."""
+    support = sandbox_support()
+    if not support["usable"]:
+        logger.error("uploads will be refused as sandbox_unavailable: %s", support)
 
 
 class ControlServer(uvicorn.Server):

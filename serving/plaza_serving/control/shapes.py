@@ -196,6 +196,8 @@ class ExaminationReport(Answer):
     nodes: dict[str, int]
     peak_bytes: int
     run_us: int
+    rule: str | None = Field(None, description="Of a refusal: the stable id of its rule.")
+    node: str | None = Field(None, description="Of a refusal: the node it speaks of, if one.")
 
     @classmethod
     def of(cls, found: Examination) -> ExaminationReport:

@@ -71,7 +71,7 @@ def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
         return ((b"www-authenticate", b"Bearer"),)
     if error.retry_after is not None:
         return ((b"retry-after", b"%d" % max(1, math.ceil(error.retry_after))),)
-    if isinstance(error, _TRY_AGAIN):
+    if isinstance(error, _TRY_AGAIN) and not isinstance(error, e.SandboxUnavailable):
         return ((b"retry-after", b"%d" % RETRY_AFTER_S),)
     return ()
 

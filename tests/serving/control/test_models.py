@@ -5,6 +5,7 @@ import hashlib
 
 import pytest
 
+from plaza_core.errors import SandboxUnavailable
 from plaza_core.ports import Examination
 from plaza_serving.control.routes import models
 
@@ -118,14 +119,27 @@ async def test_a_bundle_that_is_none_is_refused_by_name(world, keys, make_bundle
 
 class Suspicious:
     def examine(self, directory, manifest):
-        return Examination(False, "it loops for ever", "cpu", "none", {}, 0, 0)
+        return Examination(False, "it loops for ever", "cpu", "none", {}, 0, 0, "time", "again")
 
 
 async def test_a_bundle_that_fails_its_examination_is_no_version(world, keys, make_bundle):
     world.parts.registrar._examiner = Suspicious()
     answer = await world.register(keys["engineer"], make_bundle())
     assert answer.status_code == 422
-    assert "it loops for ever" in answer.json()["error"]
+    assert "it loops for ever (rule time, node 'again')" in answer.json()["error"]
+    assert (await world.ask(keys["engineer"], "GET", "/api/v1/models")).json()["items"] == []
+
+
+class Unconfined:
+    def examine(self, directory, manifest):
+        raise SandboxUnavailable("this machine cannot confine a model that nobody knows")
+
+
+async def test_without_a_sandbox_nothing_is_registered(world, keys, make_bundle):
+    world.parts.registrar._examiner = Unconfined()
+    answer = await world.register(keys["engineer"], make_bundle())
+    assert (answer.status_code, answer.json()["code"]) == (503, "sandbox_unavailable")
+    assert "retry-after" not in answer.headers  # the machine will be no other in a second
     assert (await world.ask(keys["engineer"], "GET", "/api/v1/models")).json()["items"] == []
 
 

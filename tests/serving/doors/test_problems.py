@@ -38,6 +38,7 @@ EXPECTED = {
     "ledger_unavailable": 503,
     "model_loading": 503,
     "provider_unavailable": 503,
+    "sandbox_unavailable": 503,
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,
@@ -73,7 +74,8 @@ async def test_retry_after_is_rounded_up_to_whole_seconds(hub, client, given, to
 @pytest.mark.parametrize(
     ("kind", "told"),
     [("RateLimited", True), ("Overloaded", True), ("LedgerUnavailable", True),
-     ("QuotaExceeded", False), ("InvalidTensor", False), ("DeadlineExceeded", False)],
+     ("QuotaExceeded", False), ("InvalidTensor", False), ("DeadlineExceeded", False),
+     ("SandboxUnavailable", False)],
 )  # fmt: skip
 async def test_only_those_who_may_try_again_are_told_when(hub, client, kind, told):
     hub.fail = getattr(plaza_core.errors, kind)("x")

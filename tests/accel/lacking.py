@@ -1,0 +1,67 @@
+"""Run as a process that stands for a poorer machine: the kernel answers some calls as an older one
+would, for it and everything it starts. What then happens is the real code's doing.
+
+`python lacking.py WHAT DIRECTORY` prints what the sandbox gives and how an examination ends.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import json
+import struct
+import sys
+from pathlib import Path
+
+from benchmarks import graphs
+from plaza_accel import landlock, sandbox
+from plaza_accel.examine import SandboxExaminer
+from plaza_core.errors import SandboxUnavailable
+
+_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+_ENOSYS = 0x00050000 | errno.ENOSYS
+_ALLOW = 0x7FFF0000
+_SECCOMP = 22
+_LANDLOCK, _UNSHARE, _PRCTL = 444, 272, 157
+
+WITHOUT = {
+    "landlock": [[(_LOAD, 0, 0, 0), (_EQUAL, 0, 1, _LANDLOCK), (_RETURN, 0, 0, _ENOSYS)]],
+    "network": [
+        [(_LOAD, 0, 0, 0), (_EQUAL, 0, 1, _UNSHARE), (_RETURN, 0, 0, _ENOSYS)],
+        [  # and no further filters: prctl whose first argument says seccomp
+            *((_LOAD, 0, 0, 0), (_EQUAL, 0, 3, _PRCTL)),
+            *((_LOAD, 0, 0, 16), (_EQUAL, 0, 1, _SECCOMP), (_RETURN, 0, 0, _ENOSYS)),
+        ],
+    ],
+    "namespaces": [[(_LOAD, 0, 0, 0), (_EQUAL, 0, 1, _UNSHARE), (_RETURN, 0, 0, _ENOSYS)]],
+    "nothing": [],
+}
+
+
+def lack(what: str) -> None:
+    rules = [step for steps in WITHOUT[what] for step in steps]
+    if not rules:
+        return
+    code = b"".join(struct.pack("=HBBI", *step) for step in [*rules, (_RETURN, 0, 0, _ALLOW)])
+
+    class Program(ctypes.Structure):
+        _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_char_p))
+
+    landlock.no_new_privileges()
+    program = Program(len(code) // 8, code)
+    assert ctypes.CDLL(None).prctl(_SECCOMP, 2, ctypes.byref(program), 0, 0) == 0
+
+
+def main() -> None:
+    lack(sys.argv[1])
+    graph = graphs.tiny()
+    directory = graph.write(Path(sys.argv[2]))
+    try:
+        end = SandboxExaminer().examine(directory, graph.parsed()).reason
+    except SandboxUnavailable as error:
+        end = f"{error.code}: {error.message}"
+    sys.stdout.write(json.dumps({"support": sandbox.sandbox_support(), "end": end}))
+
+
+if __name__ == "__main__":
+    main()
