@@ -213,3 +213,9 @@ class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 
     code = "provider_unavailable"
+
+
+class NotCertified(Unavailable):
+    """The version has no passed certificate for this pool's provider and environment."""
+
+    code = "not_certified"
