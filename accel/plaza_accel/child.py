@@ -2,7 +2,8 @@
 
 Gives up its rights, then reads the file by hand, then with onnx's checker, then with the provider,
 and says on the way where it is, so that the parent can name the place of a crash. What it writes:
-`{"phase": …}` lines, then one `{"verdict": …}` or `{"refused": …}`.
+`{"phase": …}` lines, then one `{"verdict": …}` or `{"refused": …}`. Asked to certify, it also says
+where it runs, `{"environment": …}`, and before the verdict what it measured, `{"certificate": …}`.
 """
 
 from __future__ import annotations
@@ -58,12 +59,17 @@ def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> 
     from plaza_core.errors import PlazaError
 
     try:
+        if request.get("certify"):
+            answers.say(environment=_environment(request))
         answers.say(phase="read")
         _walk(directory / "model.onnx")
         answers.say(phase="check")
         _check(directory / "model.onnx")
         answers.say(phase="open")
-        answers.say(verdict=_run(directory, request))
+        if request.get("certify"):
+            answers.say(verdict=_certify(directory, request, answers))
+        else:
+            answers.say(verdict=_run(directory, request))
     except Refused as error:
         answers.say(refused=str(error))
     except PlazaError as error:
@@ -121,6 +127,31 @@ def _run(directory: Path, request: Mapping[str, Any]) -> dict[str, Any]:
         "nodes": dict(runner.placement),
         "peak_bytes": max(0, peak - before),
         "run_us": run_us,
+    }
+
+
+def _environment(request: Mapping[str, Any]) -> dict[str, Any]:
+    from plaza_accel.environment import environment_of
+    from plaza_accel.provider import select
+
+    return environment_of(select(request["provider"], request.get("options"))).model_dump()
+
+
+def _certify(directory: Path, request: Mapping[str, Any], answers: _Answers) -> dict[str, Any]:
+    """The verdict is the first half of the certificate: nothing is opened twice for it."""
+    from plaza_accel.certify import certify
+    from plaza_accel.native import RUNTIME
+    from plaza_accel.provider import select
+    from plaza_core.manifest import manifest_from
+
+    provider = select(request["provider"], request.get("options"))
+    found = certify(directory, manifest_from(request["manifest"]), provider)
+    answers.say(certificate=found)
+    return {
+        "runtime": RUNTIME,
+        "nodes": found["placement"],
+        "peak_bytes": found["peak_bytes"],
+        "run_us": found["latency_us"][1],
     }
 
 

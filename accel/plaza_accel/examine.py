@@ -9,9 +9,10 @@ from __future__ import annotations
 import logging
 import signal
 import sys
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -70,7 +71,14 @@ class SandboxExaminer:
 
     def examine(self, directory: Path, manifest: Manifest) -> Examination:
         """Never raises for what the bundle does; the reason of a refusal says what it did."""
+        return self.look(directory, manifest)[0]
+
+    def look(
+        self, directory: Path, manifest: Manifest, **more: object
+    ) -> tuple[Examination, tuple[Mapping[str, Any], ...]]:
+        """As `examine`, with all that the child said. `more` goes to the child."""
         request = {
+            **more,
             "directory": str(directory.resolve()),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
             "provider": self._provider,
@@ -80,6 +88,9 @@ class SandboxExaminer:
         ended = run_child(
             "plaza_accel.child", request, timeout_s=self._timeout_s, python=self._python
         )
+        return self._judge(ended), ended.answers
+
+    def _judge(self, ended: Ended) -> Examination:
         last = ended.answers[-1] if ended.answers else {}
         if "verdict" in last and ended.returncode == 0:
             try:

@@ -1,9 +1,9 @@
 """Certificates: what the examination of one bundle on one kind of place found. Frozen values.
 
-    digest × (provider, its version, runtime, device, CPU features) ──▶ safe? placed where? equal?
+    digest × (provider, its version, runtime, device, CPU features) ──▶ safe? where placed? equal?
 
-The safety gate, the placement and the parity decide (`passed`); times, memory and throughput advise.
-A certificate says nothing about any other place: another runtime or processor needs its own.
+The safety gate, the placement and the parity decide (`passed`); times, memory and throughput
+advise. A certificate says nothing about any other place: another runtime or processor needs its own.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Certificate(BaseModel):
     rows_per_second: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     """The best of the batches above: rows of all runs over their time. Advice."""
     peak_bytes: _Count = 0
-    """The most memory that opening and running it took, above an idle process. Advice."""
+    """The most memory that opening it and running one row took, above an idle process. Advice."""
     load_us: _Count = 0
     """Opening it for the first time in a fresh process, warm-up included, in microseconds."""
     made_unix_us: int
