@@ -3,7 +3,7 @@
     digest × (provider, its version, runtime, device, CPU features) ──▶ safe? where placed? equal?
 
 The safety gate, the placement and the parity decide (`passed`); times, memory and throughput
-advise. A certificate says nothing about any other place: another runtime or processor needs its own.
+advise. Nothing is said about any other place: another runtime or processor needs its own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from plaza_core.ids import Digest
+from plaza_core.ids import Digest, ModelId
 
 BATCHES: Final = (1, 4, 16)
 """Rows of the batches that are timed, as far as the model takes them."""
@@ -119,6 +119,16 @@ class Standing(BaseModel):
     passed: bool
     reason: str = ""
     placement: Mapping[str, int] = {}
+
+
+class NodeCertificate(BaseModel):
+    """What a replica tells control: a certificate that it made where it runs."""
+
+    model_config = _Frozen
+
+    model: ModelId
+    version: int
+    certificate: Certificate
 
 
 def standing_in(standings: Iterable[Standing], environment: Environment) -> Standing | None:

@@ -75,6 +75,19 @@ class Examination:
     peak_bytes: int
     run_us: int
 
+    @classmethod
+    def of(cls, certificate: Certificate) -> Examination:
+        """The first half of a certificate: what was found before anything was compared."""
+        return cls(
+            passed=certificate.passed,
+            reason=certificate.reason,
+            provider=certificate.key.provider,
+            runtime=certificate.key.runtime,
+            nodes=dict(certificate.placement),
+            peak_bytes=certificate.peak_bytes,
+            run_us=certificate.latency_us.get(1, 0),
+        )
+
 
 class Examiner(Protocol):
     def examine(self, directory: Path, manifest: Manifest) -> Examination:

@@ -7,6 +7,7 @@ door tests may use it with the in-memory twins of `plaza_core.testing`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -31,6 +32,12 @@ class ModelView:
     signature: Signature
     ready: bool
     """Published on this replica."""
+    provider: str = ""
+    """What this pool runs it on."""
+    placement: Mapping[str, int] | None = None
+    """Execution provider -> graph nodes on it, of the open session, else of its certificate."""
+    certificate: str = ""
+    """The environment that it is certified for, by its fingerprint; "" where there is none."""
 
 
 class Plane(Protocol):

@@ -10,10 +10,11 @@ worker threads and makes usage durable before any answer of its batch can leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from plaza_core.budget import Price
+from plaza_core.certificate import Environment, standing_in
 from plaza_core.clock import Clock
 from plaza_core.errors import DeadlineExceeded, ModelLoading, PlazaError
 from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
@@ -57,6 +58,8 @@ class PlaneOptions:
     batch_delay_us: int
     weight: int = 1
     """Of the provider: what a µs of its device costs where no price says otherwise."""
+    environment: Environment | None = None
+    """Where this replica runs: what certificates must be for. None: not a pool of a hub."""
 
 
 class DataPlane:
@@ -146,6 +149,7 @@ class DataPlane:
             inside=self.slots.wanted(),
             held=self.slots.held(),
             rollouts=self._sightings.observations(),
+            environment=self._options.environment,
             sequence=self._beats,
         )
 
@@ -362,6 +366,10 @@ class DataPlane:
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
         version = resolved.version
+        hosted = self._host.get((resolved.model.id, version.version))
+        environment = self._options.environment
+        known = None if environment is None else standing_in(version.certificates, environment)
+        certified = None if known is None else known.placement
         return ModelView(
             name=name,
             version=version.version,
@@ -369,7 +377,10 @@ class DataPlane:
             digest=version.digest,
             manifest=version.manifest,
             signature=version.manifest.signature_spec(),
-            ready=self._host.get((resolved.model.id, version.version)) is not None,
+            ready=hosted is not None,
+            provider="" if environment is None else environment.provider,
+            placement=certified if hosted is None else _placed(hosted, certified),
+            certificate=known.environment if known is not None and known.passed else "",
         )
 
     async def close(self) -> None:
@@ -380,6 +391,12 @@ class DataPlane:
         await asyncio.to_thread(self._background.close)
         await asyncio.to_thread(self._workers.close)
         await self._host.close()
+
+
+def _placed(hosted: Hosted, certified: Mapping[str, int] | None) -> Mapping[str, int] | None:
+    """Of the open session where its runner can prove it."""
+    proven: Mapping[str, int] | None = getattr(hosted.runner, "placement", None)
+    return certified if proven is None else proven
 
 
 def _outcome(done: Finished) -> str:

@@ -84,6 +84,9 @@ class OpenInference:
                         "version": str(view.version),
                         "digest": view.digest,
                         "family": view.manifest.family,
+                        "provider": view.provider,
+                        "placement": _placement(view),
+                        "certificate": view.certificate,
                     },
                 }
             ),
@@ -130,6 +133,12 @@ class OpenInference:
         # Numeric tensors in the tail are views; only JSON and BYTES take time to decode.
         slow = len(body) if b"BYTES" in body[: min(head, OFFLOAD_BYTES)] else head
         return await off_loop(slow, read_request, body, head, self._max_depth)
+
+
+def _placement(view: ModelView) -> str:
+    """`EXECUTION PROVIDER=NODES`, several by commas; the protocol's properties are texts."""
+    placed = sorted((view.placement or {}).items())
+    return ",".join(f"{name}={nodes}" for name, nodes in placed)
 
 
 def _describe(spec: TensorSpec) -> dict[str, Any]:
