@@ -81,5 +81,5 @@ def _row(one: plaza.Certificate) -> Sequence[str]:
         f"{one.rows_per_second:,.0f}",
         str(one.peak_bytes // _MIB),
         f"{one.load_us / 1000:.0f}",
-        moment(one.made_unix_us),
+        moment(one.made_unix_us) or "-",
     ]

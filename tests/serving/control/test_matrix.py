@@ -152,6 +152,10 @@ MATRIX = {
     "GET /api/v1/models/{name}": own(MODEL),
     "GET /api/v1/models/{name}/versions": own(f"{MODEL}/versions"),
     "GET /api/v1/models/{name}/versions/{version}/card": own(f"{MODEL}/versions/1/card"),
+    "GET /api/v1/models/{name}/certificates": own(f"{MODEL}/certificates"),
+    "POST /api/v1/models/{name}/versions/{version}/certify": own(
+        f"{MODEL}/versions/1/certify", json={"provider": "cpu"}
+    ),
     "PUT /api/v1/models/{name}/versions/{version}/card": own(
         f"{MODEL}/versions/1/card", json={"text": "# New"}
     ),
