@@ -48,7 +48,7 @@ class Place:
 
 
 class SandboxCertifier:
-    """Certifier of the pools on this machine; see `plaza_core.ports`.
+    """Certifier of the pools on this machine; see `plaza_core.certificate_ports`.
 
     `timeout_s` is wall time for one certificate, `memory_mb` its address space.
     """
@@ -65,7 +65,7 @@ class SandboxCertifier:
     def certify(
         self, directory: Path, manifest: Manifest, digest: Digest, provider: str
     ) -> Certificate:
-        """See `plaza_core.ports.Certifier`."""
+        """See `plaza_core.certificate_ports.Certifier`."""
         place = self._places.get(provider)
         if place is None:
             known = ", ".join(self.providers)

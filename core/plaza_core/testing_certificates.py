@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from plaza_core.certificate import Certificate, CertificateKey, Environment
+from plaza_core.certificate_ports import Certified
 from plaza_core.clock import Clock
 from plaza_core.errors import Conflict, InvalidInput, ModelNotFound
 from plaza_core.ids import Digest
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Certified
 from plaza_core.principal import TenantScope
 
 SOMEWHERE = Environment(

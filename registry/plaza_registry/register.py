@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plaza_core.certificate import Certificate
+from plaza_core.certificate_ports import Certifier
 from plaza_core.errors import InvalidBundle, InvalidInput, Unavailable
 from plaza_core.ids import valid_alias, valid_name
 from plaza_core.ports import (
     BlobStore,
-    Certifier,
     Examination,
     Examiner,
     ModelRecords,

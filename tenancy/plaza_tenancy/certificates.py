@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from sqlalchemy import func, select
 
 from plaza_core.certificate import Certificate
+from plaza_core.certificate_ports import Certified
 from plaza_core.errors import Conflict, ModelNotFound
 from plaza_core.ids import ModelId
-from plaza_core.ports import Certified
 from plaza_core.principal import TenantScope
 from plaza_tenancy.access import node_scope
 from plaza_tenancy.models import as_seen, entry_of, own_model, visible_model
@@ -25,13 +25,13 @@ from plaza_tenancy.store import Change, Store
 
 
 class Certificates:
-    """CertificateRecords on SQL, see `plaza_core.ports`."""
+    """CertificateRecords on SQL, see `plaza_core.certificate_ports`."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     def add(self, scope: TenantScope, name: str, version: int, certificate: Certificate) -> None:
-        """See `plaza_core.ports.CertificateRecords`."""
+        """See `plaza_core.certificate_ports.CertificateRecords`."""
         with self._store.change(scope, "certificate.add", name[:200]) as change:
             model = own_model(change, scope, name)
             row = version_of(change.session, model, version)
@@ -41,7 +41,7 @@ class Certificates:
     def list(
         self, scope: TenantScope, name: str, version: int | None = None
     ) -> builtins.list[Certified]:
-        """See `plaza_core.ports.CertificateRecords`; of somebody else's model the passed ones of
+        """See `plaza_core.certificate_ports.CertificateRecords`; of somebody else's model the passed ones of
         what may be called."""
         with self._store.read(scope) as session:
             head = visible_model(session, scope, name)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from plaza_core.certificate import standing_in
+from plaza_core.certificate_ports import CertificateRecords
 from plaza_core.errors import Conflict, Forbidden, ModelNotFound
 from plaza_core.ids import Digest
-from plaza_core.ports import CertificateRecords
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.table import Visibility
 from plaza_core.testing_certificates import SOMEWHERE, MemoryCertificates

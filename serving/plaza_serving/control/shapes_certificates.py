@@ -7,9 +7,9 @@ from collections.abc import Collection, Iterable
 from pydantic import Field
 
 from plaza_core.certificate import Parity
+from plaza_core.certificate_ports import Certified
 from plaza_core.ids import Digest
 from plaza_core.pools import Pool
-from plaza_core.ports import Certified
 from plaza_serving.control.shapes import Answer, Taken, example
 
 

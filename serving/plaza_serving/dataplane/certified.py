@@ -38,8 +38,18 @@ class Gate(Protocol):
     def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
         """Before it is opened, on a loader thread. Raises NotCertified."""
 
-    def placement(self, entry: VersionEntry) -> dict[str, int] | None:
-        """Where its certificate says that its nodes run."""
+
+class _Open:
+    """For what is not a pool of a hub: everything may be opened."""
+
+    def refusal(self, entry: VersionEntry) -> None:
+        return None
+
+    def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
+        return None
+
+
+OPEN: Gate = _Open()
 
 
 class CertificateGate:
@@ -80,10 +90,6 @@ class CertificateGate:
             standing = self._standing(entry) or self._make(model, entry, directory)
         if not standing.passed:
             raise _failed(standing)
-
-    def placement(self, entry: VersionEntry) -> dict[str, int] | None:
-        standing = self._standing(entry)
-        return None if standing is None else dict(standing.placement)
 
     def _standing(self, entry: VersionEntry) -> Standing | None:
         known = standing_in(entry.certificates, self.environment)

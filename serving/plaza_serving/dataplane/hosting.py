@@ -31,7 +31,7 @@ from plaza_core.ports import Family, Runner, RunnerFactory
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.catalogue import wanted_warm
-from plaza_serving.dataplane.certified import Gate
+from plaza_serving.dataplane.certified import OPEN, Gate
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 
@@ -123,9 +123,8 @@ class ModelHost:
         budget_bytes: int,
         clock: Clock,
         loaders: int = 2,
-        gate: Gate | None = None,
+        gate: Gate = OPEN,
     ) -> None:
-        """`gate` None opens everything: for what is not a pool of a hub."""
         self._bundles = bundles
         self._gate = gate
         self._factory = factory
@@ -193,16 +192,15 @@ class ModelHost:
         The successor of a version that is open is opened in any case, so that nobody waits for it
         when it takes over; what is only wanted ahead is opened as long as nobody must leave for it.
         """
-        self._failed = {
-            k: f for k, f in self._failed.items() if not isinstance(f.error, NotCertified)
-        }  # this table may bring their certificates
+        for key in [k for k, f in self._failed.items() if isinstance(f.error, NotCertified)]:
+            del self._failed[key]  # this table may bring its certificate
         known = {model for model, _ in self._open}
         ahead = self._memory.free
         left: dict[asyncio.Task[Hosted], VersionKey] = {}
         for model in table.models:
             for version in wanted_warm(model):
                 key = (model.id, version.version)
-                if key in self._open or self.refusal(version) is not None:
+                if key in self._open or self._gate.refusal(version):
                     continue
                 if model.id in known:
                     self._use_all(model)  # else the one it takes over from may be who must leave
@@ -223,10 +221,6 @@ class ModelHost:
                     raise error
         for task in left:
             task.cancel()  # opening goes on without it
-
-    def refusal(self, version: VersionEntry) -> NotCertified | None:
-        """Why this pool would not open it, where the table tells."""
-        return None if self._gate is None else self._gate.refusal(version)
 
     def _use_all(self, model: ModelEntry) -> None:
         for version in model.versions:
@@ -304,12 +298,11 @@ class ModelHost:
         return hosted
 
     async def _open_in_room(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
-        if (refusal := self.refusal(entry)) is not None:
+        if refusal := self._gate.refusal(entry):
             raise refusal
         directory = await self._on_loader(self._bundles.fetch, entry)
         try:
-            if self._gate is not None:
-                await self._on_loader(self._gate.admit, key[0], entry, directory)
+            await self._on_loader(self._gate.admit, key[0], entry, directory)
             room = await self._find_room(key, entry, directory, ahead=ahead)
             begun = self._clock.monotonic_ns()
             try:

@@ -10,11 +10,11 @@ worker threads and makes usage durable before any answer of its batch can leave.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plaza_core.budget import Price
-from plaza_core.certificate import Environment, standing_in
+from plaza_core.certificate import Environment
 from plaza_core.clock import Clock
 from plaza_core.errors import DeadlineExceeded, ModelLoading, PlazaError
 from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
@@ -37,6 +37,7 @@ from plaza_serving.dataplane.routes import Route, Router
 from plaza_serving.dataplane.shadows import Means, Shadows
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
+from plaza_serving.dataplane.views import view_of
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
 from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
@@ -365,23 +366,8 @@ class DataPlane:
         )
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
-        version = resolved.version
-        hosted = self._host.get((resolved.model.id, version.version))
-        environment = self._options.environment
-        known = None if environment is None else standing_in(version.certificates, environment)
-        certified = None if known is None else known.placement
-        return ModelView(
-            name=name,
-            version=version.version,
-            versions=tuple(v.version for v in resolved.model.versions),
-            digest=version.digest,
-            manifest=version.manifest,
-            signature=version.manifest.signature_spec(),
-            ready=hosted is not None,
-            provider="" if environment is None else environment.provider,
-            placement=certified if hosted is None else _placed(hosted, certified),
-            certificate=known.environment if known is not None and known.passed else "",
-        )
+        hosted = self._host.get((resolved.model.id, resolved.version.version))
+        return view_of(name, resolved, hosted, self._options.environment)
 
     async def close(self) -> None:
         """Finish running batches, close every model."""
@@ -391,12 +377,6 @@ class DataPlane:
         await asyncio.to_thread(self._background.close)
         await asyncio.to_thread(self._workers.close)
         await self._host.close()
-
-
-def _placed(hosted: Hosted, certified: Mapping[str, int] | None) -> Mapping[str, int] | None:
-    """Of the open session where its runner can prove it."""
-    proven: Mapping[str, int] | None = getattr(hosted.runner, "placement", None)
-    return certified if proven is None else proven
 
 
 def _outcome(done: Finished) -> str:

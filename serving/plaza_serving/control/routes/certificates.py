@@ -9,8 +9,8 @@ from fastapi import APIRouter, Path, Query
 from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.certificate import NodeCertificate
+from plaza_core.certificate_ports import Certified
 from plaza_core.names import full
-from plaza_core.ports import Certified
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import NODE_ONLY
 from plaza_serving.control.parts import Hub, Parts
