@@ -41,8 +41,8 @@ class Certificates:
     def list(
         self, scope: TenantScope, name: str, version: int | None = None
     ) -> builtins.list[Certified]:
-        """See `plaza_core.certificate_ports.CertificateRecords`; of somebody else's model the passed ones of
-        what may be called."""
+        """See `plaza_core.certificate_ports`; of somebody else's model the passed ones of what may
+        be called."""
         with self._store.read(scope) as session:
             head = visible_model(session, scope, name)
             own = scope.organisation in {None, head.organisation}

@@ -62,7 +62,7 @@ def _application(pool: Pool, settings: Settings) -> dict[str, Any]:
 def _size(pool: Pool) -> dict[str, Any]:
     if pool.autoscaling is None:
         return {"num_replicas": pool.replicas}
-    return {"num_replicas": None, "autoscaling_config": _autoscaling(pool.autoscaling)}
+    return {"autoscaling_config": _autoscaling(pool.autoscaling)}
 
 
 def _autoscaling(bounds: Autoscaling) -> dict[str, Any]:

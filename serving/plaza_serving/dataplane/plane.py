@@ -177,6 +177,10 @@ class DataPlane:
     def live(self) -> bool:
         return self._workers.alive()
 
+    def mean_wait_ms(self) -> float:
+        """How long requests waited for a worker since this was asked last."""
+        return self._workers.waits.mean_ms()
+
     def ready(self) -> bool:
         return bool(self.catalogue.table.version) and self.live()
 
