@@ -23,21 +23,25 @@ pytestmark = pytest.mark.hub
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
-def another_interpreter(directory: Path) -> Path:
-    """A virtual environment that sees the packages of this one and has none of its own."""
+def another_interpreter(directory: Path, started: Path) -> Path:
+    """A virtual environment that sees the packages of this one and has none of its own; each of
+    its processes writes its id into `started`."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
     (site,) = directory.glob("lib/python3.*/site-packages")
     paths = [path for path in sys.path if path.endswith("site-packages")]
-    (site / "beside.pth").write_text("".join(f"{path}\n" for path in paths))
+    note = f"import os; open({str(started)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+    (site / "beside.pth").write_text("".join(f"{path}\n" for path in paths) + note)
     return directory / "bin" / "python"
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
     place = tmp_path_factory.mktemp("pools")
-    python = another_interpreter(place / "environment")
+    started = place / "started"
+    python = another_interpreter(place / "environment", started)
     pools = [{"name": "second", "provider": "cpu", "environment": str(python), "cpus": 0.1}]
     with running_hub(place / "state", pools=json.dumps(pools)) as running:
+        running.started = started
         until(lambda: _live(running, "second"), within_s=90)
         running.admin.models.register(graphs.tiny().write(place / "tiny"), visibility="public")
         yield running
@@ -52,8 +56,8 @@ def ask(hub, path, body=None):
     headers = {"authorization": f"Bearer {hub.admin_key}"}
     with httpx.Client(base_url=hub.url, headers=headers, timeout=20) as client:
         answer = client.get(path) if body is None else client.post(path, json=body)
-    if answer.status_code != 200:
-        raise plaza.PlazaError(answer.text, code="x", status=answer.status_code)
+    if answer.status_code != httpx.codes.OK:
+        raise plaza.PlazaError("refused", answer.text, status=answer.status_code)
     return answer.json()
 
 
@@ -80,15 +84,16 @@ def test_both_pools_answer_equally_and_show_where_they_run(hub):
 
 
 def test_the_second_pool_runs_on_its_own_interpreter(hub):
-    import psutil
-
-    seen = set()
-    for process in psutil.Process(hub.process.pid).children(recursive=True):
-        with_argv = " ".join(process.cmdline())
-        if "ServeReplica:" in with_argv:
-            pool = with_argv.split("ServeReplica:")[1].split(":")[0]
-            seen.add((pool, "environment" in process.environ().get("VIRTUAL_ENV", process.exe())))
-    assert {pool for pool, _ in seen} == {"main", "second"}
+    titles = {process.pid: " ".join(process.cmdline()) for process in hub.descendants()}
+    pools = {
+        title.split(":")[3]: pid
+        for pid, title in titles.items()
+        if title.startswith("ray::ServeReplica:")
+    }
+    assert set(pools) == {"main", "second"}
+    own = {int(line) for line in hub.started.read_text().split()}
+    assert pools["second"] in own
+    assert pools["main"] not in own
 
 
 def test_a_pool_that_is_not_there_says_so(hub):

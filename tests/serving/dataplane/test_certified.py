@@ -1,4 +1,4 @@
-"""A pool opens what is certified for where its replicas run, and certifies anew after an upgrade."""
+"""A pool opens what is certified for where it runs, and certifies anew after an upgrade."""
 
 from __future__ import annotations
 
