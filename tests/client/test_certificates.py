@@ -15,6 +15,7 @@ from tests.serving.control.conftest import open_world
 
 @pytest.fixture(params=["sync", "async"])
 def hub(request, tmp_path):
+    (tmp_path / "hub").mkdir()
     world = open_world(tmp_path / "hub")
     with serving(world.app) as address, asyncio.Runner() as runner:
         if request.param == "sync":

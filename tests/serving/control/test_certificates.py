@@ -132,10 +132,10 @@ async def test_a_replica_tells_what_it_found_where_it_runs(hub):
     body = NodeCertificate(model=done["model"], version=1, certificate=made)
     async with hub.node() as node:
         path = "/internal/v1/certificates"
-        told = await node.post(path, content=body.model_dump_json())
+        told = await node.post(path, json=body.model_dump(mode="json"))
         assert told.status_code == 200, told.text
         other = body.model_copy(update={"version": 7})
-        assert (await node.post(path, content=other.model_dump_json())).status_code == 404
+        assert (await node.post(path, json=other.model_dump(mode="json"))).status_code == 404
     found = await listed(hub, keys["reader"])
     runtimes = {one["runtime"]: one["made_by"] for one in found if one["provider"] == "cpu"}
     assert runtimes["onnxruntime 2"] == "node"

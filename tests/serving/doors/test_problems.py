@@ -38,6 +38,7 @@ EXPECTED = {
     "ledger_unavailable": 503,
     "model_loading": 503,
     "provider_unavailable": 503,
+    "not_certified": 503,
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,
