@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 MAIN_POOL: Final = "main"
 _Frozen = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,13 @@ class Pool(BaseModel):
     replicas: int = Field(1, ge=1)
     autoscaling: Autoscaling | None = None
     """Bounds instead of a fixed number of `replicas`."""
+
+    @field_validator("environment")
+    @classmethod
+    def _from_anywhere(cls, value: Path | None) -> Path | None:
+        """Absolute, because Ray's workers run elsewhere; not resolved, because the link into a
+        virtual environment is what makes it one."""
+        return None if value is None else value.absolute()
 
     @property
     def route_prefix(self) -> str:

@@ -79,6 +79,12 @@ def test_pools_come_from_the_settings(monkeypatch):
     assert ov.autoscaling == Autoscaling(max_replicas=3)
 
 
+def test_an_interpreter_is_named_from_anywhere_and_its_link_is_kept(tmp_path, monkeypatch):
+    (tmp_path / "python").symlink_to("/usr/bin/env")
+    monkeypatch.chdir(tmp_path)
+    assert Pool(name="ov", environment="python").environment == tmp_path / "python"
+
+
 @pytest.mark.parametrize(
     "further",
     [
