@@ -3,7 +3,8 @@
 Gives up its rights, then reads the file by hand, then with onnx's checker, then with the provider,
 then has the family read what else the bundle holds. Says on the way where it is, so that the parent
 can name the place of a crash. What it writes: `{"phase": …}` lines, then one `{"verdict": …}` or
-`{"refused": …, "rule": …, "node": …}`.
+`{"refused": …, "rule": …, "node": …}`. Asked to certify, it also says where it runs,
+`{"environment": …}`, and before the verdict what it measured, `{"certificate": …}`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from plaza_accel.memory import resident_bytes
 from plaza_accel.sandbox import Confinement, SandboxError, die_with_parent, enter, leave_network
 
 if TYPE_CHECKING:
@@ -59,12 +61,18 @@ def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> 
 
     try:
         manifest = manifest_from(request["manifest"])
+        certifying = bool(request.get("certify"))
+        if certifying:
+            answers.say(environment=_environment(request))
         answers.say(phase="read")
         _walk(directory / "model.onnx")
         answers.say(phase="check")
         _check(directory / "model.onnx")
         answers.say(phase="open")
-        verdict = _run(directory, manifest, request)
+        if certifying:
+            verdict = _certify(directory, manifest, request, answers)
+        else:
+            verdict = _run(directory, manifest, request)
         answers.say(phase="family")
         _open_family(directory, manifest)
     except Exception as error:  # noqa: BLE001 told apart there; none of them may pass
@@ -120,10 +128,10 @@ def _run(directory: Path, manifest: Manifest, request: Mapping[str, Any]) -> dic
     from plaza_accel.native import RUNTIME
     from plaza_accel.provider import select
 
-    before = _resident_bytes("VmRSS")
-    runner = select(request["provider"]).open(directory, manifest)
+    before = resident_bytes()
+    runner = select(request["provider"], request.get("options")).open(directory, manifest)
     run_us = _timed_run(runner, manifest)
-    peak = max(0, _resident_bytes("VmHWM") - before)
+    peak = max(0, resident_bytes("VmHWM") - before)
     _check_peak(peak, request["peak_bytes"])
     return {
         "runtime": RUNTIME,
@@ -162,6 +170,32 @@ def _open_family(directory: Path, manifest: Manifest) -> None:
         raise Refused(Rule.FAMILY, text) from None
 
 
+def _environment(request: Mapping[str, Any]) -> dict[str, Any]:
+    from plaza_accel.environment import environment_of
+    from plaza_accel.provider import select
+
+    return environment_of(select(request["provider"], request.get("options"))).model_dump()
+
+
+def _certify(
+    directory: Path, manifest: Manifest, request: Mapping[str, Any], answers: _Answers
+) -> dict[str, Any]:
+    """The verdict is the first half of the certificate: nothing is opened twice for it."""
+    from plaza_accel.certify import certify
+    from plaza_accel.native import RUNTIME
+    from plaza_accel.provider import select
+
+    found = certify(directory, manifest, select(request["provider"], request.get("options")))
+    _check_peak(found["peak_bytes"], request["peak_bytes"])
+    answers.say(certificate=found)
+    return {
+        "runtime": RUNTIME,
+        "nodes": found["placement"],
+        "peak_bytes": found["peak_bytes"],
+        "run_us": found["latency_us"][1],
+    }
+
+
 def _timed_run(runner: PlacedRunner, manifest: Manifest) -> int:
     """Microseconds of one warm run of one row, the best of at most three within 0.2 s.
 
@@ -180,13 +214,6 @@ def _timed_run(runner: PlacedRunner, manifest: Manifest) -> int:
         answer = runner.run({spec.name: synthetic(spec, 2) for spec in signature.inputs})
         check_answer(signature, answer, 2)
     return min(times)
-
-
-def _resident_bytes(which: str) -> int:
-    """Resident memory now (VmRSS) or at its highest (VmHWM). Not by getrusage, whose maximum
-    begins with the size of the process that started this one."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(which))
 
 
 if __name__ == "__main__":

@@ -85,11 +85,18 @@ class SandboxExaminer:
         Raises SandboxUnavailable where the child could not prove that it is confined: the bundle
         was not opened.
         """
+        return self.look(directory, manifest)[0]
+
+    def look(
+        self, directory: Path, manifest: Manifest, **more: object
+    ) -> tuple[Examination, tuple[Mapping[str, Any], ...]]:
+        """As `examine`, with all that the child said. `more` goes to the child."""
         directory = directory.resolve()
         allowed = most(self._timeout_s, self._memory_mb)
         if self._provider == _PROPORTIONATE:
             allowed = allowance(directory, manifest, allowed)
         request = {
+            **more,
             "directory": str(directory),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
             "provider": self._provider,
@@ -98,6 +105,9 @@ class SandboxExaminer:
         ended = run_child(
             "plaza_accel.child", request, timeout_s=allowed.wall_seconds, python=self._python
         )
+        return self._judge(ended, allowed.wall_seconds), ended.answers
+
+    def _judge(self, ended: Ended, wall_seconds: float) -> Examination:
         last = ended.answers[-1] if ended.answers else {}
         if isinstance(last.get("unconfined"), str):
             why = last["unconfined"][:200]
@@ -112,7 +122,7 @@ class SandboxExaminer:
             except ValidationError:
                 text = "the examination gave no readable verdict"
                 return self._refused(Refused(Rule.CRASH, text))
-        refused = _refusal(ended, allowed.wall_seconds)
+        refused = _refusal(ended, wall_seconds)
         _log.info(
             "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
         )

@@ -12,6 +12,7 @@ Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
 from plaza._cards import Card
+from plaza._certificates import Certificate
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
@@ -77,6 +78,7 @@ __all__ = [
     "Budget",
     "BudgetLease",
     "Card",
+    "Certificate",
     "Chain",
     "Classification",
     "Client",

@@ -17,6 +17,7 @@ from plaza import (
     _admin,
     _alerts,
     _cards,
+    _certificates,
     _inference,
     _ledger,
     _limits,
@@ -102,6 +103,8 @@ class Models(_Part):
     versions = _verb(_admin.list_versions)
     cards = _verb(_cards.cards)
     set_card = _verb(_cards.set_card)
+    certify = _verb(_certificates.certify)
+    certificates = _verb(_certificates.certificates)
     promote = _verb(_models.promote)
     rollback = _verb(_models.rollback)
     remove_alias = _verb(_models.remove_alias)

@@ -219,3 +219,9 @@ class SandboxUnavailable(Unavailable):
     """This machine cannot confine a model that nobody knows, so it is not opened here."""
 
     code = "sandbox_unavailable"
+
+
+class NotCertified(Unavailable):
+    """The version has no passed certificate for this pool's provider and environment."""
+
+    code = "not_certified"

@@ -82,7 +82,14 @@ class Manifest(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="checked by the family")
     signature: SignatureEntry
     limits: Limits = Limits()
+    providers: list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]] = Field(
+        default_factory=list,
+        description="providers that it is meant for; none named: all that a hub has",
+    )
     samples: list[str] = Field(default_factory=list, description="files with sample inputs")
+
+    def meant_for(self, provider: str) -> bool:
+        return not self.providers or provider in self.providers
 
     def signature_spec(self) -> Signature:
         return Signature(

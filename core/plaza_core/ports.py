@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from plaza_core.budget import Grant, LeaseAsk
+from plaza_core.certificate import Certificate
 from plaza_core.ids import Digest, ModelId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
@@ -83,6 +84,21 @@ class Examination:
         """The reason of a refusal with its rule and node, for one line."""
         where = f", node '{self.node}'" if self.node else ""
         return f"{self.reason} (rule {self.rule}{where})" if self.rule else self.reason
+
+    @classmethod
+    def of(cls, certificate: Certificate) -> Examination:
+        """The first half of a certificate: what was found before anything was compared."""
+        return cls(
+            passed=certificate.passed,
+            reason=certificate.reason,
+            provider=certificate.key.provider,
+            runtime=certificate.key.runtime,
+            nodes=dict(certificate.placement),
+            peak_bytes=certificate.peak_bytes,
+            run_us=certificate.latency_us.get(1, 0),
+            rule=certificate.rule,
+            node=certificate.node,
+        )
 
 
 class Examiner(Protocol):
@@ -167,6 +183,8 @@ class NewVersion:
     """What `ModelRecords.hold` gave for these files; the version takes its place."""
     lineage: Lineage | None = None
     """Where it comes from, as whoever registers it says."""
+    certificates: Sequence[Certificate] = ()
+    """Of the pools that it was examined for; the examination is the first one's."""
 
 
 @dataclass(frozen=True, slots=True)

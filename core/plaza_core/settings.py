@@ -7,15 +7,17 @@ The page `docs/settings.md` is written from these descriptions; a test fails whe
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+
+from plaza_core.pools import MAIN_POOL, Pool, valid_pools
 
 
 class Settings(BaseSettings):
@@ -184,6 +186,15 @@ class Settings(BaseSettings):
         "INFO", description="Level of Plaza's own log lines."
     )
 
+    # Further pools
+    pools: Annotated[list[Pool], AfterValidator(valid_pools)] = Field(
+        [],
+        description="Pools besides the main one, each with `name`, `provider`, `options`, "
+        "`environment` (the Python of its virtual environment), `resources`, `cpus`, and `replicas`"
+        " or `autoscaling` (`min_replicas`, `max_replicas`, `queue_ms`); `[[pools]]` in TOML, a "
+        "JSON list in the environment. Each answers at `/pools/NAME`.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -194,6 +205,12 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 as above
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def all_pools(self) -> tuple[Pool, ...]:
+        """The main pool first."""
+        main = Pool(name=MAIN_POOL, replicas=self.replicas, cpus=self.replica_cpus)
+        return (main, *self.pools)
 
     @property
     def address(self) -> str:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from plaza_core.budget import Price, ShareEntry
+from plaza_core.certificate import Environment, Standing
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
 from plaza_core.manifest import Manifest
 from plaza_core.principal import Role
@@ -59,6 +60,9 @@ class VersionEntry(BaseModel):
     """Memory the examination saw it take; 0: not known."""
     manifest: Manifest
     files: list[FileEntry]
+    certificates: list[Standing] = []
+    """The newest of each environment. A pool opens the version only with a passed one of its own.
+    """
 
 
 class ModelEntry(BaseModel):
@@ -151,6 +155,8 @@ class Heartbeat(BaseModel):
     """Node id -> the most that can be inside until the answer: slots still good, or in use."""
     rollouts: dict[str, Observation] = {}
     """Rollout id -> what this replica has seen of it since it started."""
+    environment: Environment | None = None
+    """What certificates must be for, to count in this pool."""
     sequence: int = 0
     """Grows with each heartbeat of this replica; an older one that comes late tells nothing."""
 

@@ -13,7 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from plaza_core.errors import InvalidBundle
+from plaza_core.certificate import Certificate
+from plaza_core.certificate_ports import Certifier
+from plaza_core.errors import InvalidBundle, InvalidInput, Unavailable
 from plaza_core.ids import valid_alias, valid_name
 from plaza_core.ports import (
     BlobStore,
@@ -41,6 +43,8 @@ class Registered:
     tracked: bool
     why_not: str | None
     examination: Examination
+    certificates: tuple[Certificate, ...] = ()
+    """Of this registration, one per provider of the hub's pools; the main pool's first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +66,16 @@ class Registrar:
         mirror: Mirror,
         *,
         limits: BundleLimits | None = None,
+        certifier: Certifier | None = None,
     ) -> None:
+        """With a `certifier` a bundle is certified for the providers of all pools instead of being
+        examined: the first certificate is the examination."""
         self._blobs = blobs
         self._records = records
         self._examiner = examiner
         self.mirror = mirror
         self._limits = limits or BundleLimits()
+        self._certifier = certifier
 
     def register(
         self,
@@ -88,9 +96,10 @@ class Registrar:
             valid_name(name)
         self._blobs.check()  # before an examination whose result could not be kept
         bundle = read_bundle(directory, self._limits)
-        examination = self._examiner.examine(directory, bundle.manifest)
+        examination, certificates = self._examined(bundle)
         if not examination.passed:
             raise InvalidBundle(f"the examination failed: {examination.why}", input="model.onnx")
+        certificates += self._certified_further(bundle)
         # Held before it is put: nobody takes these blobs for left over before the row names them.
         hold = self._records.hold(scope, [file.sha256 for file in bundle.files])
         self._store(bundle)
@@ -105,15 +114,52 @@ class Registrar:
             examination=examination,
             hold=hold,
             lineage=lineage,
+            certificates=certificates,
         )
         version, created = self._records.add_version(scope, new)
         told = self.mirror.tell(version.model)
-        return Registered(version, created, told.tracked, told.why, examination)
+        return Registered(version, created, told.tracked, told.why, examination, certificates)
 
-    def examine_again(self, entry: VersionEntry) -> Examination:
-        """What the sandbox finds about a version now. Raises NotFound, Unavailable."""
+    def examine_again(self, entry: VersionEntry) -> tuple[Examination, Certificate | None]:
+        """What the sandbox finds about a version now, with the main pool's certificate where there
+        is a certifier. Raises NotFound, Unavailable."""
         with bundle_of(self._blobs, entry) as directory:
-            return self._examiner.examine(directory, entry.manifest)
+            if self._certifier is None:
+                return self._examiner.examine(directory, entry.manifest), None
+            main = self._certifier.providers[0]
+            made = self._certifier.certify(directory, entry.manifest, entry.digest, main)
+            return Examination.of(made), made
+
+    def certify(self, entry: VersionEntry, provider: str) -> Certificate:
+        """Examine, place, compare and time a version on `provider`, in its pool's environment.
+
+        Raises InvalidInput for a provider that no pool has or that the manifest excludes, NotFound,
+        Unavailable.
+        """
+        if self._certifier is None:
+            raise Unavailable("this hub certifies nothing")
+        if not entry.manifest.meant_for(provider):
+            named = ", ".join(entry.manifest.providers)
+            raise InvalidInput(f"its manifest names other providers: {named}", input="provider")
+        with bundle_of(self._blobs, entry) as directory:
+            return self._certifier.certify(directory, entry.manifest, entry.digest, provider)
+
+    def _examined(self, bundle: Bundle) -> tuple[Examination, tuple[Certificate, ...]]:
+        if self._certifier is None:
+            return self._examiner.examine(bundle.directory, bundle.manifest), ()
+        main = self._certifier.providers[0]
+        made = self._certifier.certify(bundle.directory, bundle.manifest, bundle.digest, main)
+        return Examination.of(made), (made,)
+
+    def _certified_further(self, bundle: Bundle) -> tuple[Certificate, ...]:
+        """On the providers of other pools. One that fails keeps the version out of them only."""
+        if self._certifier is None:
+            return ()
+        return tuple(
+            self._certifier.certify(bundle.directory, bundle.manifest, bundle.digest, provider)
+            for provider in self._certifier.providers[1:]
+            if bundle.manifest.meant_for(provider)
+        )
 
     def promote(self, scope: TenantScope, name: str, alias: str, version: int) -> Promoted:
         """Point `alias` of a model at one of its versions. Raises ModelNotFound."""

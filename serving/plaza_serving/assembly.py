@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from plaza_accel.certifier import Place, SandboxCertifier
+from plaza_accel.environment import environment_of
 from plaza_accel.graph_signature import synthetic
-from plaza_accel.provider import select
+from plaza_accel.provider import AcceleratorProvider, select
 from plaza_core import keys, plugins
-from plaza_core.clock import SystemClock
-from plaza_core.errors import InvalidBundle, NotFound
+from plaza_core.clock import Clock, SystemClock
+from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
 from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
+from plaza_core.pools import Pool
 from plaza_core.ports import Family, Runner, UsageSink
 from plaza_core.settings import Settings
 from plaza_core.table import HubTable
@@ -25,6 +28,7 @@ from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.calibration import calibrate
+from plaza_serving.dataplane.certified import CertificateGate
 from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
 from plaza_serving.dataplane.following import Beats, TableFollower
@@ -79,7 +83,11 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     pepper = keys.node_secret(state / "secrets", "pepper", os.urandom)
     control = ControlClient(settings.control_address, token)
     spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
-    provider = select("cpu")
+    its = next((one for one in settings.all_pools if one.name == pool), None)
+    if its is None:
+        raise PoolNotFound(f"no pool '{pool}' in this node's settings")
+    provider = select(its.provider, its.options)
+    gate = certificate_gate(its, provider, settings, control, clock)
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         batch = BatchRunner(
@@ -105,6 +113,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         make_lane=make_lane,
         budget_bytes=settings.model_memory_mb << 20,
         clock=clock,
+        gate=gate,
     )
     sink: UsageSink = control if spool is None else spool
     plane = DataPlane(
@@ -116,6 +125,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             worker_threads=settings.worker_threads,
             batch_delay_us=settings.batch_delay_us,
             weight=provider.weight,
+            environment=gate.environment,
         ),
         host=host,
         sink=sink,
@@ -151,8 +161,30 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     keeper = Keeper(RemoteClaims(control.tell), os.urandom)
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
-    door = HttpDoor(plane, settings, keeper=keeper, repository=repository)
+    door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
     return Replica(plane, door, broker, keeper, control, marks, spool, tasks)
+
+
+def certificate_gate(
+    pool: Pool,
+    provider: AcceleratorProvider,
+    settings: Settings,
+    control: ControlClient,
+    clock: Clock,
+) -> CertificateGate:
+    """What lets a replica of `pool` open only what is certified for where it runs."""
+    certifier = SandboxCertifier(
+        [Place(pool.provider, pool.options)],
+        clock,
+        timeout_s=settings.examine_timeout_s,
+        memory_mb=settings.examine_memory_mb,
+    )
+    return CertificateGate(
+        pool.name,
+        environment_of(provider),
+        partial(certifier.certify, provider=pool.provider),
+        control.keep,
+    )
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

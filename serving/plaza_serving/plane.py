@@ -15,23 +15,8 @@ from plaza_core.clock import Clock
 from plaza_core.ids import Digest, RequestId
 from plaza_core.inference import Call, Outcome
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Runner
 from plaza_core.principal import Principal
 from plaza_core.tensors import Signature
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """Where the nodes of an open version really are."""
-
-    provider: str
-    nodes: Mapping[str, int]
-    """Execution provider of ONNX Runtime -> nodes; empty where the runner does not know."""
-
-    @classmethod
-    def of(cls, runner: Runner) -> Placed:
-        nodes: Mapping[str, int] = getattr(runner, "placement", {})
-        return cls(runner.provider, nodes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +32,12 @@ class ModelView:
     signature: Signature
     ready: bool
     """Published on this replica."""
-    placed: Placed | None = None
-    """Where it runs here; None while it is not open on this replica."""
+    provider: str = ""
+    """What this pool runs it on."""
+    placement: Mapping[str, int] | None = None
+    """Execution provider -> graph nodes on it, of the open session, else of its certificate."""
+    certificate: str = ""
+    """The environment that it is certified for, by its fingerprint; "" where there is none."""
 
 
 class Plane(Protocol):

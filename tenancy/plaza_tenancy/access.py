@@ -18,6 +18,7 @@ from plaza_tenancy.store import Store
 _TOUCH_US = 60_000_000
 _SYSTEM = "system"
 GATE = "gate"
+NODE = "node"
 """Who ends a rollout that was found bad."""
 MEMBER_PREFIX = "mbr_"
 """Of a membership's id; no key's id has a `_` in it."""
@@ -31,6 +32,11 @@ def system_scope() -> TenantScope:
 def gate_scope() -> TenantScope:
     """For the gate, which stops bad rollouts of every organisation."""
     return TenantScope(organisation=None, project=None, actor=GATE)
+
+
+def node_scope() -> TenantScope:
+    """For replicas, which open models of every organisation."""
+    return TenantScope(organisation=None, project=None, actor=NODE)
 
 
 def scope_of_member(row: MemberRow) -> TenantScope:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
+from plaza_core.certificate import Standing
 from plaza_core.ids import ModelId, OrganisationId, ProjectId
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
@@ -16,6 +17,7 @@ from plaza_core.rollout import VersionState
 from plaza_core.table import FileEntry, ModelEntry, VersionEntry, Visibility
 from plaza_tenancy.schema import AliasRow, ModelRow, OrganisationRow, ProjectRow, VersionRow
 from plaza_tenancy.schema_registry import ModelShareRow, ModelTagRow
+from plaza_tenancy.standings import standings
 from plaza_tenancy.states import resident_bytes, served_by, split_of, state_of
 
 Conditions = Sequence[ColumnElement[bool]]
@@ -150,12 +152,15 @@ def entries(session: Session, conditions: Conditions) -> list[ModelEntry]:
     )
     for alias in session.scalars(named):
         aliases[alias.model].append(alias)
-    found = heads(session, conditions)
-    return [_model_entry(head, versions[head.id], aliases[head.id]) for head in found]
+    found, known = heads(session, conditions), standings(session, conditions)
+    return [_model_entry(head, versions[head.id], aliases[head.id], known) for head in found]
 
 
 def _model_entry(
-    head: Head, versions: Sequence[VersionRow], aliases: Sequence[AliasRow]
+    head: Head,
+    versions: Sequence[VersionRow],
+    aliases: Sequence[AliasRow],
+    known: Mapping[tuple[ModelId, int], list[Standing]],
 ) -> ModelEntry:
     serving = served_by(aliases)
     return ModelEntry(
@@ -166,7 +171,10 @@ def _model_entry(
         project=head.project,
         project_name=head.project_name,
         visibility=head.visibility,
-        versions=[_version_entry(row, state_of(row, serving)) for row in versions],
+        versions=[
+            _version_entry(row, state_of(row, serving), known.get((head.id, row.version), []))
+            for row in versions
+        ],
         aliases={row.alias: row.version for row in aliases},
         splits={row.alias: split_of(row) for row in aliases if row.rollout is not None},
         shared_with=list(head.shared_with),
@@ -180,7 +188,9 @@ def _same_model(rows: _OfModel) -> ColumnElement[bool]:
     return and_(ModelRow.organisation == rows.organisation, ModelRow.id == rows.model)
 
 
-def _version_entry(row: VersionRow, state: VersionState) -> VersionEntry:
+def _version_entry(
+    row: VersionRow, state: VersionState, certificates: list[Standing]
+) -> VersionEntry:
     return VersionEntry(
         version=row.version,
         digest=row.digest,
@@ -188,4 +198,5 @@ def _version_entry(row: VersionRow, state: VersionState) -> VersionEntry:
         resident_bytes=resident_bytes(row),
         manifest=Manifest.model_validate(row.manifest),
         files=[FileEntry.model_validate(file) for file in row.files],
+        certificates=certificates,
     )

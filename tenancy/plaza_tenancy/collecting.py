@@ -20,6 +20,7 @@ from plaza_tenancy.catalogue import heads
 from plaza_tenancy.rows import one_organisation, owned
 from plaza_tenancy.schema import ModelRow, VersionRow
 from plaza_tenancy.schema_cards import CardRow
+from plaza_tenancy.schema_certificates import CertificateRow
 from plaza_tenancy.schema_registry import BlobHoldRow, RolloutRow
 from plaza_tenancy.states import aliases_of, served_by
 from plaza_tenancy.store import Store, lock_hub
@@ -64,8 +65,10 @@ class Collector:
                 ],
             }
             for row in rows:
-                cards = {"organisation": row.organisation, "model": row.model}
-                change.session.execute(delete(CardRow).filter_by(**cards, version=row.version))
+                own = {"organisation": row.organisation, "model": row.model}
+                for rows_of in (CardRow, CertificateRow):
+                    gone_too = delete(rows_of).filter_by(**own, version=row.version)
+                    change.session.execute(gone_too)
                 change.session.delete(row)
             return gone
 

@@ -22,6 +22,7 @@ from plaza_tenancy.aliases import Aliases
 from plaza_tenancy.audit import Audit
 from plaza_tenancy.budgets import Budgets
 from plaza_tenancy.cards import Cards
+from plaza_tenancy.certificates import Certificates
 from plaza_tenancy.collecting import Collector
 from plaza_tenancy.concurrency import Concurrency
 from plaza_tenancy.deliveries import Deliveries
@@ -91,6 +92,7 @@ class Tenancy:
         self.search = Search(store)
         self.collector = Collector(store)
         self.cards = Cards(store)
+        self.certificates = Certificates(store)
         self.proposals = Proposals(store)
         self.ledger = Ledger(store, partial(settle, clock=clock), partial(amend, clock=clock))
         self.audit = Audit(store)

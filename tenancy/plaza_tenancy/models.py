@@ -48,13 +48,19 @@ def entry_of(session: Session, organisation: OrganisationId, model: ModelId) -> 
 
 
 def as_seen(scope: TenantScope, model: ModelEntry) -> ModelEntry:
-    """Whoever does not own a model sees what may be called of it, and nothing of its rollouts or
-    of who else may call it."""
+    """Whoever does not own a model sees what may be called of it, where it is certified, and
+    nothing of its rollouts or of who else may call it."""
     if scope.organisation in {None, model.organisation}:
         return model
     return model.model_copy(
         update={
-            "versions": [version for version in model.versions if version.state in CALLABLE],
+            "versions": [
+                version.model_copy(
+                    update={"certificates": [one for one in version.certificates if one.passed]}
+                )
+                for version in model.versions
+                if version.state in CALLABLE
+            ],
             "splits": {},
             "shared_with": [guest for guest in model.shared_with if guest == scope.organisation],
         }

@@ -18,6 +18,7 @@ from plaza_core.table import ModelEntry, Visibility
 from plaza_tenancy import outbox
 from plaza_tenancy.aliases import Aliases
 from plaza_tenancy.catalogue import entries, visible_to
+from plaza_tenancy.certificates import add_certificates, facts_of
 from plaza_tenancy.holdings import make_room
 from plaza_tenancy.holds import claim_hold, take_hold
 from plaza_tenancy.models import as_seen, entry_of, version_view, versions_of, visible_model
@@ -79,6 +80,7 @@ class Records:
             if new.hold is not None:
                 claim_hold(change, project.organisation, new)
             row = _add_version(change, model, new, project.name)
+            add_certificates(change, row, new.certificates)
             refresh_search(change.session, model)
             first = row.version == 1 and is_examined(row)
             if first:
@@ -90,6 +92,8 @@ class Records:
                 "digest": row.digest,
                 "visibility": model.visibility,
             }
+            if new.certificates:
+                change.after["certificates"] = [facts_of(one) for one in new.certificates]
             return version_view(row, model.name, {1} if first else ()), True
 
     def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry:

@@ -72,6 +72,7 @@ BY_KEY = {
 """Who takes no scope and yet is confined to one organisation."""
 BY_THE_HUB = {
     "front.Tenancy.bootstrap": "makes the first key; a change by a system scope",
+    "certificates.Certificates.add_of_node": "by a replica; a change by a scope of its own",
     "rollouts.Rollouts.stop": "the gate's verdict; a change by a scope of its own",
 }
 OVER_THE_WALL = {

@@ -35,7 +35,7 @@ from plaza_tenancy import Tenancy
 from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
-from tests.tenancy.world import World, make_record, make_version
+from tests.tenancy.world import World, make_certificate, make_record, make_version
 
 SERVICES = (
     "organisations",
@@ -43,6 +43,7 @@ SERVICES = (
     "keys",
     "records",
     "cards",
+    "certificates",
     "aliases",
     "lifecycle",
     "rollouts",
@@ -193,6 +194,11 @@ VERBS: dict[str, tuple[str, Verb]] = {
     "records.versions": ("read", lambda t, s, v: t.records.versions(s, f"{v.project}.hidden")),
     "cards.set": ("change", lambda t, s, v: t.cards.set(s, f"{v.project}.hidden", 1, "# New")),
     "cards.list": ("read", lambda t, s, v: t.cards.list(s, f"{v.project}.hidden", 1)),
+    "certificates.add": (
+        "change",
+        lambda t, s, v: t.certificates.add(s, f"{v.project}.hidden", 1, make_certificate(1)),
+    ),
+    "certificates.list": ("read", lambda t, s, v: t.certificates.list(s, f"{v.project}.hidden")),
     "ledger.report": ("read", lambda t, s, v: t.ledger.report(s, **EVER, by=list(Dimension))),
     "ledger.records": ("read", lambda t, s, v: t.ledger.records(s, **EVER)),
     "ledger.correct": (
@@ -258,6 +264,7 @@ LISTING |= {"ledger.records", "ledger.report", "ledger.statement", "ledger.verif
 OWN = {"organisations.create", "projects.create", "keys.create", "members.add", "webhooks.add"}
 SCOPELESS = {
     "records.hold",  # of its own organisation; names nothing of anybody's
+    "certificates.add_of_node",
     "rollouts.running",
     "rollouts.keep",
     "rollouts.stop",
@@ -376,6 +383,7 @@ def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[
     for digest in range(2, 7):
         tenancy.records.add_version(scope, make_version(digest, name="hidden", project=project))
     tenancy.cards.set(scope, hidden, 3, f"# card-of-{name}")
+    tenancy.certificates.add(scope, hidden, 1, make_certificate(1, device=f"device-of-{name}"))
     tenancy.lifecycle.stage(scope, hidden, 4)
     tenancy.lifecycle.retire(scope, hidden, 5)
     for version in (1, 2):
@@ -461,7 +469,13 @@ def rows_of(world: World, victim: Victim) -> list[str]:
                     query = query.where(table.c.project == victim.scope.project)
                 elif table.name == "projects":
                     query = query.where(table.c.id == victim.scope.project)
-                elif table.name in {"model_versions", "model_cards", "aliases", "outbox"}:
+                elif table.name in {
+                    "model_versions",
+                    "model_cards",
+                    "certificates",
+                    "aliases",
+                    "outbox",
+                }:
                     continue
                 found += sorted(map(repr, session.execute(query)))
     return found

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from plaza_core.certificate import Certificate, CertificateKey
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest, manifest_from
@@ -15,6 +16,7 @@ from plaza_core.ports import Examination, NewVersion
 from plaza_core.principal import Principal, Right, Role, TenantScope
 from plaza_core.table import FileEntry, RateLimit, Visibility
 from plaza_core.testing import FakeClock
+from plaza_core.testing_certificates import SOMEWHERE
 from plaza_tenancy import Tenancy
 from plaza_tenancy.migrate import migrate
 from tests.postgres import Database
@@ -138,6 +140,20 @@ def make_version(
             peak_bytes=1,
             run_us=2,
         ),
+    )
+
+
+def make_certificate(
+    digest: int = 1, *, passed: bool = True, made: int = 1, **environment: str
+) -> Certificate:
+    """Of the bundle of `make_version(digest)`, in `SOMEWHERE` but for what is said."""
+    place = SOMEWHERE.model_copy(update=environment)
+    return Certificate(
+        key=CertificateKey.of(Digest(f"{digest:064x}"), place),
+        passed=passed,
+        reason="passed" if passed else "it is slow",
+        placement={"CPUExecutionProvider": 3},
+        made_unix_us=made,
     )
 
 

@@ -18,6 +18,7 @@ from plaza_serving.cli import (
     backup,
     bundles,
     catalogue,
+    certificates,
     forecasts,
     infer,
     ledger,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 processes.mount(app)
 bundles.mount(models.app)
+certificates.mount(models.app)
 tracking.mount(models.app)
 app.add_typer(models.app, name="models")
 lifecycle.mount(models.app)

@@ -26,6 +26,7 @@ from plaza_serving.control.routes import (
     budgets,
     cards,
     catalogue,
+    certificates,
     health,
     idempotency,
     imports,
@@ -112,6 +113,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
         imports,
         models,
         cards,
+        certificates,
         lifecycle,
         catalogue,
         rollouts,
@@ -123,6 +125,7 @@ def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     for router in (module.router for module in routers):
         app.include_router(router, dependencies=told)
     app.include_router(internal.router)
+    app.include_router(certificates.internal)
     app.include_router(leases.router)
     app.include_router(idempotency.router)
     return app

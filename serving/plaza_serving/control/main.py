@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import sys
 import threading
 from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ from types import FrameType
 
 import uvicorn
 
+from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.examine import SandboxExaminer
 from plaza_accel.sandbox import sandbox_support
 from plaza_core.clock import SystemClock
@@ -134,6 +136,15 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
         Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
         limits=limits,
+        certifier=SandboxCertifier(
+            [
+                Place(pool.provider, pool.options, str(pool.environment or sys.executable))
+                for pool in settings.all_pools
+            ],
+            clock,
+            timeout_s=settings.examine_timeout_s,
+            memory_mb=settings.examine_memory_mb,
+        ),
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()

@@ -7,32 +7,17 @@ never named here; replicas pull them. `args` never changes (that would restart r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from plaza_core.pools import Autoscaling, Pool
 from plaza_core.settings import Settings
 
 IMPORT_PATH = "plaza_serving.rayapp.app:build"
 DEPLOYMENT = "replica"
 """Name of the one deployment that `build` makes; the overrides below are found by it."""
-MAIN_POOL = "main"
+SCALING_POLICY = "plaza_serving.rayapp.scaling:QueueTime"
 
 _QUIET = {"log_level": "WARNING", "enable_access_log": False}
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """Replicas of one hardware class, environment and trust domain: one Serve application."""
-
-    name: str
-    route_prefix: str
-    replicas: int
-    cpus: float
-
-
-def pools(settings: Settings) -> tuple[Pool, ...]:
-    """The pools of this installation."""
-    return (Pool(MAIN_POOL, "/", settings.replicas, settings.replica_cpus),)
 
 
 def serve_config(settings: Settings) -> dict[str, Any]:
@@ -41,7 +26,7 @@ def serve_config(settings: Settings) -> dict[str, Any]:
         "proxy_location": "EveryNode",
         "http_options": {"host": settings.listen, "port": settings.http_port},
         "logging_config": dict(_QUIET),
-        "applications": [_application(pool, settings) for pool in pools(settings)],
+        "applications": [_application(pool, settings) for pool in settings.all_pools],
     }
 
 
@@ -56,11 +41,11 @@ def _application(pool: Pool, settings: Settings) -> dict[str, Any]:
         "deployments": [
             {
                 "name": DEPLOYMENT,
-                "num_replicas": pool.replicas,
+                **_size(pool),
                 # Plaza's own queue is the bound; Serve's must never be the narrower one.
                 "max_ongoing_requests": max(1000, 2 * settings.queue_limit),
                 "max_queued_requests": max(1000, 2 * settings.queue_limit),
-                "ray_actor_options": {"num_cpus": pool.cpus},
+                "ray_actor_options": _actor(pool),
                 # With the default of 0 an update stops old replicas before it starts new ones.
                 "max_surge_percent": 100,
                 # A killed replica is seen within one period. The timeout stays long: a replica
@@ -72,3 +57,39 @@ def _application(pool: Pool, settings: Settings) -> dict[str, Any]:
             }
         ],
     }
+
+
+def _size(pool: Pool) -> dict[str, Any]:
+    if pool.autoscaling is None:
+        return {"num_replicas": pool.replicas}
+    return {"autoscaling_config": _autoscaling(pool.autoscaling)}
+
+
+def _autoscaling(bounds: Autoscaling) -> dict[str, Any]:
+    return {
+        "min_replicas": bounds.min_replicas,
+        "max_replicas": bounds.max_replicas,
+        # Requests that the bypass answers are not counted by Serve, so its own rule sees none.
+        "policy": {
+            "policy_function": SCALING_POLICY,
+            "policy_kwargs": {"queue_ms": bounds.queue_ms},
+        },
+        "upscale_delay_s": 5.0,
+        "downscale_delay_s": 120.0,
+    }
+
+
+def _actor(pool: Pool) -> dict[str, Any]:
+    """What Ray must have free for a replica, and the interpreter that it starts it with.
+
+    `num_gpus` is Ray's own word for the resource `GPU`; others go by their names.
+    """
+    options: dict[str, Any] = {"num_cpus": pool.cpus}
+    further = {name: amount for name, amount in pool.resources.items() if name != "GPU"}
+    if "GPU" in pool.resources:
+        options["num_gpus"] = pool.resources["GPU"]
+    if further:
+        options["resources"] = further
+    if pool.environment is not None:
+        options["runtime_env"] = {"py_executable": str(pool.environment)}
+    return options

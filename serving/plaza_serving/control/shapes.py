@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
 from plaza_core.keys import holds_key
+from plaza_core.pools import Pool
 from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
 from plaza_core.table import RateLimit, Visibility
@@ -18,7 +19,6 @@ from plaza_core.tracking import Lineage, MirrorState, Waiting
 from plaza_serving.control.fleet import Replica
 from plaza_serving.control.patterns import NAME
 from plaza_serving.control.reconciler import ApplicationState, RayState
-from plaza_serving.control.serve_config import Pool
 from plaza_tenancy.views import AuditEntry, KeyInfo, UsageSum
 
 T = TypeVar("T")
@@ -260,8 +260,9 @@ class PoolStatus(Answer):
     """A pool as the settings want it and as Ray reports it; `absent` when Ray does not have it."""
 
     name: str
+    provider: str
     route_prefix: str
-    wanted: int
+    wanted: int = Field(description="Replicas; the least of them where their number is scaled.")
     running: int
     status: str
 
@@ -269,8 +270,9 @@ class PoolStatus(Answer):
     def of(cls, pool: Pool, found: ApplicationState | None) -> PoolStatus:
         return cls(
             name=pool.name,
+            provider=pool.provider,
             route_prefix=pool.route_prefix,
-            wanted=pool.replicas,
+            wanted=pool.autoscaling.min_replicas if pool.autoscaling else pool.replicas,
             running=found.running if found else 0,
             status=found.status if found else "absent",
         )

@@ -21,6 +21,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidBundle
@@ -31,6 +32,15 @@ log = logging.getLogger(__name__)
 
 OpenBlob = Callable[[str], contextlib.AbstractContextManager[Iterator[bytes]]]
 """sha256 -> chunks. Raises Unavailable or NotFound."""
+
+
+class Bundles(Protocol):
+    """Where verified bundle directories come from; blocks, called on loader threads."""
+
+    def fetch(self, entry: VersionEntry) -> Path:
+        """The directory; it stays until as many `release` as `fetch` were called."""
+
+    def release(self, entry: VersionEntry) -> None: ...
 
 
 class BundleCache:

@@ -13,6 +13,7 @@ import httpx
 from pydantic import ValidationError
 
 from plaza_core.budget import Grants, LeaseAsks, Recall
+from plaza_core.certificate import NodeCertificate
 from plaza_core.errors import Conflict, LedgerUnavailable, NotFound, QuotaExceeded, Unavailable
 from plaza_core.inference import UsageRecord
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
@@ -121,6 +122,18 @@ class ControlClient:
             self.ship(b"".join(map(to_line, records)))
         except Unavailable as error:
             raise LedgerUnavailable("usage cannot be recorded now", retry_after=5) from error
+
+    def keep(self, made: NodeCertificate) -> None:
+        """Hand a certificate to control. Raises Unavailable."""
+        try:
+            answer = self._sync.post(
+                "/internal/v1/certificates",
+                content=made.model_dump_json(),
+                headers={"content-type": "application/json"},
+            )
+        except httpx.HTTPError as error:
+            raise Unavailable("control cannot be reached") from error
+        _expect_ok(answer)
 
     async def tell(self, path: str, body: bytes) -> bytes:
         """POST JSON to the internal API. Raises Unavailable, QuotaExceeded, Conflict."""

@@ -20,17 +20,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from plaza_core.clock import Clock
-from plaza_core.errors import DoesNotFit, InvalidInput, PlazaError, Unavailable
+from plaza_core.errors import DoesNotFit, InvalidInput, NotCertified, PlazaError, Unavailable
 from plaza_core.ids import ModelId
 from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner, RunnerFactory
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_core.tensors import Signature
+from plaza_serving.dataplane.bundles import Bundles
 from plaza_serving.dataplane.catalogue import wanted_warm
+from plaza_serving.dataplane.certified import OPEN, Gate
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 
@@ -47,15 +49,6 @@ _LOADER_NICE = 19
 _PATIENCE_NS = 10_000_000_000
 """How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
-
-
-class Bundles(Protocol):
-    """Where verified bundle directories come from; blocks, called on loader threads."""
-
-    def fetch(self, entry: VersionEntry) -> Path:
-        """The directory; it stays until as many `release` as `fetch` were called."""
-
-    def release(self, entry: VersionEntry) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -122,8 +115,10 @@ class ModelHost:
         budget_bytes: int,
         clock: Clock,
         loaders: int = 2,
+        gate: Gate = OPEN,
     ) -> None:
         self._bundles = bundles
+        self._gate = gate
         self._factory = factory
         self._open_family = open_family
         self._make_lane = make_lane
@@ -192,19 +187,15 @@ class ModelHost:
         known = {model for model, _ in self._open}
         ahead = self._memory.free
         left: dict[asyncio.Task[Hosted], VersionKey] = {}
-        for model in table.models:
-            for version in wanted_warm(model):
-                key = (model.id, version.version)
-                if key in self._open:
-                    continue
-                if model.id in known:
-                    self._use_all(model)  # else the one it takes over from may be who must leave
-                    left[asyncio.create_task(self.demand(key, version))] = key
-                    continue
-                ahead -= sum(file.size for file in version.files)
-                if ahead >= 0:
-                    opening = self._get_open(key, version, ahead=True)
-                    left[asyncio.create_task(opening)] = key
+        for key, model, version in self._missing(table):
+            if model.id in known:
+                self._use_all(model)  # else the one it takes over from may be who must leave
+                left[asyncio.create_task(self.demand(key, version))] = key
+                continue
+            ahead -= sum(file.size for file in version.files)
+            if ahead >= 0:
+                opening = self._get_open(key, version, ahead=True)
+                left[asyncio.create_task(opening)] = key
         while left and not self._stuck(left.values()):
             done, _ = await asyncio.wait(
                 left, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED
@@ -216,6 +207,13 @@ class ModelHost:
                     raise error
         for task in left:
             task.cancel()  # opening goes on without it
+
+    def _missing(self, table: HubTable) -> list[tuple[VersionKey, ModelEntry, VersionEntry]]:
+        """What is wanted warm, may be opened and is not open."""
+        for key in [k for k, f in self._failed.items() if isinstance(f.error, NotCertified)]:
+            del self._failed[key]  # this table may bring its certificate
+        wanted = (((m.id, v.version), m, v) for m in table.models for v in wanted_warm(m))
+        return [w for w in wanted if w[0] not in self._open and not self._gate.refusal(w[2])]
 
     def _use_all(self, model: ModelEntry) -> None:
         for version in model.versions:
@@ -293,8 +291,11 @@ class ModelHost:
         return hosted
 
     async def _open_in_room(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
+        if refusal := self._gate.refusal(entry):
+            raise refusal
         directory = await self._on_loader(self._bundles.fetch, entry)
         try:
+            await self._on_loader(self._gate.admit, key[0], entry, directory)
             room = await self._find_room(key, entry, directory, ahead=ahead)
             begun = self._clock.monotonic_ns()
             try:

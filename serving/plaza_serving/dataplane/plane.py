@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from plaza_core.budget import Price
+from plaza_core.certificate import Environment
 from plaza_core.clock import Clock
 from plaza_core.errors import DeadlineExceeded, ModelLoading, PlazaError
 from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
@@ -36,9 +37,10 @@ from plaza_serving.dataplane.routes import Route, Router
 from plaza_serving.dataplane.shadows import Means, Shadows
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
+from plaza_serving.dataplane.views import view_of
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
 from plaza_serving.dataplane.workers import Workers
-from plaza_serving.plane import ModelView, Placed
+from plaza_serving.plane import ModelView
 
 _SWEEP_LEAST_S = 0.005
 """Deadlines closer together than this are answered by one sweep."""
@@ -57,6 +59,8 @@ class PlaneOptions:
     batch_delay_us: int
     weight: int = 1
     """Of the provider: what a µs of its device costs where no price says otherwise."""
+    environment: Environment | None = None
+    """Where this replica runs: what certificates must be for. None: not a pool of a hub."""
 
 
 class DataPlane:
@@ -146,6 +150,7 @@ class DataPlane:
             inside=self.slots.wanted(),
             held=self.slots.held(),
             rollouts=self._sightings.observations(),
+            environment=self._options.environment,
             sequence=self._beats,
         )
 
@@ -171,6 +176,10 @@ class DataPlane:
 
     def live(self) -> bool:
         return self._workers.alive()
+
+    def mean_wait_ms(self) -> float:
+        """How long requests waited for a worker since this was asked last."""
+        return self._workers.waits.mean_ms()
 
     def ready(self) -> bool:
         return bool(self.catalogue.table.version) and self.live()
@@ -361,18 +370,8 @@ class DataPlane:
         )
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
-        version = resolved.version
-        hosted = self._host.get((resolved.model.id, version.version))
-        return ModelView(
-            name=name,
-            version=version.version,
-            versions=tuple(v.version for v in resolved.model.versions),
-            digest=version.digest,
-            manifest=version.manifest,
-            signature=version.manifest.signature_spec(),
-            ready=hosted is not None,
-            placed=Placed.of(hosted.runner) if hosted else None,
-        )
+        hosted = self._host.get((resolved.model.id, resolved.version.version))
+        return view_of(name, resolved, hosted, self._options.environment)
 
     async def close(self) -> None:
         """Finish running batches, close every model."""

@@ -19,6 +19,7 @@ from plaza_core.clock import Clock
 from plaza_core.errors import ModelFailed
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.waits import Waits
 from plaza_serving.dataplane.work import Finished, Work
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Workers:
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.queue = queue or FairQueue(threads)
+        self.waits = Waits()
         self._ready: SimpleQueue[Callable[[], object] | None] = SimpleQueue()
         self._settle = settle
         self._now = clock.monotonic_ns
@@ -95,6 +97,7 @@ class Workers:
         if batch is None:
             return
         lane, works, more = batch
+        self.waits.note(works, now)
         if more:
             self._ready.put(self._turn)
         finished = self._run(lane, works)

@@ -84,7 +84,9 @@ class OpenInference:
                         "version": str(view.version),
                         "digest": view.digest,
                         "family": view.manifest.family,
-                        **_placed(view),
+                        "provider": view.provider,
+                        "placement": _placement(view),
+                        "certificate": view.certificate,
                     },
                 }
             ),
@@ -133,16 +135,14 @@ class OpenInference:
         return await off_loop(slow, read_request, body, head, self._max_depth)
 
 
+def _placement(view: ModelView) -> str:
+    """`EXECUTION PROVIDER=NODES`, several by commas; the protocol's properties are texts."""
+    placed = sorted((view.placement or {}).items())
+    return ",".join(f"{name}={nodes}" for name, nodes in placed)
+
+
 def _describe(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": spec.wire_shape()}
-
-
-def _placed(view: ModelView) -> dict[str, str]:
-    """Properties are texts: `placement` is "ExecutionProvider=nodes", separated by commas."""
-    if view.placed is None:
-        return {}
-    nodes = ",".join(f"{name}={count}" for name, count in sorted(view.placed.nodes.items()))
-    return {"provider": view.placed.provider, **({"placement": nodes} if nodes else {})}
 
 
 def _check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:

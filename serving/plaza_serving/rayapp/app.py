@@ -14,6 +14,7 @@ from plaza_core.settings import Settings
 from plaza_serving.assembly import Replica, open_replica
 from plaza_serving.rayapp import edge
 from plaza_serving.rayapp.loopback import bind_to_loopback
+from plaza_serving.rayapp.scaling import METRIC
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -43,6 +44,10 @@ class PoolReplica:
                 await replica.door(scope, receive, send)
 
         return app
+
+    def record_autoscaling_stats(self) -> dict[str, float]:
+        """Called by Ray Serve, for the policy of `scaling`."""
+        return {METRIC: 0.0 if self._replica is None else self._replica.plane.mean_wait_ms()}
 
     def check_health(self) -> None:
         """Called by Ray Serve; raising restarts the replica."""

@@ -43,7 +43,7 @@ def plaza_environment(settings: Settings, *, without: tuple[str, ...] = ()) -> d
 def _text(value: object) -> str:
     if isinstance(value, Path):
         return str(value.resolve())
-    return value if isinstance(value, str) else json.dumps(value)
+    return value if isinstance(value, str) else json.dumps(value, default=str)  # paths in pools
 
 
 def control_environment(settings: Settings, inherited: Mapping[str, str]) -> dict[str, str]:

@@ -16,6 +16,7 @@ from plaza_core.keys import NewKey
 from plaza_core.settings import Settings
 from plaza_core.table import Heartbeat, RateLimit
 from plaza_core.testing import FakeClock, MemoryTracker, TrustingExaminer
+from plaza_core.testing_certificates import TrustingCertifier
 from plaza_registry.blobs import LocalBlobs
 from plaza_registry.bundle import BundleLimits
 from plaza_registry.mirror import Mirror
@@ -98,9 +99,13 @@ class World:
         return answer.json()
 
 
-def open_world(directory: Path, examiner=None, bank=None, blobs=None) -> World:
+def open_world(
+    directory: Path, examiner=None, bank=None, blobs=None, certifier=None, pools=()
+) -> World:
     clock, tracker = FakeClock(), MemoryTracker()
-    settings = Settings(state_dir=directory, max_bundle_mb=2)
+    settings = Settings(state_dir=directory, max_bundle_mb=2, pools=pools)
+    if examiner is None:  # else what that says of bundles is what counts
+        certifier = certifier or TrustingCertifier(clock)
     tenancy = Tenancy(
         settings.database,
         pepper=b"pepper of this test",
@@ -127,6 +132,7 @@ def open_world(directory: Path, examiner=None, bank=None, blobs=None) -> World:
             examiner or TrustingExaminer(),
             Mirror(tenancy.proposals, tracker),
             limits=limits,
+            certifier=certifier,
         ),
         uploads=Uploads(directory / "uploads", clock, limits=limits),
         blobs=blobs,

@@ -152,6 +152,10 @@ MATRIX = {
     "GET /api/v1/models/{name}": own(MODEL),
     "GET /api/v1/models/{name}/versions": own(f"{MODEL}/versions"),
     "GET /api/v1/models/{name}/versions/{version}/card": own(f"{MODEL}/versions/1/card"),
+    "GET /api/v1/models/{name}/certificates": own(f"{MODEL}/certificates"),
+    "POST /api/v1/models/{name}/versions/{version}/certify": own(
+        f"{MODEL}/versions/1/certify", json={"provider": "cpu"}
+    ),
     "PUT /api/v1/models/{name}/versions/{version}/card": own(
         f"{MODEL}/versions/1/card", json={"text": "# New"}
     ),
@@ -226,6 +230,7 @@ MATRIX = {
     "GET /internal/v1/table": never("/internal/v1/table"),
     "GET /internal/v1/blobs/{sha256}": never("/internal/v1/blobs/{sha256}"),
     "POST /internal/v1/heartbeats": never("/internal/v1/heartbeats", json={}),
+    "POST /internal/v1/certificates": never("/internal/v1/certificates", json={}),
     "POST /internal/v1/usage": never("/internal/v1/usage", content=b""),
     "GET /internal/v1/recalls": never("/internal/v1/recalls?replica=r1&after=0&wait=0"),
     "POST /internal/v1/leases": never("/internal/v1/leases", json={}),

@@ -106,7 +106,14 @@ async def test_status_shows_pools_replicas_and_what_waits(world):
     assert replicas["r2"]["failed"] == {"m/2": "model_failed"}
     wanted = world.parts.settings.replicas
     assert status["pools"] == [
-        {"name": "main", "route_prefix": "/", "wanted": wanted, "running": 0, "status": "absent"}
+        {
+            "name": "main",
+            "provider": "cpu",
+            "route_prefix": "/",
+            "wanted": wanted,
+            "running": 0,
+            "status": "absent",
+        }
     ]
     assert status["ray"]["reachable"] is True
     assert status["outbox_pending"] == 0

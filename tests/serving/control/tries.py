@@ -39,6 +39,10 @@ TRIES_OF_MODELS = {
         )
         for verb in ("stage", "unstage", "retire", "restore", "withdraw", "examine")
     },
+    f"POST {_ROUTE}/versions/{{version}}/certify": Try(
+        _WRITE, f"{MODEL}/versions/1/certify", {"json": {"provider": "cpu"}}
+    ),
+    f"GET {_ROUTE}/certificates": Try(_READ, f"{MODEL}/certificates"),
     f"POST {_ROUTE}/aliases/{{alias}}/rollback": Try(
         _WRITE, f"{MODEL}/aliases/{{moved}}/rollback", _NOTE
     ),

@@ -44,6 +44,9 @@ def _view(name: str, manifest: dict[str, Any], version: int = 1) -> ModelView:
         manifest=parsed,
         signature=parsed.signature_spec(),
         ready=True,
+        provider="cpu",
+        placement={"CPUExecutionProvider": 2},
+        certificate="0123456789abcdef",
     )
 
 

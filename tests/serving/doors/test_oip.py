@@ -72,7 +72,14 @@ async def test_model_metadata(client):
             {"name": "y", "datatype": "FP32", "shape": [-1, 3]},
             {"name": "z", "datatype": "FP32", "shape": [-1, 3]},
         ],
-        "properties": {"version": "1", "digest": f"{1:064x}", "family": "tensor"},
+        "properties": {
+            "version": "1",
+            "digest": f"{1:064x}",
+            "family": "tensor",
+            "provider": "cpu",
+            "placement": "CPUExecutionProvider=2",
+            "certificate": "0123456789abcdef",
+        },
     }
 
 

@@ -39,6 +39,7 @@ EXPECTED = {
     "model_loading": 503,
     "provider_unavailable": 503,
     "sandbox_unavailable": 503,
+    "not_certified": 503,
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,

@@ -198,7 +198,9 @@ def _examine(
 ) -> ModelVersion:
     scope = _scope(hub, who, organisation)
     entry = hub.tenancy.records.details(scope, name, str(version)).entry
-    found = hub.registrar.examine_again(entry)
+    found, certificate = hub.registrar.examine_again(entry)
+    if certificate is not None:
+        hub.tenancy.certificates.add(scope, name, version, certificate)
     return hub.tenancy.lifecycle.examined(scope, name, version, found)
 
 

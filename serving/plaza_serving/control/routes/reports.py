@@ -10,7 +10,6 @@ from plaza_core.errors import InvalidInput
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.serve_config import pools
 from plaza_serving.control.shapes import (
     AuditPage,
     HubStatus,
@@ -84,7 +83,7 @@ def status(hub: Hub) -> HubStatus:
         budget_drift=None if hub.drift.last.at_unix_us is None else len(hub.drift.last.drifted),
         ray=RayStatus.of(ray),
         pools=[
-            PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in pools(hub.settings)
+            PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in hub.settings.all_pools
         ],
         replicas=[
             ReplicaStatus.of(

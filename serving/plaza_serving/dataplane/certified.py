@@ -1,0 +1,121 @@
+"""May this pool open a version? Only with a passed certificate for where its replicas run.
+
+    a passed one for this environment ──▶ open        a failed one ──▶ refuse
+    one of another runtime or device, or the main pool ──▶ certify here, tell control, then decide
+    none ──▶ refuse: somebody must ask for it
+
+A replica in an upgraded environment so certifies what its pool had, before it opens anything and
+while the replicas that it takes over from still answer. It certifies one version at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from plaza_core.certificate import Certificate, Environment, NodeCertificate, Standing, standing_in
+from plaza_core.errors import NotCertified, Unavailable
+from plaza_core.ids import Digest, ModelId
+from plaza_core.manifest import Manifest
+from plaza_core.pools import MAIN_POOL
+from plaza_core.table import VersionEntry
+
+log = logging.getLogger(__name__)
+
+Certify = Callable[[Path, Manifest, Digest], Certificate]
+Tell = Callable[[NodeCertificate], None]
+
+
+class Gate(Protocol):
+    """What decides whether a version may be opened here."""
+
+    def refusal(self, entry: VersionEntry) -> NotCertified | None:
+        """Why it may not, as far as the table tells; costs nothing. None: `admit` decides."""
+
+    def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
+        """Before it is opened, on a loader thread. Raises NotCertified."""
+
+
+class _Open:
+    """For what is not a pool of a hub: everything may be opened."""
+
+    def refusal(self, entry: VersionEntry) -> None:
+        return None
+
+    def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
+        return None
+
+
+OPEN: Gate = _Open()
+
+
+class CertificateGate:
+    """The gate of one replica of `pool`, which runs in `environment`.
+
+    `certify` makes a certificate in a sandboxed child here, `tell` hands it to control; both block.
+    """
+
+    def __init__(self, pool: str, environment: Environment, certify: Certify, tell: Tell) -> None:
+        self.environment = environment
+        self._pool = pool
+        self._certify = certify
+        self._tell = tell
+        self._one_at_a_time = threading.Lock()
+        self._made: dict[Digest, Standing] = {}
+
+    def refusal(self, entry: VersionEntry) -> NotCertified | None:
+        provider = self.environment.provider
+        if not entry.manifest.meant_for(provider):
+            return NotCertified(f"its manifest does not name the provider '{provider}'")
+        standing = self._standing(entry)
+        if standing is not None:
+            return None if standing.passed else _failed(standing)
+        if self._pool == MAIN_POOL or _passed_elsewhere(entry, provider):
+            return None
+        return NotCertified(
+            f"it has no certificate for '{provider}', which this pool runs;"
+            f" plaza models certify NAME@{entry.version} --provider {provider}"
+        )
+
+    def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
+        refusal = self.refusal(entry)
+        if refusal is not None:
+            raise refusal
+        if self._standing(entry) is not None:
+            return
+        with self._one_at_a_time:
+            standing = self._standing(entry) or self._make(model, entry, directory)
+        if not standing.passed:
+            raise _failed(standing)
+
+    def _standing(self, entry: VersionEntry) -> Standing | None:
+        known = standing_in(entry.certificates, self.environment)
+        return known or self._made.get(entry.digest)
+
+    def _make(self, model: ModelId, entry: VersionEntry, directory: Path) -> Standing:
+        log.info("certifying %s/%s for %s", model, entry.version, self.environment.runtime)
+        made = self._certify(directory, entry.manifest, entry.digest)
+        if made.key.environment != self.environment:
+            if made.passed:
+                raise NotCertified("it was certified in another environment than this replica's")
+            # The job did not get far enough to say where it ran; it says why.
+            made = made.model_copy(
+                update={"key": made.key.model_copy(update=self.environment.model_dump())}
+            )
+        standing = self._made[entry.digest] = made.standing()
+        try:
+            self._tell(NodeCertificate(model=model, version=entry.version, certificate=made))
+        except Unavailable as error:  # another replica makes it again
+            log.warning("control does not know of a certificate: %s", error.message)
+        return standing
+
+
+def _passed_elsewhere(entry: VersionEntry, provider: str) -> bool:
+    return any(one.passed and one.provider == provider for one in entry.certificates)
+
+
+def _failed(standing: Standing) -> NotCertified:
+    return NotCertified(f"its certificate for '{standing.provider}' failed: {standing.reason}")

@@ -1,0 +1,18 @@
+"""What a pool is scaled by: how long requests wait for a worker."""
+
+from types import SimpleNamespace
+
+from plaza_serving.dataplane.waits import Waits
+
+
+def work(admitted_ms):
+    return SimpleNamespace(admitted_ns=admitted_ms * 1_000_000)
+
+
+def test_the_mean_is_of_those_taken_since_it_was_asked_last():
+    waits = Waits()
+    assert waits.mean_ms() == 0
+    waits.note([work(10), work(20)], 30_000_000)
+    waits.note([work(0)], 60_000_000)
+    assert waits.mean_ms() == (20 + 10 + 60) / 3
+    assert waits.mean_ms() == 0
