@@ -85,9 +85,12 @@ class OrtRunner:
         return self._signature
 
     def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        options: onnxruntime.RunOptions | None = None,
     ) -> dict[str, Array]:
-        """Compute `outputs` (None means all of the manifest).
+        """Compute `outputs` (None means all of the manifest); `options` of this run only.
 
         Raises InvalidTensor for inputs that do not fit the signature, ModelFailed when the
         runtime fails, Unavailable after `close`.
@@ -105,7 +108,7 @@ class OrtRunner:
         if run is None:
             raise Unavailable("the model was closed")
         try:
-            values = run(names, inputs, None)
+            values = run(names, inputs, options)
         except NATIVE_ERRORS as error:
             self._signature.check(dict(inputs))
             _log.warning("a run failed on %s: %s", self.provider, error)

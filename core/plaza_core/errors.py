@@ -213,3 +213,15 @@ class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 
     code = "provider_unavailable"
+
+
+class CellDied(Unavailable):
+    """The process that ran this version ended under the request; the next one gets a new process."""
+
+    code = "cell_died"
+
+
+class Quarantined(Unavailable):
+    """The version crashed repeatedly and is tried again after `retry_after`."""
+
+    code = "quarantined"
