@@ -216,7 +216,7 @@ class ProviderUnavailable(Unavailable):
 
 
 class CellDied(Unavailable):
-    """The process that ran this version ended under the request; the next one gets a new process."""
+    """The process that ran this version ended under the request; the next request gets another."""
 
     code = "cell_died"
 

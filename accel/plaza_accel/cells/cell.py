@@ -200,7 +200,7 @@ def start(
         numbers = [(other.fileno(), descriptor) for other, descriptor in theirs]
         os.write(stdin, json.dumps({**request, "channels": numbers, "area": area_bytes}).encode())
         os.lseek(stdin, 0, os.SEEK_SET)
-        process = subprocess.Popen(  # noqa: S603 our own module
+        process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-B", "-m", "plaza_accel.cells.child"],
             stdin=stdin,
             stdout=subprocess.DEVNULL,

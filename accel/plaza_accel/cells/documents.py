@@ -13,7 +13,7 @@ import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Self, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Final, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from plaza_core.tensors import Array
 
 _PLAIN: Final = (str, int, float, bool, type(None))
 _MOST_DOCUMENT: Final = 32 << 20
+_DEEPEST: Final = 32
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +64,32 @@ class Writer:
         """`value` as JSON. Raises TypeError for what has no place on the wire."""
         if type(value) in _PLAIN:
             return value
-        if isinstance(value, bytes | bytearray | memoryview):
+        if isinstance(value, tuple | list):
+            plain = all(type(each) in _PLAIN for each in value)
+            items = list(value) if plain else [self.value(each) for each in value]
+            return items if isinstance(value, list) else {"t": items}
+        if isinstance(value, Mapping):
+            return {"d": [[str(name), self.value(each)] for name, each in value.items()]}
+        if dataclasses.is_dataclass(value) and not isinstance(value, type):
+            return self._object(value)
+        return self._beside(value)
+
+    def _beside(self, value: Any) -> Any:
+        if isinstance(value, bytes):
             return {"b": self.add(np.frombuffer(value, np.uint8))}
         if isinstance(value, np.ndarray):
             return {"a": self.add(value)}
         if isinstance(value, np.generic):
             return self.value(value.item())
-        if isinstance(value, tuple | list):
-            if all(type(each) in _PLAIN for each in value):
-                return list(value) if isinstance(value, list) else {"t": value}
-            items = [self.value(each) for each in value]
-            return items if isinstance(value, list) else {"t": items}
-        if isinstance(value, Mapping):
-            return {"d": [[str(name), self.value(each)] for name, each in value.items()]}
-        known = self.vocabulary.classes.get(type(value).__name__)
+        raise TypeError(f"no {type(value).__name__} on the wire")
+
+    def _object(self, value: DataclassInstance) -> Any:
+        name = type(value).__name__
+        known = self.vocabulary.classes.get(name)
         if known is None or known[0] is not type(value):
-            raise TypeError(f"no {type(value).__name__} on the wire")
+            raise TypeError(f"no {name} on the wire")
         fields = dataclasses.fields(value)
-        return {"c": type(value).__name__, "f": [self.value(getattr(value, f.name)) for f in fields]}
+        return {"c": [name, *(self.value(getattr(value, each.name)) for each in fields)]}
 
 
 def parse(message: Message) -> dict[str, Any]:
@@ -102,26 +114,30 @@ class Reader:
         """What `Writer.value` was given. Raises Lies."""
         if type(document) in _PLAIN:
             return document
-        if depth > 32:
+        if depth > _DEEPEST:
             raise Lies("nested too deeply")
         if type(document) is list:
-            return [self.value(each, depth + 1) for each in document]
-        if type(document) is not dict:
+            return self._items(document, depth)
+        if type(document) is not dict or len(document) != 1:
             raise Lies("a value of no known kind")
-        match document:
-            case {"t": list(items)}:
-                if all(type(each) in _PLAIN for each in items):
-                    return tuple(items)
-                return tuple(self.value(each, depth + 1) for each in items)
-            case {"c": str(name), "f": list(values)}:
-                return self._object(name, [self.value(each, depth + 1) for each in values])
-            case {"d": list(pairs)}:
-                return self._mapping(pairs, depth)
-            case {"a": int(index)}:
-                return self.array(index)
-            case {"b": int(index)}:
-                return self.array(index).tobytes()
-        raise Lies("a value of no known kind")
+        ((kind, content),) = document.items()
+        if kind in {"a", "b"}:
+            array = self.array(content)
+            return array if kind == "a" else array.tobytes()
+        if type(content) is not list:
+            raise Lies("a value of no known kind")
+        if kind == "t":
+            return tuple(self._items(content, depth))
+        if kind == "d":
+            return self._mapping(content, depth)
+        if kind != "c":
+            raise Lies("a value of no known kind")
+        return self._object(self._items(content, depth))
+
+    def _items(self, items: list[Any], depth: int) -> list[Any]:
+        if all(type(each) in _PLAIN for each in items):
+            return items
+        return [self.value(each, depth + 1) for each in items]
 
     def array(self, index: Any) -> Array:
         if type(index) is not int or not 0 <= index < len(self.arrays):
@@ -136,8 +152,9 @@ class Reader:
             found[pair[0]] = self.value(pair[1], depth + 1)
         return found
 
-    def _object(self, name: str, values: list[Any]) -> Any:
-        if name not in self.vocabulary.classes:
+    def _object(self, content: list[Any]) -> Any:
+        name, *values = content or [None]
+        if type(name) is not str or name not in self.vocabulary.classes:
             raise Lies("an object of no known class")
         made, hints = self.vocabulary.classes[name]
         if len(values) != len(hints) or not all(map(conforms, values, hints)):
@@ -147,21 +164,19 @@ class Reader:
 
 def conforms(value: Any, hint: Any) -> bool:
     """Whether `value` is what the annotation `hint` promises, to the last element."""
+    origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
-    if hint is None:
-        return value is None
-    origin, arguments = get_origin(hint), get_args(hint)
     if origin is Union or origin is types.UnionType:
         return any(conforms(value, each) for each in arguments)
     if origin is tuple:
-        if type(value) is not tuple:
-            return False
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            if arguments[0] in (int, str):
-                return all(type(each) is arguments[0] for each in value)
-            return all(conforms(each, arguments[0]) for each in value)
-        return len(value) == len(arguments) and all(map(conforms, value, arguments))
+        return type(value) is tuple and _elements_conform(value, arguments)
     if hint is float:
-        return type(value) in (float, int)
+        return type(value) in {float, int}
     return type(value) is (origin or hint)
+
+
+def _elements_conform(value: tuple[Any, ...], hints: tuple[Any, ...]) -> bool:
+    if len(hints) == 2 and hints[1] is Ellipsis:
+        return all(conforms(each, hints[0]) for each in value)
+    return len(value) == len(hints) and all(map(conforms, value, hints))

@@ -32,7 +32,7 @@ WATCH_S: Final = 0.25
 CELL_BYTES: Final = 80 << 20
 """What a cell holds before it opens anything: interpreter, numpy, ONNX Runtime. Measured: see
 docs/decisions/0023-cells.md."""
-_RESERVED: Final = 1 << 30
+_RESERVED: Final = 384 << 20
 """Address space beyond memory in use: libraries, stacks and arenas that are mapped, not touched."""
 _PLENTY: Final = 2
 """How many times its estimate a version may take before its cell is ended."""
@@ -100,7 +100,9 @@ class Cells:
             "family": point.value,
             "options": dict(point.options),
             "vocabulary": self._options.vocabulary,
-            "address_space": cap + _RESERVED + 2 * self._options.channels * self._options.area_bytes,
+            "address_space": cap
+            + _RESERVED
+            + 2 * self._options.channels * self._options.area_bytes,
         }
         cell = self._start(request, cap, entry, organisation)
         line = Line(cell, entry.manifest, self._vocabulary, self._clock)

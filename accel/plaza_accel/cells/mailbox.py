@@ -1,4 +1,4 @@
-"""The memory that one channel of a cell shares with its parent, and what a message in it looks like.
+"""The memory that a channel of a cell shares with its parent, and what a message in it is.
 
     memfd, sealed in size:  [ request area | answer area ]      one channel, one call at a time
     message: header · array entries · document (JSON, UTF-8) · data of the arrays, aligned to 64
@@ -93,10 +93,9 @@ def read(area: Bytes, sequence: int) -> Message:
     if count > _MOST_ARRAYS or start + length > area.size:
         raise Lies("the message is longer than its area")
     head = area[_HEADER.size : start + length].tobytes()
-    arrays: list[Array] = []
     budget = _Budget(area.size)
-    for at in range(0, start - _HEADER.size, _ENTRY.size):
-        arrays.append(_array(area, _ENTRY.unpack_from(head, at), budget))
+    entries = range(0, start - _HEADER.size, _ENTRY.size)
+    arrays = [_array(area, _ENTRY.unpack_from(head, at), budget) for at in entries]
     return Message(head[start - _HEADER.size :], arrays, cpu_ns)
 
 
@@ -124,10 +123,10 @@ def _array(area: Bytes, entry: tuple[int, ...], budget: _Budget) -> Array:
         return _texts(area[offset : offset + length].tobytes(), shape)
     if prod(shape) * NUMPY[kind].itemsize != length:
         raise Lies("the size of an array is not that of its shape")
-    copy = area[offset : offset + length].copy()
-    if kind is DType.BOOL:
-        return (copy != 0).reshape(shape)  # numpy takes any other byte amiss
+    copy: Array = area[offset : offset + length].copy()
     try:
+        if kind is DType.BOOL:
+            return np.not_equal(copy, 0).reshape(shape)  # numpy takes any other byte amiss
         return copy.view(NUMPY[kind]).reshape(shape)
     except ValueError:  # no elements, and sizes beyond what numpy can hold
         raise Lies("a shape that no array has") from None

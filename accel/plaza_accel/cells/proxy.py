@@ -41,7 +41,9 @@ _MOST_ROWS: Final = 1 << 20
 class Line:
     """Calls to one cell, and what they need from above: a deadline, an account."""
 
-    def __init__(self, cell: Cell, manifest: Manifest, vocabulary: Vocabulary, clock: Clock) -> None:
+    def __init__(
+        self, cell: Cell, manifest: Manifest, vocabulary: Vocabulary, clock: Clock
+    ) -> None:
         self.cell = cell
         self.vocabulary = vocabulary
         self._ceiling_ns = manifest.limits.deadline_ms * 1_000_000
@@ -153,8 +155,13 @@ class CellFamily:
         document = {"op": "prepare", "payload": out.value(payload)}
         said, answer = self._line.ask(out.message(document), self._line.until_ns())
         names, token, size = said.get("names"), said.get("token"), said.get("size")
-        whole = [type(size) is int and 0 <= size < 1 << 53 or size is None, type(token) is int]
-        if type(names) is not list or len(names) != len(answer.arrays) or not all(whole):
+        sized = size is None or (type(size) is int and 0 <= size < 1 << 53)
+        if (
+            type(names) is not list
+            or len(names) != len(answer.arrays)
+            or not sized
+            or type(token) is not int
+        ):
             raise self._line.cell.lied("no prepared input")
         tensors = {str(name): a for name, a in zip(names, answer.arrays, strict=True)}
         try:

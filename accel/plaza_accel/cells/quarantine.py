@@ -1,6 +1,6 @@
 """Who has crashed too often: versions by digest, out for a while that doubles each time.
 
-    crash ─▶ crash again within 10 min ─▶ out for 1 min ─▶ tried once ─▶ crash ─▶ out for 2 min …
+crash ─▶ crash again within 10 min ─▶ out for 1 min ─▶ tried once ─▶ crash ─▶ out for 2 min …
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Inside a cell: what each call does. The bundle is read here and nowhere else.
 
-    open ▸ {}     run ▸ inputs ─▶ outputs     prepare ▸ payload ─▶ tensors, token
-    interpret ▸ outputs, token ─▶ answer      (a token stands for the context, which stays here)
+open ▸ {}     run ▸ inputs ─▶ outputs     prepare ▸ payload ─▶ tensors, token
+interpret ▸ outputs, token ─▶ answer      (a token stands for the context, which stays here)
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ class Served:
         except PlazaError as error:
             return call.failed(error, time.thread_time_ns() - began)
         except MemoryError:
-            error = ModelFailed("the model ran out of memory on this input")
-            return call.failed(error, time.thread_time_ns() - began)
+            full = ModelFailed("the model ran out of memory on this input")
+            return call.failed(full, time.thread_time_ns() - began)
         except Exception:  # noqa: BLE001 a fault of a family is an answer like any other
             return call.failed(_fault(call.document["op"]), time.thread_time_ns() - began)
         return call.out.message(call.said, call.cpu_ns)

@@ -38,6 +38,8 @@ EXPECTED = {
     "ledger_unavailable": 503,
     "model_loading": 503,
     "provider_unavailable": 503,
+    "cell_died": 503,
+    "quarantined": 503,
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,
