@@ -136,14 +136,22 @@ class Cell:
     def watch(self, idle_cpu_ns: int) -> None:
         """End it for more memory than it may hold, or for work that nobody asked for since the
         last look. Called now and then."""
-        with self._lock:
-            gone = self.ended is not None or self._process.poll() is not None
-        if gone and self.ended is None:
+        if self.ended is not None:
+            return
+        if self._is_zombie():
             self._crash("its process ended by itself")
-        elif not gone and resident_bytes(self.pid) > self.cap_bytes:
+        elif resident_bytes(self.pid) > self.cap_bytes:
             self._crash("it took more memory than it may")
-        elif not gone and self._idles_busily(idle_cpu_ns):
+        elif self._idles_busily(idle_cpu_ns):
             self._crash("it computed what nobody had asked for")
+
+    def _is_zombie(self) -> bool:
+        """Whether it has ended. It is not reaped yet: its number still names its group, which may
+        hold children of it."""
+        with self._lock:
+            if self._process.returncode is not None:
+                return True
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def _idles_busily(self, most_ns: int) -> bool:
         """Whether the process, between calls, keeps computing until it used `most_ns`."""
