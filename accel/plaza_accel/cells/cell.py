@@ -19,7 +19,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import Empty, LifoQueue
 from typing import Any, Final
 
 from plaza_accel.cells.mailbox import Lies, Mailbox, Message, TooLarge, make_memory
@@ -84,7 +84,8 @@ class Cell:
         self.meter = Meter(process_clock(process.pid))
         self._process = process
         self._now = clock.monotonic_ns
-        self._free: SimpleQueue[Channel] = SimpleQueue()
+        # The one used last is the one whose memory is still in the caches.
+        self._free: LifoQueue[Channel] = LifoQueue()
         for channel in channels:
             self._free.put(channel)
         self._idle_cpu_ns = 0

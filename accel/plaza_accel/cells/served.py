@@ -32,7 +32,8 @@ _NEVER: Final = 1 << 62
 
 
 class Terminator:
-    """Stops runs at their deadlines. Wakes only for the earliest one it was told of."""
+    """Stops runs at their deadlines. Sleeps until the earliest one it was told of, also when that
+    run has ended meanwhile: else every short run would wake it."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -43,6 +44,7 @@ class Terminator:
         with self._changed:
             self._running[id(options)] = (until_ns, options)
             if until_ns < self._next_ns:
+                self._next_ns = until_ns
                 self._changed.notify()
 
     def end(self, options: onnxruntime.RunOptions) -> None:
@@ -54,13 +56,19 @@ class Terminator:
         with self._changed:
             while True:
                 now = time.monotonic_ns()
-                for until_ns, options in self._running.values():
-                    if until_ns <= now:
-                        options.terminate = True
-                ahead = [until for until, _ in self._running.values() if until > now]
-                self._next_ns = min(ahead, default=_NEVER)
-                wait = None if self._next_ns == _NEVER else (self._next_ns - now) / 1e9
-                self._changed.wait(wait)
+                if now >= self._next_ns:
+                    self._stop_late(now)
+                never = self._next_ns == _NEVER
+                self._changed.wait(None if never else (self._next_ns - now) / 1e9)
+
+    def _stop_late(self, now: int) -> None:
+        ahead = [_NEVER]
+        for until_ns, options in self._running.values():
+            if until_ns > now:
+                ahead.append(until_ns)
+            else:
+                options.terminate = True
+        self._next_ns = min(ahead)
 
 
 class Served:
