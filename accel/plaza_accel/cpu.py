@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from pydantic import Field
 
 from plaza_accel.devices import processor
 from plaza_accel.provider import (
-    PlacedRunner,
     Probe,
     ProviderOptions,
     RayResource,
@@ -22,6 +21,9 @@ from plaza_accel.provider import (
     parse_options,
 )
 from plaza_core.manifest import Manifest
+
+if TYPE_CHECKING:
+    from plaza_accel.session import OrtRunner
 
 EXECUTION_PROVIDER: Final = "CPUExecutionProvider"
 
@@ -63,9 +65,9 @@ class CpuProvider:
     def with_options(self, options: Mapping[str, Any]) -> Self:
         return type(self)(parse_options(CpuOptions, options))
 
-    def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
+    def open(self, directory: Path, manifest: Manifest) -> OrtRunner:
         from plaza_accel.options import SessionPlan
-        from plaza_accel.session import open_runner
+        from plaza_accel.session import open_unpadded
 
         plan = SessionPlan(
             provider=self.name,
@@ -74,7 +76,7 @@ class CpuProvider:
             intra_op=self.options.intra_op,
             inter_op=self.options.inter_op,
         )
-        return open_runner(directory, manifest, plan)
+        return open_unpadded(directory, manifest, plan)
 
     def weigh(self, directory: Path, manifest: Manifest) -> int:
         from plaza_accel.session import estimate_bytes

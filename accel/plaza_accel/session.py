@@ -88,9 +88,12 @@ class OrtRunner:
         return self._signature
 
     def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Sequence[str] | None = None,
+        options: onnxruntime.RunOptions | None = None,
     ) -> dict[str, Array]:
-        """Compute `outputs` (None means all of the manifest).
+        """Compute `outputs` (None means all of the manifest); `options` of this run only.
 
         Raises InvalidTensor for inputs that do not fit the signature, ModelFailed when the
         runtime fails, Unavailable after `close`.
@@ -108,7 +111,7 @@ class OrtRunner:
         if run is None:
             raise Unavailable("the model was closed")
         try:
-            values = run(names, inputs, None)
+            values = run(names, inputs, options)
         except NATIVE_ERRORS as error:
             self._signature.check(dict(inputs))
             _log.warning("a run failed on %s: %s", self.provider, error)
@@ -151,12 +154,16 @@ def open_runner(
     Raises InvalidBundle when the file, the graph or the warm-up disagrees with the manifest;
     NotPlaced when a strict plan's provider cannot take enough of the graph; ProviderUnavailable.
     """
-    signature = manifest.signature_spec()
-    session = _open_session(directory / MODEL_FILE, plan)
-    compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
-    runner = OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
-    if declared is not None:
-        return bucketed(runner, Buckets.of(manifest, declared), _reference(directory, manifest))
+    if declared is None:
+        return open_unpadded(directory, manifest, plan)
+    runner = _open_cold(directory, manifest, plan)
+    return bucketed(runner, Buckets.of(manifest, declared), _reference(directory, manifest))
+
+
+def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
+    """As `open_runner`, for a provider that takes any shape."""
+    runner = _open_cold(directory, manifest, plan)
+    signature = runner.signature
     try:
         answer = runner.run({spec.name: synthetic(spec) for spec in signature.inputs})
     except PlazaError as error:
@@ -169,10 +176,17 @@ def open_runner(
     return runner
 
 
+def _open_cold(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
+    signature = manifest.signature_spec()
+    session = _open_session(directory / MODEL_FILE, plan)
+    compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
+    return OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
+
+
 def _reference(directory: Path, manifest: Manifest) -> Callable[[], PlacedRunner]:
     """The same model on the CPU, for who must know what padding does to its answers."""
     plan = SessionPlan("cpu", (CPU,), strict=False)
-    return lambda: open_runner(directory, manifest, plan)
+    return lambda: open_unpadded(directory, manifest, plan)
 
 
 def _open_session(path: Path, plan: SessionPlan) -> onnxruntime.InferenceSession:

@@ -225,3 +225,15 @@ class NotCertified(Unavailable):
     """The version has no passed certificate for this pool's provider and environment."""
 
     code = "not_certified"
+
+
+class CellDied(Unavailable):
+    """The process that ran this version ended under the request; the next request gets another."""
+
+    code = "cell_died"
+
+
+class Quarantined(Unavailable):
+    """The version crashed repeatedly and is tried again after `retry_after`."""
+
+    code = "quarantined"

@@ -1,6 +1,6 @@
 """The seams between rooms. Each port has a twin in `plaza_core.testing` that passes the same tests.
 
-serving  ──Runner/RunnerFactory──▶ accel        serving ──Family──▶ models
+serving  ──Runner/RunnerFactory, Cells──▶ accel        serving ──Family──▶ models
 serving  ──BlobStore, VersionTracker──▶ registry ──ModelRecords, MirrorRecords──▶ tenancy
 data plane ──TableSource, UsageSink──▶ control
 """
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.certificate import Certificate
-from plaza_core.ids import Digest, ModelId
+from plaza_core.ids import Digest, ModelId, OrganisationId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
@@ -26,7 +26,7 @@ from plaza_core.rollout import (
     Verdict,
     VersionState,
 )
-from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
+from plaza_core.table import FileEntry, HubTable, ModelEntry, VersionEntry, Visibility
 from plaza_core.tensors import Array, Signature
 from plaza_core.tracking import Lineage, Mirrored, Sighting, Waiting
 
@@ -60,6 +60,42 @@ class RunnerFactory(Protocol):
 
     def weigh(self, directory: Path, manifest: Manifest) -> int:
         """The `resident_bytes` that the opened bundle will have, without opening it."""
+
+
+@runtime_checkable
+class RemoteRunner(Runner, Protocol):
+    """A runner whose work is done in another process, which may end before it is closed."""
+
+    @property
+    def ended(self) -> bool:
+        """Its process is gone; every further call raises CellDied."""
+
+    def idle(self, now_ns: int) -> bool:
+        """Whether it has been unused for so long that its process is better given back."""
+
+    def bound(self, until_ns: int) -> None:
+        """What the calling thread asks from here on must have ended by then (monotonic)."""
+
+    def cpu_ns(self) -> int:
+        """Processor time there that the calling thread's calls, its family's too, have cost."""
+
+
+class Cells(Protocol):
+    """Where versions run that nobody has vouched for: each in a sandboxed process of its own."""
+
+    def weigh(self, directory: Path, entry: VersionEntry) -> int:
+        """The most memory, in bytes, that its process may hold; beyond that it is ended."""
+
+    def open(
+        self, directory: Path, entry: VersionEntry, organisation: OrganisationId
+    ) -> tuple[RemoteRunner, Family]:
+        """As `RunnerFactory.open`, and the family, which reads the bundle there too.
+
+        Also raises CellDied, Quarantined; Unavailable where this machine has no sandbox.
+        """
+
+    def close(self) -> None:
+        """End them all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,6 +195,26 @@ class Settings(BaseSettings):
         "JSON list in the environment. Each answers at `/pools/NAME`.",
     )
 
+    # Cells
+    cells: bool = Field(
+        True,
+        description="Run versions of organisations, unless an admin approved them for everybody, "
+        "in sandboxed processes of their own. Off: for a laptop whose only tenant trusts its "
+        "models.",
+    )
+    cell_memory_mb: int = Field(
+        64,
+        ge=0,
+        description="What such a version may take beyond its process (80 MB) and twice its "
+        "estimate. All of it counts against `model_memory_mb`.",
+    )
+    cell_idle_s: float = Field(
+        600.0,
+        ge=0,
+        description="Such a process, unused for that long, is given back; 0: never. The next use "
+        "starts another, in about half a second.",
+    )
+
     @classmethod
     def settings_customise_sources(
         cls,

@@ -6,11 +6,13 @@ import asyncio
 import logging
 import os
 import secrets
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
 from plaza_accel.graph_signature import synthetic
@@ -21,9 +23,10 @@ from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
 from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
 from plaza_core.pools import Pool
-from plaza_core.ports import Family, Runner, UsageSink
+from plaza_core.ports import Cells, Family, RemoteRunner, Runner, UsageSink
 from plaza_core.settings import Settings
 from plaza_core.table import HubTable
+from plaza_models import tasks as task_values
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
@@ -35,6 +38,7 @@ from plaza_serving.dataplane.following import Beats, TableFollower
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.marks import ControlMarks
+from plaza_serving.dataplane.opening import NoCells, Opening
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.dataplane.spool import Spool
@@ -55,6 +59,7 @@ class Replica:
     _control: ControlClient
     _marks: ControlMarks
     _spool: Spool | None
+    _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
 
     async def close(self) -> None:
@@ -67,6 +72,8 @@ class Replica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._keeper.close()
         await self.plane.close()
+        if self._cells is not None:
+            await asyncio.to_thread(self._cells.close)
         returned = await self._broker.close()
         if self._spool is not None:
             await asyncio.to_thread(self._spool.close, leases_returned=returned)
@@ -88,16 +95,22 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         raise PoolNotFound(f"no pool '{pool}' in this node's settings")
     provider = select(its.provider, its.options)
     gate = certificate_gate(its, provider, settings, control, clock)
+    cells = cells_of(its, settings, clock)
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
+        remote = runner if isinstance(runner, RemoteRunner) else None
+        cpu_ns = time.thread_time_ns if remote is None else remote.cpu_ns
+        row = {s.name: synthetic(s) for s in runner.signature.inputs}
         batch = BatchRunner(
             runner,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=settings.batch_join_us * 1000,
-            row_us=calibrate(runner, {s.name: synthetic(s) for s in runner.signature.inputs}),
+            row_us=calibrate(runner, row, cpu_ns),
             clock=clock,
+            cpu_ns=cpu_ns,
+            bound=None if remote is None else remote.bound,
         )
         return Lane(batch)
 
@@ -108,8 +121,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
             limit_bytes=settings.bundle_cache_mb << 20,
             clock=clock,
         ),
-        factory=provider,
-        open_family=partial(open_family, max_pixels=settings.max_image_pixels),
+        how=Opening(provider, partial(open_family, max_pixels=settings.max_image_pixels), cells),
         make_lane=make_lane,
         budget_bytes=settings.model_memory_mb << 20,
         clock=clock,
@@ -162,7 +174,22 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
     door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
-    return Replica(plane, door, broker, keeper, control, marks, spool, tasks)
+    return Replica(plane, door, broker, keeper, control, marks, spool, cells, tasks)
+
+
+def cells_of(pool: Pool, settings: Settings, clock: Clock) -> Cells | None:
+    """Where versions run that nobody has vouched for; None: in the replica, by the settings."""
+    if not settings.cells:
+        return None
+    if pool.provider != "cpu":
+        return NoCells(pool.provider)
+    options = CellOptions(
+        channels=settings.worker_threads,
+        headroom_bytes=settings.cell_memory_mb << 20,
+        idle_ns=int(settings.cell_idle_s * 1e9),
+        vocabulary=task_values.__name__,
+    )
+    return CellKeeper(options, partial(family_point, max_pixels=settings.max_image_pixels), clock)
 
 
 def certificate_gate(
@@ -188,17 +215,30 @@ def certificate_gate(
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:
-    """The family plug-in that the manifest names. Raises InvalidBundle when there is none.
-
-    Families of pictures, `vision.*`, are also told how large a picture may be.
-    """
+    """The family plug-in that the manifest names. Raises InvalidBundle when there is none."""
     try:
         factory = plugins.load(plugins.FAMILIES, manifest.family)
     except NotFound:
-        raise InvalidBundle(f"no family '{manifest.family}' here", input="family") from None
-    limits = {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
-    family: Family = factory(directory, manifest, **limits)
+        raise _no_family(manifest) from None
+    family: Family = factory(directory, manifest, **_limits(manifest, max_pixels))
     return family
+
+
+def family_point(manifest: Manifest, *, max_pixels: int) -> Point:
+    """Where a cell finds the same family. Raises InvalidBundle when there is none."""
+    point = plugins.available(plugins.FAMILIES).get(manifest.family)
+    if point is None:
+        raise _no_family(manifest)
+    return Point(point.value, _limits(manifest, max_pixels))
+
+
+def _no_family(manifest: Manifest) -> InvalidBundle:
+    return InvalidBundle(f"no family '{manifest.family}' here", input="family")
+
+
+def _limits(manifest: Manifest, max_pixels: int) -> dict[str, int]:
+    """Families of pictures, `vision.*`, are told how large a picture may be."""
+    return {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -55,7 +55,8 @@ class BatchRunner:
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
-    `row_us` is the calibrated cost of a row, where it is known.
+    `row_us` is the calibrated cost of a row, where it is known. `bound` is told before each batch
+    by when all of it must have ended.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class BatchRunner:
         row_us: int | None = None,
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
+        bound: Callable[[int], object] | None = None,
     ) -> None:
         self._runner = runner
         self._family = family
@@ -76,6 +78,7 @@ class BatchRunner:
         self._weight = weight
         self._now = clock.monotonic_ns
         self._cpu = cpu_ns
+        self._bound = bound
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
         self._row_us = row_us
@@ -85,6 +88,8 @@ class BatchRunner:
         """One Finished per work, in no particular order."""
         finished: list[Finished] = []
         jobs: list[_Job] = []
+        if self._bound is not None:
+            self._bound(max(work.deadline_ns for work in works))
         for work in works:
             cpu = self._cpu()
             try:

@@ -17,30 +17,28 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from plaza_core.clock import Clock
-from plaza_core.errors import DoesNotFit, InvalidInput, NotCertified, PlazaError, Unavailable
+from plaza_core.errors import DoesNotFit, NotCertified, PlazaError, Unavailable
 from plaza_core.ids import ModelId
-from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Family, Runner, RunnerFactory
+from plaza_core.ports import Family, Runner
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
-from plaza_core.tensors import Signature
 from plaza_serving.dataplane.bundles import Bundles
 from plaza_serving.dataplane.catalogue import wanted_warm
 from plaza_serving.dataplane.certified import OPEN, Gate
+from plaza_serving.dataplane.hosted import Hosted, VersionKey
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
+from plaza_serving.dataplane.opening import Opening
 
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-VersionKey = tuple[ModelId, int]
-OpenFamily = Callable[[Path, Manifest], Family]
 MakeLane = Callable[[Runner, Family, Manifest], Lane]
 
 _RETRY_NS = 5_000_000_000
@@ -49,47 +47,6 @@ _LOADER_NICE = 19
 _PATIENCE_NS = 10_000_000_000
 """How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
-
-
-@dataclass(slots=True, eq=False)
-class Hosted:
-    """One open version. `users` counts requests inside; a retired one closes with its last user."""
-
-    key: VersionKey
-    manifest: Manifest
-    signature: Signature
-    runner: Runner
-    lane: Lane
-    room: int
-    """The number of what it holds of the byte budget."""
-    release: Callable[[], None]
-    """Told when it is closed: its files are no longer needed."""
-    on_idle: Callable[[Hosted], None]
-    """Called when the last user has left."""
-    users: int = 0
-    retired: bool = field(default=False, init=False)
-
-    def check(self, call: Call) -> None:
-        """Refuse before admission what the model can never take: a refused request costs nothing.
-
-        Raises InvalidTensor, InvalidInput.
-        """
-        if call.tensors is not None:
-            self.signature.check(dict(call.tensors))
-        elif call.family != self.manifest.family:
-            raise InvalidInput(
-                f"this model is of family '{self.manifest.family}', not '{call.family}'",
-                input="model",
-            )
-
-    def leave(self) -> None:
-        self.users -= 1
-        if not self.users:
-            self.on_idle(self)
-
-    def close(self) -> None:
-        self.runner.close()
-        self.release()
 
 
 class _NoRoomAhead(Exception):
@@ -109,8 +66,7 @@ class ModelHost:
         self,
         *,
         bundles: Bundles,
-        factory: RunnerFactory,
-        open_family: OpenFamily,
+        how: Opening,
         make_lane: MakeLane,
         budget_bytes: int,
         clock: Clock,
@@ -118,9 +74,8 @@ class ModelHost:
         gate: Gate = OPEN,
     ) -> None:
         self._bundles = bundles
+        self._how = how
         self._gate = gate
-        self._factory = factory
-        self._open_family = open_family
         self._make_lane = make_lane
         self._memory = Memory[int](budget_bytes)
         self._clock = clock
@@ -134,6 +89,7 @@ class ModelHost:
         """Of each model the version that was last wanted warm and is not now."""
         self._rooms: dict[int, Hosted] = {}
         self._rooms_made = 0
+        self._resting: set[VersionKey] = set()
         self._asking_since: dict[VersionKey, int] = {}
         self._asking = asyncio.Lock()
         self._freed = asyncio.Event()
@@ -141,8 +97,12 @@ class ModelHost:
     def get(self, key: VersionKey) -> Hosted | None:
         """The open version, marked as used now."""
         hosted = self._open.get(key)
-        if hosted is not None:
-            self._memory.used(hosted.room)
+        if hosted is None:
+            return None
+        if hosted.ended:
+            self._retire(hosted)
+            return None
+        self._memory.used(hosted.room)
         return hosted
 
     async def demand(self, key: VersionKey, entry: VersionEntry) -> Hosted:
@@ -184,6 +144,7 @@ class ModelHost:
         The successor of a version that is open is opened in any case, so that nobody waits for it
         when it takes over; what is only wanted ahead is opened as long as nobody must leave for it.
         """
+        self._how.learn(table)
         known = {model for model, _ in self._open}
         ahead = self._memory.free
         left: dict[asyncio.Task[Hosted], VersionKey] = {}
@@ -213,7 +174,13 @@ class ModelHost:
         for key in [k for k, f in self._failed.items() if isinstance(f.error, NotCertified)]:
             del self._failed[key]  # this table may bring its certificate
         wanted = (((m.id, v.version), m, v) for m in table.models for v in wanted_warm(m))
-        return [w for w in wanted if w[0] not in self._open and not self._gate.refusal(w[2])]
+        return [
+            (key, model, version)
+            for key, model, version in wanted
+            if key not in self._open
+            and key not in self._resting
+            and not self._gate.refusal(version)
+        ]
 
     def _use_all(self, model: ModelEntry) -> None:
         for version in model.versions:
@@ -241,8 +208,23 @@ class ModelHost:
         self._warm = warm
         for key in self._open.keys() - present:
             self._retire_open(key)
+        for hosted in list(self._open.values()):
+            if hosted.home != self._how.home(hosted.key[0]):
+                self._retire(hosted)  # vouched for, or no longer: the next use opens it elsewhere
+        self._resting &= warm
         self._former = {m: key for m, key in self._former.items() if key in present}
         self._failed = {k: f for k, f in self._failed.items() if k in present}
+
+    def sweep(self) -> None:
+        """Let go of versions whose process has ended, or was not used for long. Those rest until
+        somebody asks for them: a new table alone does not bring them back."""
+        now = self._clock.monotonic_ns()
+        for hosted in list(self._open.values()):
+            if hosted.ended:
+                self._retire(hosted)
+            elif hosted.idle(now):
+                self._resting.add(hosted.key)
+                self._retire(hosted)
 
     def _retire_open(self, key: VersionKey) -> None:
         if (hosted := self._open.get(key)) is not None:
@@ -288,6 +270,7 @@ class ModelHost:
         finally:
             self._opening.pop(key, None)
         self._failed.pop(key, None)
+        self._resting.discard(key)
         return hosted
 
     async def _open_in_room(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
@@ -313,7 +296,7 @@ class ModelHost:
     async def _find_room(
         self, key: VersionKey, entry: VersionEntry, directory: Path, *, ahead: bool
     ) -> int:
-        size = await self._on_loader(self._factory.weigh, directory, entry.manifest)
+        size = await self._on_loader(self._how.weigh, key[0], entry, directory)
         if ahead and size > self._memory.free:
             raise _NoRoomAhead
         self._asking_since[key] = self._clock.monotonic_ns()
@@ -330,14 +313,14 @@ class ModelHost:
         self._failed[key] = _Failure(error, self._clock.monotonic_ns() + _RETRY_NS)
 
     def _open_now(self, key: VersionKey, entry: VersionEntry, directory: Path, room: int) -> Hosted:
-        family = self._open_family(directory, entry.manifest)
-        runner = self._factory.open(directory, entry.manifest)
+        runner, family, home = self._how.open(key[0], entry, directory)
         return Hosted(
             key=key,
             manifest=entry.manifest,
             signature=runner.signature,
             runner=runner,
             lane=self._make_lane(runner, family, entry.manifest),
+            home=home,
             room=room,
             release=partial(self._bundles.release, entry),
             on_idle=self._on_idle,

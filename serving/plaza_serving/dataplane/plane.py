@@ -28,7 +28,8 @@ from plaza_serving.dataplane.background import Background
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
 from plaza_serving.dataplane.fair import FairQueue
-from plaza_serving.dataplane.hosting import Hosted, ModelHost, VersionKey
+from plaza_serving.dataplane.hosted import Hosted, VersionKey
+from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reservations import Reservations
@@ -140,6 +141,7 @@ class DataPlane:
     def heartbeat(self) -> Heartbeat:
         """What control should know now. Counts since the last one begin anew."""
         self._beats += 1
+        self._host.sweep()
         return Heartbeat(
             replica=self._replica,
             pool=self._options.pool,

@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from plaza_core.errors import BadRequest, DeadlineExceeded, ModelFailed, PlazaError
+from plaza_core.errors import BadRequest, CellDied, DeadlineExceeded, ModelFailed, PlazaError
 from plaza_core.inference import Call
 from plaza_core.rollout import Arm
 from plaza_serving.dataplane.catalogue import Divided, Resolved
-from plaza_serving.dataplane.hosting import Hosted, ModelHost
+from plaza_serving.dataplane.hosted import Hosted
+from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.work import Finished, Ran, Work
 
@@ -141,7 +142,7 @@ class Router:
 
 def _again(done: Finished, route: Route, now_ns: int) -> bool:
     """Hand a failed request of the canary to the stable version, if somebody still waits for it."""
-    if route.fallback is None or not isinstance(done.error, BadRequest | ModelFailed):
+    if route.fallback is None or not isinstance(done.error, BadRequest | ModelFailed | CellDied):
         return False
     if now_ns >= done.work.deadline_ns:
         return False

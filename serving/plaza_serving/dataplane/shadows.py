@@ -29,7 +29,8 @@ from plaza_core.rollout import Arm
 from plaza_serving.dataplane.background import Background
 from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.compare import agree
-from plaza_serving.dataplane.hosting import Hosted, ModelHost
+from plaza_serving.dataplane.hosted import Hosted
+from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.routes import Route
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.work import Finished, Work

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from plaza_core.certificate import Environment, standing_in
 from plaza_serving.dataplane.catalogue import Resolved
-from plaza_serving.dataplane.hosting import Hosted
+from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.plane import ModelView
 
 

@@ -14,6 +14,7 @@ from plaza_core.testing import EchoRunnerFactory, MemoryUsage, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.opening import Opening
 from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 
 PEPPER = b"pepper of the tests"
@@ -119,6 +120,7 @@ class PlaneKit:
         budget=1 << 30,
         sink=None,
         name="replica-1",
+        cells=None,
     ):
         self.clock = clock or SystemClock()
         self.usage = sink or MemoryUsage()
@@ -126,8 +128,7 @@ class PlaneKit:
         self.family = TensorFamily()
         self.host = ModelHost(
             bundles=NoBundles(),
-            factory=self.factory,
-            open_family=lambda directory, manifest: self.family,
+            how=Opening(self.factory, lambda directory, manifest: self.family, cells),
             make_lane=self._lane,
             budget_bytes=budget,
             clock=self.clock,

@@ -40,6 +40,8 @@ EXPECTED = {
     "provider_unavailable": 503,
     "sandbox_unavailable": 503,
     "not_certified": 503,
+    "cell_died": 503,
+    "quarantined": 503,
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,

@@ -1,0 +1,270 @@
+"""One cell as its parent holds it: the process, its channels, and the end of it.
+
+A call is one message there and one back over a free channel, and is over by its deadline in any
+case: the child stops the run itself; if it does not within `GRACE_NS`, it is killed. Whatever the
+child does wrong is a crash: an end, a silence, or a message that is a lie.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from queue import Empty, LifoQueue
+from typing import Any, Final
+
+from plaza_accel.cells.mailbox import Lies, Mailbox, Message, TooLarge, make_memory
+from plaza_accel.cells.meter import Meter, process_clock
+from plaza_core.clock import Clock
+from plaza_core.errors import CellDied, DeadlineExceeded, PayloadTooLarge
+
+log = logging.getLogger(__name__)
+
+GRACE_NS: Final = 500_000_000
+UNCONFINED: Final = 77
+"""How a child ends that could not give up its rights."""
+_NOISE_NS: Final = 20_000_000
+"""Processor time between two looks that means nothing."""
+_PAGE: Final = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(slots=True)
+class Channel:
+    socket: socket.socket
+    mailbox: Mailbox
+    sequence: int = 0
+    _ready: select.poll = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ready = select.poll()
+        self._ready.register(self.socket, select.POLLIN)
+
+    def wake(self, wait_ns: int) -> bool:
+        """Tell the child of a message and wait for its answer; False when the child is gone.
+
+        Raises TimeoutError. With a timeout, a socket's own methods ask the system twice as often.
+        """
+        number = self.socket.fileno()
+        try:
+            os.write(number, b"\1")
+            if not self._ready.poll(max(0, wait_ns) // 1_000_000 + 1):
+                raise TimeoutError
+            return bool(os.read(number, 1))
+        except (BrokenPipeError, ConnectionResetError):
+            return False
+
+
+class Cell:
+    """Thread-safe; as many calls at once as it has channels, more wait."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        channels: list[Channel],
+        clock: Clock,
+        *,
+        cap_bytes: int,
+    ) -> None:
+        self.pid = process.pid
+        self.cap_bytes = cap_bytes
+        self.used_ns = clock.monotonic_ns()
+        self.ended: str | None = None
+        """Why it ended; None while it lives."""
+        self.on_crash: Callable[[str], object] = lambda _: None
+        """Told why, once, when it ended by its own doing."""
+        self.meter = Meter(process_clock(process.pid))
+        self._process = process
+        self._now = clock.monotonic_ns
+        # The one used last is the one whose memory is still in the caches.
+        self._free: LifoQueue[Channel] = LifoQueue()
+        for channel in channels:
+            self._free.put(channel)
+        self._idle_cpu_ns = 0
+        self._lock = threading.Lock()
+
+    def call(self, message: Message, until_ns: int) -> tuple[Message, int]:
+        """The answer, and the processor time in ns that the call is held to have cost.
+
+        Raises CellDied, DeadlineExceeded, PayloadTooLarge.
+        """
+        now = self._now()
+        if now >= until_ns:
+            raise DeadlineExceeded("the deadline passed before the model was run")
+        channel = self._borrow((until_ns - now) / 1e9)
+        call = self.meter.begin(now)
+        said = 0
+        try:
+            answer = self._exchange(channel, message, until_ns)
+            said = answer.cpu_ns
+        finally:
+            self.used_ns = self._now()
+            cost = self.meter.end(call, said, self.used_ns)
+            channel.mailbox.give_back()
+            self._give_back(channel)
+        return answer, cost
+
+    def _exchange(self, channel: Channel, message: Message, until_ns: int) -> Message:
+        channel.sequence += 1
+        try:
+            channel.mailbox.post(channel.sequence, message)
+        except TooLarge as error:
+            log.info("a message is too large for a cell: %s", error)
+            raise PayloadTooLarge("this request is too large for a sandboxed model") from None
+        try:
+            alive = channel.wake(until_ns + GRACE_NS - self._now())
+        except TimeoutError:
+            raise self._crash("it did not stop at its deadline") from None
+        if not alive:
+            raise self._crash("its process ended")
+        try:
+            return channel.mailbox.take(channel.sequence)
+        except Lies as lie:
+            raise self._crash(f"its message was not true: {lie}") from None
+
+    def lied(self, what: object) -> CellDied:
+        """What it said made no sense above the messages either: it has crashed."""
+        return self._crash(f"its answer was not true: {what}")
+
+    def watch(self, idle_cpu_ns: int) -> None:
+        """End it for more memory than it may hold, or for work that nobody asked for since the
+        last look. Called now and then."""
+        if self.ended is not None:
+            return
+        if self._is_zombie():
+            self._crash("its process ended by itself")
+        elif resident_bytes(self.pid) > self.cap_bytes:
+            self._crash("it took more memory than it may")
+        elif self._idles_busily(idle_cpu_ns):
+            self._crash("it computed what nobody had asked for")
+
+    def _is_zombie(self) -> bool:
+        """Whether it has ended. It is not reaped yet: its number still names its group, which may
+        hold children of it."""
+        with self._lock:
+            if self._process.returncode is not None:
+                return True
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def _idles_busily(self, most_ns: int) -> bool:
+        """Whether the process, between calls, keeps computing until it used `most_ns`."""
+        used = self.meter.idle_ns()
+        self._idle_cpu_ns = self._idle_cpu_ns + used if used > _NOISE_NS else 0
+        return self._idle_cpu_ns > most_ns
+
+    def end(self, why: str) -> bool:
+        """Kill it; False when it had ended before. Calls inside fail with CellDied."""
+        with self._lock:
+            if self.ended is not None:
+                return False
+            self.ended = why
+            if self._process.returncode is None:  # not reaped, so the number is still its own
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(Empty):
+            while True:
+                self._free.get_nowait().socket.close()
+        return True
+
+    def reap(self, timeout_s: float | None = None) -> int | None:
+        """How it ended, once it is gone."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def _crash(self, why: str) -> CellDied:
+        if self.end(why):
+            log.warning("cell %d crashed: %s", self.pid, why)
+            self.on_crash(why)
+        return CellDied("the process that ran this model ended; try again", retry_after=1)
+
+    def _borrow(self, wait_s: float) -> Channel:
+        if self.ended is None:
+            try:
+                channel = self._free.get(timeout=wait_s)
+            except Empty:
+                raise DeadlineExceeded("the deadline passed before the model was run") from None
+            if self.ended is None:
+                return channel
+            channel.socket.close()
+        raise CellDied("the process that ran this model has ended; try again", retry_after=1)
+
+    def _give_back(self, channel: Channel) -> None:
+        with self._lock:
+            if self.ended is None:
+                self._free.put(channel)
+                return
+        channel.socket.close()
+
+
+def start(
+    request: Mapping[str, Any], channels: int, area_bytes: int
+) -> tuple[subprocess.Popen[bytes], list[Channel]]:
+    """Start a child that knows `request` and owns nothing but one end of each channel.
+
+    Call it on a thread that outlives the child: the kernel kills the child with that thread.
+    """
+    made: list[Channel] = []
+    theirs: list[tuple[socket.socket, int]] = []
+    stdin = os.memfd_create("request", os.MFD_CLOEXEC)
+    try:
+        for _ in range(channels):
+            ours, other = socket.socketpair()
+            descriptor = make_memory(area_bytes)
+            theirs.append((other, descriptor))
+            made.append(Channel(ours, Mailbox(descriptor, area_bytes, parent=True)))
+        numbers = [(other.fileno(), descriptor) for other, descriptor in theirs]
+        os.write(stdin, json.dumps({**request, "channels": numbers, "area": area_bytes}).encode())
+        os.lseek(stdin, 0, os.SEEK_SET)
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-s", "-B", "-m", "plaza_accel.cells.child"],
+            stdin=stdin,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,  # native text, of no bounded size
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+            pass_fds=[number for pair in numbers for number in pair],
+        )
+    except BaseException:
+        for channel in made:
+            channel.socket.close()
+        raise
+    finally:
+        os.close(stdin)
+        for other, descriptor in theirs:
+            other.close()
+            os.close(descriptor)
+    return process, made
+
+
+def resident_bytes(pid: int) -> int:
+    """Memory of a process that is in use now, shared pages included; 0 when it is gone."""
+    try:
+        with open(f"/proc/{pid}/statm", "rb") as file:  # noqa: PTH123 asked several times a second
+            return int(file.read().split()[1]) * _PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of ours: no credential, no proxy, no setting of a library."""
+    env = {
+        "LANG": "C.UTF-8",
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "MALLOC_ARENA_MAX": "2",  # each further one reserves 64 MB of address space
+        "ORT_DISABLE_TELEMETRY": "1",
+    }
+    if "PYTHONPATH" in os.environ:
+        env["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    return env

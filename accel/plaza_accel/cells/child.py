@@ -1,0 +1,79 @@
+"""`python -m plaza_accel.cells.child`: the cell itself, from its start to its end.
+
+Reads what it is for, gives up its rights, opens the bundle, then answers one call at a time on each
+channel. The first message on the first channel asks how opening went.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from plaza_accel.sandbox import Confinement, SandboxError, die_with_parent, enter, leave_network
+
+if TYPE_CHECKING:
+    from plaza_accel.cells.mailbox import Mailbox
+    from plaza_accel.cells.served import Served
+
+_FOR_EVER: Final = 1 << 40
+"""Seconds of processor time: a cell is held to deadlines, call by call."""
+
+
+def main() -> None:
+    request = json.loads(sys.stdin.buffer.read())
+    os.dup2(1, 0)
+    leave_network()
+    die_with_parent()  # after the namespace: gaining its capabilities clears the request
+    directory = Path(request["directory"])
+    try:
+        enter(Confinement((directory,), request["address_space"], _FOR_EVER))
+    except SandboxError:
+        from plaza_accel.cells.cell import UNCONFINED
+
+        os._exit(UNCONFINED)
+    _serve(directory, request)
+
+
+def _serve(directory: Path, request: dict[str, Any]) -> None:
+    # Imported inside the sandbox: threads of libraries must be born there.
+    from plaza_accel.cells.mailbox import Mailbox
+    from plaza_accel.cells.served import Served
+
+    served = Served(directory, request)
+    for number, memory in request["channels"]:
+        mailbox = Mailbox(memory, request["area"], parent=False)
+        os.close(memory)
+        channel = socket.socket(fileno=number)
+        threading.Thread(target=_answer, args=(served, channel, mailbox), daemon=True).start()
+    served.terminator.run()
+
+
+def _answer(served: Served, channel: socket.socket, mailbox: Mailbox) -> None:
+    from plaza_accel.cells.mailbox import Message, TooLarge
+
+    sequence = 0
+    try:
+        while channel.recv(1):
+            sequence += 1
+            answer = served.answer(mailbox, sequence)
+            try:
+                mailbox.post(sequence, answer)
+            except TooLarge:
+                mailbox.post(sequence, Message(_TOO_LARGE, (), answer.cpu_ns))
+            channel.send(b"\1")
+    finally:
+        os._exit(0)  # the parent is gone, or this thread failed: there is nothing to save
+
+
+_TOO_LARGE: Final = json.dumps(
+    {"error": "model_failed", "message": "the answer is too large for a sandboxed model"}
+).encode()
+
+
+if __name__ == "__main__":
+    main()

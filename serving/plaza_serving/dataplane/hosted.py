@@ -1,0 +1,73 @@
+"""One open version on this replica: what it needs to be checked, run, counted and closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from plaza_core.errors import InvalidInput
+from plaza_core.ids import ModelId, OrganisationId
+from plaza_core.inference import Call
+from plaza_core.manifest import Manifest
+from plaza_core.ports import RemoteRunner, Runner
+from plaza_core.tensors import Signature
+from plaza_serving.dataplane.lane import Lane
+
+VersionKey = tuple[ModelId, int]
+
+
+@dataclass(slots=True, eq=False)
+class Hosted:
+    """One open version. `users` counts requests inside; a retired one closes with its last user."""
+
+    key: VersionKey
+    manifest: Manifest
+    signature: Signature
+    runner: Runner
+    lane: Lane
+    home: OrganisationId | None
+    """Whose cell it runs in; None: in this process."""
+    room: int
+    """The number of what it holds of the byte budget."""
+    release: Callable[[], None]
+    """Told when it is closed: its files are no longer needed."""
+    on_idle: Callable[[Hosted], None]
+    """Called when the last user has left."""
+    users: int = 0
+    retired: bool = field(default=False, init=False)
+    remote: RemoteRunner | None = field(default=None, init=False)
+    """Its runner, where that has a process of its own."""
+
+    def __post_init__(self) -> None:
+        self.remote = self.runner if isinstance(self.runner, RemoteRunner) else None
+
+    def check(self, call: Call) -> None:
+        """Refuse before admission what the model can never take: a refused request costs nothing.
+
+        Raises InvalidTensor, InvalidInput.
+        """
+        if call.tensors is not None:
+            self.signature.check(dict(call.tensors))
+        elif call.family != self.manifest.family:
+            raise InvalidInput(
+                f"this model is of family '{self.manifest.family}', not '{call.family}'",
+                input="model",
+            )
+
+    @property
+    def ended(self) -> bool:
+        """Its process is gone, where it has one: nobody new may come in."""
+        return self.remote is not None and self.remote.ended
+
+    def idle(self, now_ns: int) -> bool:
+        """Whether it has a process that nobody has used for long."""
+        return not self.users and self.remote is not None and self.remote.idle(now_ns)
+
+    def leave(self) -> None:
+        self.users -= 1
+        if not self.users:
+            self.on_idle(self)
+
+    def close(self) -> None:
+        self.runner.close()
+        self.release()
