@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 WATCH_S: Final = 0.25
 CELL_BYTES: Final = 80 << 20
 """What a cell holds before it opens anything: interpreter, numpy, ONNX Runtime. Measured: see
-docs/decisions/0023-cells.md."""
+docs/decisions/0025-cells.md."""
 _RESERVED: Final = 384 << 20
 """Address space beyond memory in use: libraries, stacks and arenas that are mapped, not touched."""
 _PLENTY: Final = 2
