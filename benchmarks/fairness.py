@@ -11,7 +11,7 @@ An organisation is entitled to the smaller of its demand and its weight's part o
 Jain's index is taken over served / fair, where fair is the max-min division of the capacity: what
 the polite ones leave of their shares is lent to the flooder. Medians over the rounds count.
 
-    python -m benchmarks.fairness [flooder] [weights] [--replicas 1 2] [--seconds 4] [--rounds 5]
+    python -m benchmarks.fairness [flooder] [weights] [--replicas 1 2] [--seconds 4] [--rounds 9]
 """
 
 from __future__ import annotations
@@ -148,7 +148,7 @@ SCENARIOS: dict[str, Callable[[SharedHub, float, int], Result]] = {
 
 
 def prove(
-    replicas: int, names: Sequence[str] = tuple(SCENARIOS), seconds: float = 4.0, rounds: int = 5
+    replicas: int, names: Sequence[str] = tuple(SCENARIOS), seconds: float = 4.0, rounds: int = 9
 ) -> Result:
     """The scenarios on one hub, one after the other."""
     results: Result = {}
@@ -167,7 +167,7 @@ def main() -> int:
     parser.add_argument("scenarios", nargs="*", help=", ".join(SCENARIOS))
     parser.add_argument("--replicas", type=int, nargs="*", default=[1, 2])
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=9)
     asked = parser.parse_args()
     names = asked.scenarios or list(SCENARIOS)
     results = {n: prove(n, names, asked.seconds, asked.rounds) for n in asked.replicas}
