@@ -8,8 +8,8 @@ import pytest
 
 import plaza
 from benchmarks import graphs
+from tests.client.both import Blocking
 from tests.client.hub import serving
-from tests.client.test_client import Blocking
 from tests.serving.control.conftest import open_world
 
 

@@ -2,7 +2,11 @@
 
 import asyncio
 
+import pytest
+
 from benchmarks.swaps import hot_swaps
+
+pytestmark = pytest.mark.hub
 
 
 def test_versions_change_under_load_and_nobody_notices(hub, tmp_path):

@@ -18,7 +18,7 @@ from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 from plaza_core.settings import Settings
 from plaza_core.table import VersionEntry
 from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
-from plaza_serving.assembly import make_cells, open_family
+from plaza_serving.assembly import cells_of, open_family
 from tests.serving.whole import ROWS, whole_hub
 
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
@@ -76,7 +76,8 @@ def test_a_shipped_bundle_answers_in_a_cell_as_outside(name, tmp_path):
 
     outside = CpuProvider().open(directory, manifest)
     expected = answer(outside, open_family(directory, manifest, max_pixels=10**7))
-    cells = make_cells(Settings(state_dir=tmp_path), SystemClock())
+    settings = Settings(state_dir=tmp_path)
+    cells = cells_of(settings.all_pools[0], settings, SystemClock())
     try:
         entry = VersionEntry(version=1, digest=Digest("0" * 64), manifest=manifest, files=[])
         found = answer(*cells.open(directory, entry, OrganisationId("org_acme")))
