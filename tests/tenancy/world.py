@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import random
 import shutil
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from plaza_core.certificate import Certificate, CertificateKey
@@ -77,6 +80,15 @@ def new_world(url: str) -> World:
     return World(tenancy, clock, url, tenancy.authenticate(first.text), first.text)
 
 
+@cache
+def migrated_file() -> Path:
+    """A database file with today's schema and nothing in it, made once a process; to be copied."""
+    directory = Path(tempfile.mkdtemp(prefix="plaza-template-"))
+    atexit.register(shutil.rmtree, directory)
+    migrate(f"sqlite+pysqlite:///{directory / 'template.db'}")
+    return directory / "template.db"
+
+
 class SqliteFiles:
     """SQLite's part of what `tests.postgres.Server` does: a new database is a copied file."""
 
@@ -84,15 +96,13 @@ class SqliteFiles:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._template = directory / "template.db"
-        migrate(f"sqlite+pysqlite:///{self._template}")
 
     def empty(self) -> Database:
         url = f"sqlite+pysqlite:///{self._new()}"
         return Database(url, url)
 
     def migrated(self) -> Database:
-        url = f"sqlite+pysqlite:///{shutil.copy(self._template, self._new())}"
+        url = f"sqlite+pysqlite:///{shutil.copy(migrated_file(), self._new())}"
         return Database(url, url)
 
     def drop(self, database: Database) -> None:

@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any
 
 from fastapi import Depends, FastAPI, Request
+from starlette.routing import BaseRoute
 
 from plaza_core.errors import Unavailable
 from plaza_core.settings import Settings
@@ -52,6 +54,27 @@ logger = logging.getLogger(__name__)
 Job = Callable[[], Coroutine[Any, Any, None]]
 """Runs beside the API from its start until it is cancelled."""
 
+_TOLD = (
+    tenants,
+    people,
+    budgets,
+    limits,
+    prices,
+    uploads,
+    imports,
+    models,
+    cards,
+    certificates,
+    lifecycle,
+    catalogue,
+    rollouts,
+    proposals,
+    reports,
+    ledger,
+    alerts,
+)
+"""Replicas hear of what changes through these."""
+
 _JSON_LIMIT = 1 << 20
 _USAGE_LIMIT = 64 << 20
 
@@ -79,56 +102,49 @@ def build_app(parts: Parts, jobs: Sequence[Job] = ()) -> FastAPI:
         random=parts.random,
         body_limit=body_limit(parts.settings),
     )
-    check_all_guarded(app)
     return app
 
 
 def routed(jobs: Sequence[Job] = ()) -> FastAPI:
     """Routes and errors, without anything to work with: what the OpenAPI document is made from."""
-    app = FastAPI(
+    app = _bare(
         title="Plaza admin API",
         version="1",
         description="Organisations, keys, models, usage. Send `Authorization: Bearer KEY`. A write "
         "with an `Idempotency-Key` (1 to 255 characters) is done once: repeated within 24 hours it "
         "gets the first answer again, with `idempotency-replayed: true`.",
-        docs_url=None,  # the page would load scripts from elsewhere
-        redoc_url=None,
         lifespan=_running(jobs),
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
-        responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
+        routes=list(_routes()),
     )
     problems.install(app)
-    app.include_router(health.router)
-    app.include_router(login.router)
-    app.include_router(login_cli.router)
-    told = [Depends(announce, scope="function")]
-    routers = (
-        tenants,
-        people,
-        budgets,
-        limits,
-        prices,
-        uploads,
-        imports,
-        models,
-        cards,
-        certificates,
-        lifecycle,
-        catalogue,
-        rollouts,
-        proposals,
-        reports,
-        ledger,
-        alerts,
-    )
-    for router in (module.router for module in routers):
-        app.include_router(router, dependencies=told)
-    app.include_router(internal.router)
-    app.include_router(certificates.internal)
-    app.include_router(leases.router)
-    app.include_router(idempotency.router)
     return app
+
+
+@cache
+def _routes() -> tuple[BaseRoute, ...]:
+    """All routes, each with its guard. They know nothing of any application, and to analyse their
+    parameters takes a third of a second: applications of one process share them."""
+    app = _bare(openapi_url=None)
+    for public in (health, login, login_cli):
+        app.include_router(public.router)
+    told = [Depends(announce, scope="function")]
+    for module in _TOLD:
+        app.include_router(module.router, dependencies=told)
+    for router in (internal.router, certificates.internal, leases.router, idempotency.router):
+        app.include_router(router)
+    check_all_guarded(app)
+    return tuple(app.routes)
+
+
+def _bare(**more: Any) -> FastAPI:
+    return FastAPI(
+        docs_url=None,  # the page would load scripts from elsewhere
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        responses={"4XX": {"model": problems.Problem}, "5XX": {"model": problems.Problem}},
+        **more,
+    )
 
 
 def body_limit(settings: Settings) -> BodyLimit:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
+from tests.tenancy.world import migrated_file
 
 NODE_TOKEN = "node-token-of-this-test"
 BASE = "http://control.test"
@@ -106,6 +108,9 @@ def open_world(
     settings = Settings(state_dir=directory, max_bundle_mb=2, pools=pools)
     if examiner is None:  # else what that says of bundles is what counts
         certifier = certifier or TrustingCertifier(clock)
+    database = settings.state_dir / "plaza.db"
+    if not database.exists():
+        shutil.copy(migrated_file(), database)
     tenancy = Tenancy(
         settings.database,
         pepper=b"pepper of this test",
