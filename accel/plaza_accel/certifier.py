@@ -10,11 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plaza_accel.examine import SandboxExaminer
+from plaza_accel.examine import Count, SandboxExaminer, Word
+from plaza_accel.rules import printable
 from plaza_core.certificate import Certificate, CertificateKey, Environment, Parity
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidInput
@@ -22,7 +23,6 @@ from plaza_core.ids import Digest
 from plaza_core.manifest import Manifest
 
 Said = TypeVar("Said", bound=BaseModel)
-_Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Measured(BaseModel):
@@ -30,11 +30,11 @@ class _Measured(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    placement: dict[Annotated[str, Field(max_length=64)], _Count] = Field(max_length=32)
-    latency_us: dict[_Count, _Count] = Field(max_length=8)
+    placement: dict[Word, Count] = Field(max_length=32)
+    latency_us: dict[Count, Count] = Field(max_length=8)
     rows_per_second: float = Field(ge=0, allow_inf_nan=False)
-    peak_bytes: _Count
-    load_us: _Count
+    peak_bytes: Count
+    load_us: Count
     parity: Parity | None = None
 
 
@@ -115,7 +115,8 @@ def _environment(said: Sequence[Mapping[str, Any]], provider: str) -> Environmen
     """Where the child says that it ran; an empty one when it did not get so far."""
     found = _said(said, "environment", Environment)
     if found is not None and found.provider == provider:
-        return found
+        words = {name: printable(word, 1024) for name, word in found.model_dump().items()}
+        return Environment(**words)
     return Environment(
         provider=provider, provider_version="", runtime="", device="", cpu_features=""
     )

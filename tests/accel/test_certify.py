@@ -62,9 +62,9 @@ def test_a_hostile_bundle_gets_one_that_is_not_passed_and_says_where(bundle):
 
 
 def test_one_that_never_ends_is_refused_in_time(tmp_path):
-    data, manifest, _ = hostile.endless_loop()
-    (tmp_path / "model.onnx").write_bytes(data)
-    made = certifier(timeout_s=3).certify(tmp_path, manifest, DIGEST, "cpu")
+    case = hostile.CORPUS["endless loop"]()
+    directory = case.write(tmp_path / "bundle")
+    made = certifier(timeout_s=3).certify(directory, case.parsed, DIGEST, "cpu")
     assert (made.passed, "not finished after 3 s" in made.reason) == (False, True)
 
 
@@ -163,7 +163,7 @@ class Narrow:
 
     def run(self, inputs):
         if len(inputs["y"]) > 4:
-            raise ModelFailed("the model ran out of memory on this input")
+            raise ModelFailed("the model ran out of memory on this input") from MemoryError()
         return inputs
 
 
