@@ -122,7 +122,7 @@ def sample_tensors(directory: Path, manifest: Manifest) -> Tensors | None:
     if any(spec.datatype is DType.BYTES for spec in signature.inputs):
         return None
     for path in manifest.samples:
-        if path.endswith(".json") and (directory / path).stat().st_size <= _SAMPLE_BYTES:
+        if path.endswith(".json"):
             tensors = _request(directory / path, signature)
             if tensors is not None:
                 return tensors
@@ -205,6 +205,8 @@ def _random(spec: TensorSpec, rows: int, draw: np.random.Generator) -> Array:
 
 def _request(path: Path, signature: Signature) -> Tensors | None:
     try:
+        if path.stat().st_size > _SAMPLE_BYTES:
+            return None
         inputs = json.loads(path.read_bytes())["inputs"]
         named: Mapping[str, Any] = {entry["name"]: entry for entry in inputs}
         tensors = {

@@ -163,22 +163,16 @@ def pattern(text: str) -> Case:
     return failing(*nodes, words="cannot open", sides=TEXTS)
 
 
-def in_sequence(operator: str, *inputs: str, weights) -> Case:
-    """An operator of ONNX Runtime's own on x as a sequence of one word."""
+def far_angle() -> Case:
+    """Rotates by the angle of a place that its tables do not have."""
     nodes = [
         node("Unsqueeze", ["x", "one"], ["u"]),
-        node(operator, ["u", *inputs], ["a", "k", "v"][: 3 if "past" in inputs else 1], "far",
-             domain="com.microsoft", **({"num_heads": 1, "kv_num_heads": 1} if "past" in inputs else {})),
+        node("RotaryEmbedding", ["u", "at", "cos", "sin"], ["a"], "far", domain=MICROSOFT[0]),
         node("Squeeze", ["a", "one"], ["y"]),
-    ]  # fmt: skip
-    return failing(
-        *nodes, weights=[constant("one", 1), *weights], words="failed", name="far", domain=MICROSOFT
-    )
-
-
-def far_angle() -> Case:
-    weights = [constant("at", 1 << 40), *(number(np.zeros((8, 2)), n) for n in ("cos", "sin"))]
-    return in_sequence("RotaryEmbedding", "at", "cos", "sin", weights=weights)
+    ]
+    tables = [number(np.zeros((8, 2)), name) for name in ("cos", "sin")]
+    weights = [constant("one", 1), constant("at", 1 << 40), *tables]
+    return failing(*nodes, weights=weights, words="failed", name="far", domain=MICROSOFT)
 
 
 def scattered(indices, shape) -> Case:

@@ -152,6 +152,37 @@ def test_samples_of_the_bundle_are_used_where_they_are_tensors(bundle):
     assert again.tolist() == [*sample[spec.name].tolist(), sample[spec.name][0].tolist()]
 
 
+ODD = {
+    "deep": "[" * 100_000,
+    "empty lists": '{"inputs": [' + "[], " * 1_000_000 + "[]]}",
+    "a shape of no memory": (4 << 60, "[]"),
+    "no rows": (0, "[]"),
+    "no numbers": (1, "[NaN, Infinity, -Infinity, 1e999]"),
+    "a number of many digits": (1, "[" + "9" * 400_000 + ", 1, 1, 1]"),
+    "texts": (1, '["1", "a", "b", "c"]'),
+    "lists in the shape": ("[1]", "[0, 0, 0, 0]"),
+    "large": (1, "[0, 0, 0, 0]" + " " * (9 << 20)),
+    "holes": None,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_sample_is_none_and_refuses_no_model(bundle, name):
+    directory, manifest = bundle(graphs.tiny())
+    manifest = manifest.model_copy(update={"samples": ["s.json"]})
+    odd = ODD[name]
+    if isinstance(odd, tuple):
+        odd = f'{{"inputs": [{{"name": "x", "shape": [{odd[0]}, 4], "data": {odd[1]}}}]}}'
+    if odd is None:
+        with (directory / "s.json").open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        (directory / "s.json").write_text(odd)
+    made = certifier().certify(directory, manifest, DIGEST, "cpu")
+    assert made.passed, made.reason
+    assert made.peak_bytes < 64 << 20  # of the model, not of the sample
+
+
 def test_random_rows_differ_and_are_the_same_each_time():
     one, two = (body.random_tensors(SIGNATURE)["y"] for _ in range(2))
     assert one.tolist() == two.tolist()

@@ -57,7 +57,7 @@ def corpus():
         yield pytest.param(name, marks=[pytest.mark.prove] if slow else [])
 
 
-@pytest.mark.parametrize("name", corpus())
+@pytest.mark.parametrize("name", list(corpus()))
 def test_a_hostile_model_gets_a_certificate_that_names_rule_and_reason(tmp_path, name):
     """As registration has it made; what is not passed is no version."""
     case = hostile.CORPUS[name]()
