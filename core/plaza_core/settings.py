@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
     examine_timeout_s: float = Field(
         30.0,
-        description="Time limit of an examination; small files get 4 s of processor time.",
+        description="Time limit of an examination; small files get 5 s of processor time.",
     )
     examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
     retired_keep_days: int = Field(
