@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.examine import Count, SandboxExaminer, Word
+from plaza_accel.proportion import LEAST_CPU_S
 from plaza_accel.rules import printable
 from plaza_core.certificate import Certificate, CertificateKey, Environment, Parity
 from plaza_core.clock import Clock
@@ -50,17 +51,25 @@ class Place:
 class SandboxCertifier:
     """Certifier of the pools on this machine; see `plaza_core.certificate_ports`.
 
-    `timeout_s` is wall time for one certificate, `memory_mb` its address space.
+    `timeout_s` is wall time for one certificate, `memory_mb` its address space; what small bundles
+    get of it is in `proportion`.
     """
 
     def __init__(
-        self, places: Sequence[Place], clock: Clock, *, timeout_s: float, memory_mb: int
+        self,
+        places: Sequence[Place],
+        clock: Clock,
+        *,
+        timeout_s: float,
+        memory_mb: int,
+        least_cpu_s: float = LEAST_CPU_S,
     ) -> None:
         self._places = {place.provider: place for place in reversed(places)}
         self.providers: Sequence[str] = tuple(dict.fromkeys(p.provider for p in places))
         self._clock = clock
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._least_cpu_s = least_cpu_s
 
     def certify(
         self, directory: Path, manifest: Manifest, digest: Digest, provider: str
@@ -70,7 +79,9 @@ class SandboxCertifier:
         if place is None:
             known = ", ".join(self.providers)
             raise InvalidInput(f"no pool of this hub has it; there are: {known}", input="provider")
-        examiner = SandboxExaminer(self._timeout_s, self._memory_mb, place.python, provider)
+        examiner = SandboxExaminer(
+            self._timeout_s, self._memory_mb, place.python, provider, self._least_cpu_s
+        )
         found, said = examiner.look(
             directory, manifest, certify=True, options=dict(place.options) or None
         )

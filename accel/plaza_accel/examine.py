@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.process import Ended, run_child
-from plaza_accel.proportion import allowance, most
+from plaza_accel.proportion import LEAST_CPU_S, Allowance, allowance, most
 from plaza_accel.rules import Refused, Rule, printable, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
@@ -68,7 +68,7 @@ class SandboxExaminer:
 
     `timeout_s` is wall time for everything and the most processor time. `memory_mb` is the most
     address space, of which the interpreter and its libraries take about 250 MB. A small bundle gets
-    less of both (`proportion`). `python` is the interpreter of the environment that the bundle is
+    less of both (`proportion`), the smallest `least_cpu_s` of processor time. `python` is the interpreter of the environment that the bundle is
     meant for.
     """
 
@@ -78,11 +78,13 @@ class SandboxExaminer:
         memory_mb: int = 3072,
         python: str = sys.executable,
         provider: str = "cpu",
+        least_cpu_s: float = LEAST_CPU_S,
     ) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._python = python
         self._provider = provider
+        self._least_cpu_s = least_cpu_s
 
     def examine(self, directory: Path, manifest: Manifest) -> Examination:
         """Never raises for what the bundle does; the reason of a refusal says what it did.
@@ -99,7 +101,7 @@ class SandboxExaminer:
         directory = directory.resolve()
         allowed = most(self._timeout_s, self._memory_mb)
         if self._provider == _PROPORTIONATE:
-            allowed = allowance(directory, manifest, allowed)
+            allowed = allowance(directory, manifest, allowed, self._least_cpu_s)
         request = {
             **more,
             "directory": str(directory),
@@ -114,9 +116,9 @@ class SandboxExaminer:
             busy_s=allowed.busy_seconds,
             python=self._python,
         )
-        return self._judge(ended, allowed.wall_seconds), ended.answers
+        return self._judge(ended, allowed), ended.answers
 
-    def _judge(self, ended: Ended, wall_seconds: float) -> Examination:
+    def _judge(self, ended: Ended, allowed: Allowance) -> Examination:
         last = ended.answers[-1] if ended.answers else {}
         if isinstance(last.get("unconfined"), str):
             why = printable(last["unconfined"], 200)
@@ -131,7 +133,7 @@ class SandboxExaminer:
             except ValidationError:
                 text = "the examination gave no readable verdict"
                 return self._refused(Refused(Rule.CRASH, text))
-        refused = _refusal(ended, wall_seconds)
+        refused = _refusal(ended, allowed)
         _log.info(
             "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
         )
@@ -162,17 +164,19 @@ class SandboxExaminer:
         )
 
 
-def _refusal(ended: Ended, wall_seconds: float) -> Refused:
+def _refusal(ended: Ended, allowed: Allowance) -> Refused:
     last = ended.answers[-1] if ended.answers else {}
     phases = [said for one in ended.answers if isinstance(said := one.get("phase"), str)]
     where = _WHERE.get(phases[-1], "") if phases else "before it was read"
     if isinstance(last.get("refused"), str):
         return _said(last)
     if ended.timed_out:
-        return Refused(Rule.TIME, f"not finished after {wall_seconds:g} s, {where}")
+        return Refused(Rule.TIME, f"not finished after {allowed.wall_seconds:g} s, {where}")
     if ended.signal is not None:
         unknown = (Rule.CRASH, f"ended by signal {ended.signal}")
         rule, crash = _CRASHES.get(ended.signal, unknown)
+        if ended.signal == signal.SIGXCPU:
+            crash += f" ({allowed.cpu_seconds} s for a bundle of its size)"
         return Refused(rule, f"{crash}, {where}")
     return Refused(Rule.CRASH, f"the examination ended without a verdict, {where}")
 

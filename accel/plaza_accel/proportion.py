@@ -18,8 +18,8 @@ from plaza_core.manifest import Manifest
 from plaza_core.tensors import NUMPY, Signature, TensorSpec
 
 _MB: Final = 1 << 20
-_CPU_S: Final = 5
-"""Of which the start of the libraries takes one, on a busy machine two."""
+LEAST_CPU_S: Final = 5.0
+"""Of which the start of the libraries takes half of one, on a busy machine two."""
 _WALL: Final = 1.6
 """Wall time in units of processor time."""
 _BUSY: Final = 3.0
@@ -53,13 +53,15 @@ def most(wall_seconds: float, memory_mb: int) -> Allowance:
     return Allowance(wall_seconds, wall_seconds, ceil(wall_seconds), memory, memory)
 
 
-def allowance(directory: Path, manifest: Manifest, limit: Allowance) -> Allowance:
-    """For one bundle on the CPU, at most `limit`."""
+def allowance(
+    directory: Path, manifest: Manifest, limit: Allowance, least_cpu_s: float = LEAST_CPU_S
+) -> Allowance:
+    """For one bundle on the CPU, at most `limit`; `least_cpu_s` is what the smallest gets."""
     weight = sum(plain_files(directory).values())
     signature = manifest.signature_spec()
     border = row_bytes(signature)
     peak = _PEAK_BYTES + _PEAK_FILES * weight + _PEAK_BORDER * border
-    cpu = min(limit.cpu_seconds, _CPU_S + weight // _BYTES_PER_CPU_S)
+    cpu = min(limit.cpu_seconds, ceil(least_cpu_s) + weight // _BYTES_PER_CPU_S)
     return Allowance(
         wall_seconds=min(limit.wall_seconds, _WALL * cpu),
         busy_seconds=min(limit.wall_seconds, _BUSY * cpu),
