@@ -68,8 +68,8 @@ class SandboxExaminer:
 
     `timeout_s` is wall time for everything and the most processor time. `memory_mb` is the most
     address space, of which the interpreter and its libraries take about 250 MB. A small bundle gets
-    less of both (`proportion`), the smallest `least_cpu_s` of processor time. `python` is the interpreter of the environment that the bundle is
-    meant for.
+    less of both (`proportion`), the smallest `least_cpu_s` of processor time. `python` is the
+    interpreter of the environment that the bundle is meant for.
     """
 
     def __init__(
