@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from plaza_accel.rules import Refused, Rule, shown_node
-from plaza_core.errors import NotFound, PlazaError, ProviderUnavailable
+from plaza_core.errors import ModelFailed, NotFound, PlazaError, ProviderUnavailable
 
 _NAMES: Final = (
     re.compile(r"Bad node spec for node\. Name: (\S*) OpType: (\w+)"),
@@ -34,14 +34,20 @@ def blame(error: BaseException) -> Refused:
     text = "ran out of memory"
     if isinstance(error, PlazaError):
         text = (f"{error.input}: " if error.input else "") + error.message
-    if any(_out_of_memory(cause) for cause in causes):
+    if for_memory(error):
         return Refused(Rule.MEMORY, text, node)
     if isinstance(error, (ProviderUnavailable, NotFound)):
         return Refused(Rule.PROVIDER, text, node)
     if isinstance(error, PlazaError):
-        rule = Rule.RUNTIME if _native(causes) else Rule.SIGNATURE
+        ran = _native(causes) or any(isinstance(cause, ModelFailed) for cause in causes)
+        rule = Rule.RUNTIME if ran else Rule.SIGNATURE
         return Refused(rule, text, node)
     return Refused(Rule.RUNTIME, "the examination failed on this model")
+
+
+def for_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, here or in what `error` was raised for."""
+    return any(_out_of_memory(cause) for cause in _causes(error))
 
 
 def node_in(text: str) -> str | None:

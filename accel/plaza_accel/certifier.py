@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plaza_accel.examine import SandboxExaminer
+from plaza_accel.examine import Count, SandboxExaminer, Word
+from plaza_accel.proportion import LEAST_CPU_S
+from plaza_accel.rules import printable
 from plaza_core.certificate import Certificate, CertificateKey, Environment, Parity
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidInput
@@ -22,7 +24,6 @@ from plaza_core.ids import Digest
 from plaza_core.manifest import Manifest
 
 Said = TypeVar("Said", bound=BaseModel)
-_Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
 
 
 class _Measured(BaseModel):
@@ -30,11 +31,11 @@ class _Measured(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    placement: dict[Annotated[str, Field(max_length=64)], _Count] = Field(max_length=32)
-    latency_us: dict[_Count, _Count] = Field(max_length=8)
+    placement: dict[Word, Count] = Field(max_length=32)
+    latency_us: dict[Count, Count] = Field(max_length=8)
     rows_per_second: float = Field(ge=0, allow_inf_nan=False)
-    peak_bytes: _Count
-    load_us: _Count
+    peak_bytes: Count
+    load_us: Count
     parity: Parity | None = None
 
 
@@ -50,17 +51,25 @@ class Place:
 class SandboxCertifier:
     """Certifier of the pools on this machine; see `plaza_core.certificate_ports`.
 
-    `timeout_s` is wall time for one certificate, `memory_mb` its address space.
+    `timeout_s` is wall time for one certificate, `memory_mb` its address space; what small bundles
+    get of it is in `proportion`.
     """
 
     def __init__(
-        self, places: Sequence[Place], clock: Clock, *, timeout_s: float, memory_mb: int
+        self,
+        places: Sequence[Place],
+        clock: Clock,
+        *,
+        timeout_s: float,
+        memory_mb: int,
+        least_cpu_s: float = LEAST_CPU_S,
     ) -> None:
         self._places = {place.provider: place for place in reversed(places)}
         self.providers: Sequence[str] = tuple(dict.fromkeys(p.provider for p in places))
         self._clock = clock
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
+        self._least_cpu_s = least_cpu_s
 
     def certify(
         self, directory: Path, manifest: Manifest, digest: Digest, provider: str
@@ -70,7 +79,9 @@ class SandboxCertifier:
         if place is None:
             known = ", ".join(self.providers)
             raise InvalidInput(f"no pool of this hub has it; there are: {known}", input="provider")
-        examiner = SandboxExaminer(self._timeout_s, self._memory_mb, place.python, provider)
+        examiner = SandboxExaminer(
+            self._timeout_s, self._memory_mb, place.python, provider, self._least_cpu_s
+        )
         found, said = examiner.look(
             directory, manifest, certify=True, options=dict(place.options) or None
         )
@@ -115,7 +126,8 @@ def _environment(said: Sequence[Mapping[str, Any]], provider: str) -> Environmen
     """Where the child says that it ran; an empty one when it did not get so far."""
     found = _said(said, "environment", Environment)
     if found is not None and found.provider == provider:
-        return found
+        words = {name: printable(word, 1024) for name, word in found.model_dump().items()}
+        return Environment(**words)
     return Environment(
         provider=provider, provider_version="", runtime="", device="", cpu_features=""
     )

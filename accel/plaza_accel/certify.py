@@ -1,6 +1,6 @@
 """The body of a certification: one bundle on one provider, in the process that calls it.
 
-    open (timed) ─▶ placement ─▶ runs of one row ─▶ peak memory ─▶ of 4 and 16 ─▶ `cpu`, compared
+    open (timed) ─▶ placement ─▶ runs of one row ─▶ peak memory ─▶ of 2, 4, 16 ─▶ `cpu`, compared
 
 Runs in the sandboxed child, after the walk and onnx's checker. The comparison is made on the
 bundle's sample tensors, else on random ones from a fixed seed; integers are then zero, the one
@@ -18,11 +18,13 @@ from typing import Any, Final
 
 import numpy as np
 
+from plaza_accel.blame import for_memory
 from plaza_accel.graph_signature import check_answer, synthetic
 from plaza_accel.memory import resident_bytes
+from plaza_accel.proportion import row_bytes
 from plaza_accel.provider import AcceleratorProvider, PlacedRunner, select
 from plaza_core.certificate import BATCHES, Parity
-from plaza_core.errors import InvalidTensor, ModelFailed
+from plaza_core.errors import InvalidBundle, InvalidTensor, ModelFailed
 from plaza_core.manifest import Manifest
 from plaza_core.tensors import NUMPY, Array, DType, Signature, TensorSpec
 
@@ -38,6 +40,11 @@ _ENOUGH_US: Final = 100_000
 _MOST_RUNS: Final = 20
 _LONGEST_RUN_US: Final = 500_000
 """A larger batch is not tried when it would take longer than this."""
+_LARGEST_RUN_BYTES: Final = 64 << 20
+"""Nor when its inputs and outputs are larger: time and memory of an examination are limited, and
+what only advises may not use them up."""
+_SAMPLE_BYTES: Final = 8 << 20
+"""Of a sample that is read; as Python's numbers it takes twenty times as much."""
 
 Tensors = dict[str, Array]
 
@@ -48,10 +55,11 @@ def certify(directory: Path, manifest: Manifest, provider: AcceleratorProvider) 
     runner = provider.open(directory, manifest)
     load_us = _us_since(began)
     signature = manifest.signature_spec()
+    _check_joining(runner, signature, manifest.limits.max_batch)
+    peak = resident_bytes("VmHWM")  # before a sample is read, which takes memory of its own
     sample = sample_tensors(directory, manifest) or random_tensors(signature)
     first_us = _median_us(runner, repeated(signature, sample, 1))
-    _check_joining(runner, signature, manifest.limits.max_batch)
-    peak = resident_bytes("VmHWM")
+    peak = max(peak, resident_bytes())
     latency = {1: first_us, **time_batches(runner, manifest, sample, first_us)}
     facts: dict[str, Any] = {
         "placement": dict(runner.placement),
@@ -68,16 +76,26 @@ def certify(directory: Path, manifest: Manifest, provider: AcceleratorProvider) 
 def time_batches(
     runner: PlacedRunner, manifest: Manifest, sample: Tensors, first_us: int
 ) -> dict[int, int]:
-    """Rows -> median µs of a run, of more than one row: sizes that the model takes, for which there
-    is memory, and that take no age. It is advice: what cannot be timed is left out."""
+    """Rows -> median µs of a run, of more than one row: sizes that the manifest allows, for which
+    there is memory, and that take no age. The times are advice, and what cannot be timed is left
+    out; but what fails or loses rows would do so with everybody's rows in it.
+
+    Raises InvalidBundle.
+    """
     signature = manifest.signature_spec()
     times: dict[int, int] = {}
     for rows in BATCHES[1:]:
         joinable = signature.batched and rows <= manifest.limits.max_batch
-        if joinable and first_us * rows <= _LONGEST_RUN_US:
+        small = rows * row_bytes(signature) <= _LARGEST_RUN_BYTES
+        if joinable and small and first_us * rows <= _LONGEST_RUN_US:
             try:
-                times[rows] = _median_us(runner, repeated(signature, sample, rows))
-            except ModelFailed:
+                inputs = repeated(signature, sample, rows)
+                check_answer(signature, runner.run(inputs), rows)
+                times[rows] = _median_us(runner, inputs)
+            except (ModelFailed, MemoryError) as error:
+                if not for_memory(error):
+                    text = f"{rows} rows at once fail, and limits.max_batch allows them"
+                    raise InvalidBundle(text, input="limits.max_batch") from error
                 break
     return times
 
@@ -114,7 +132,8 @@ def sample_tensors(directory: Path, manifest: Manifest) -> Tensors | None:
 def random_tensors(signature: Signature) -> Tensors:
     """Rows that differ, of floats in [0, 1); everything else as `synthetic` has it."""
     draw = np.random.default_rng(0)
-    return {spec.name: _random(spec, draw) for spec in signature.inputs}
+    rows = _ROWS if _ROWS * row_bytes(signature) <= _LARGEST_RUN_BYTES else 1
+    return {spec.name: _random(spec, rows, draw) for spec in signature.inputs}
 
 
 def repeated(signature: Signature, sample: Tensors, rows: int) -> Tensors:
@@ -177,8 +196,8 @@ def _us_since(began_ns: int) -> int:
     return (time.perf_counter_ns() - began_ns) // 1000
 
 
-def _random(spec: TensorSpec, draw: np.random.Generator) -> Array:
-    zeros = synthetic(spec, _ROWS)
+def _random(spec: TensorSpec, rows: int, draw: np.random.Generator) -> Array:
+    zeros = synthetic(spec, rows)
     if not np.issubdtype(zeros.dtype, np.floating):
         return zeros
     return draw.random(zeros.shape).astype(zeros.dtype)
@@ -186,6 +205,8 @@ def _random(spec: TensorSpec, draw: np.random.Generator) -> Array:
 
 def _request(path: Path, signature: Signature) -> Tensors | None:
     try:
+        if path.stat().st_size > _SAMPLE_BYTES:
+            return None
         inputs = json.loads(path.read_bytes())["inputs"]
         named: Mapping[str, Any] = {entry["name"]: entry for entry in inputs}
         tensors = {

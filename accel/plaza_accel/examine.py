@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.process import Ended, run_child
-from plaza_accel.proportion import allowance, most
-from plaza_accel.rules import Refused, Rule, shown_node
+from plaza_accel.proportion import LEAST_CPU_S, Allowance, allowance, most
+from plaza_accel.rules import Refused, Rule, printable, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Examination
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 _WHERE: Final = {
     "read": "while the file was read",
     "check": "in onnx's checker",
-    "open": "while it was opened and run on zeros",
+    "open": "while it was opened and run",
     "family": "while the family read the bundle",
 }
-_CRASHES: Final = {
+_CRASHES: Final[dict[int, tuple[Rule, str]]] = {
     signal.SIGSEGV: (Rule.CRASH, "the model crashed the runtime (invalid memory access)"),
     signal.SIGBUS: (Rule.CRASH, "the model crashed the runtime (invalid memory access)"),
     signal.SIGFPE: (Rule.CRASH, "the model crashed the runtime (arithmetic fault)"),
@@ -47,15 +47,20 @@ _PROPORTIONATE: Final = "cpu"
 """The provider whose own needs are known well enough to hold a bundle to its size."""
 
 
+Word = Annotated[str, Field(max_length=64, pattern=r"^[ -~]*$")]
+"""Of a child: fit for any log, page and database."""
+Count = Annotated[int, Field(ge=0, le=2**63 - 1)]
+
+
 class _Verdict(BaseModel):
     """The child's word, taken as input from a stranger."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    runtime: str = Field(max_length=64)
-    nodes: dict[Annotated[str, Field(max_length=64)], Annotated[int, Field(ge=0)]]
-    peak_bytes: int = Field(ge=0)
-    run_us: int = Field(ge=0)
+    runtime: Word
+    nodes: dict[Word, Count] = Field(max_length=32)
+    peak_bytes: Count
+    run_us: Count
 
 
 class SandboxExaminer:
@@ -63,8 +68,8 @@ class SandboxExaminer:
 
     `timeout_s` is wall time for everything and the most processor time. `memory_mb` is the most
     address space, of which the interpreter and its libraries take about 250 MB. A small bundle gets
-    less of both (`proportion`). `python` is the interpreter of the environment that the bundle is
-    meant for.
+    less of both (`proportion`), the smallest `least_cpu_s` of processor time. `python` is the
+    interpreter of the environment that the bundle is meant for.
     """
 
     def __init__(
@@ -73,11 +78,13 @@ class SandboxExaminer:
         memory_mb: int = 3072,
         python: str = sys.executable,
         provider: str = "cpu",
+        least_cpu_s: float = LEAST_CPU_S,
     ) -> None:
         self._timeout_s = timeout_s
         self._memory_mb = memory_mb
         self._python = python
         self._provider = provider
+        self._least_cpu_s = least_cpu_s
 
     def examine(self, directory: Path, manifest: Manifest) -> Examination:
         """Never raises for what the bundle does; the reason of a refusal says what it did.
@@ -94,7 +101,7 @@ class SandboxExaminer:
         directory = directory.resolve()
         allowed = most(self._timeout_s, self._memory_mb)
         if self._provider == _PROPORTIONATE:
-            allowed = allowance(directory, manifest, allowed)
+            allowed = allowance(directory, manifest, allowed, self._least_cpu_s)
         request = {
             **more,
             "directory": str(directory),
@@ -103,14 +110,18 @@ class SandboxExaminer:
             **asdict(allowed),
         }
         ended = run_child(
-            "plaza_accel.child", request, timeout_s=allowed.wall_seconds, python=self._python
+            "plaza_accel.child",
+            request,
+            timeout_s=allowed.wall_seconds,
+            busy_s=allowed.busy_seconds,
+            python=self._python,
         )
-        return self._judge(ended, allowed.wall_seconds), ended.answers
+        return self._judge(ended, allowed), ended.answers
 
-    def _judge(self, ended: Ended, wall_seconds: float) -> Examination:
+    def _judge(self, ended: Ended, allowed: Allowance) -> Examination:
         last = ended.answers[-1] if ended.answers else {}
         if isinstance(last.get("unconfined"), str):
-            why = last["unconfined"][:200]
+            why = printable(last["unconfined"], 200)
             _log.error("no sandbox for an examination: %s", why)
             raise SandboxUnavailable(
                 f"this machine cannot confine a model that nobody knows ({why}); "
@@ -122,7 +133,7 @@ class SandboxExaminer:
             except ValidationError:
                 text = "the examination gave no readable verdict"
                 return self._refused(Refused(Rule.CRASH, text))
-        refused = _refusal(ended, wall_seconds)
+        refused = _refusal(ended, allowed)
         _log.info(
             "examination on %s refused a bundle by %s: %s", self._provider, refused.rule, refused
         )
@@ -153,17 +164,19 @@ class SandboxExaminer:
         )
 
 
-def _refusal(ended: Ended, wall_seconds: float) -> Refused:
+def _refusal(ended: Ended, allowed: Allowance) -> Refused:
     last = ended.answers[-1] if ended.answers else {}
-    phases = [answer["phase"] for answer in ended.answers if "phase" in answer]
-    where = _WHERE.get(str(phases[-1]), "") if phases else "before it was read"
+    phases = [said for one in ended.answers if isinstance(said := one.get("phase"), str)]
+    where = _WHERE.get(phases[-1], "") if phases else "before it was read"
     if isinstance(last.get("refused"), str):
         return _said(last)
     if ended.timed_out:
-        return Refused(Rule.TIME, f"not finished after {wall_seconds:g} s, {where}")
+        return Refused(Rule.TIME, f"not finished after {allowed.wall_seconds:g} s, {where}")
     if ended.signal is not None:
-        unknown = (Rule.CRASH, f"ended by signal {ended.signal.value}")
+        unknown = (Rule.CRASH, f"ended by signal {ended.signal}")
         rule, crash = _CRASHES.get(ended.signal, unknown)
+        if ended.signal == signal.SIGXCPU:
+            crash += f" ({allowed.cpu_seconds} s for a bundle of its size)"
         return Refused(rule, f"{crash}, {where}")
     return Refused(Rule.CRASH, f"the examination ended without a verdict, {where}")
 
@@ -171,6 +184,6 @@ def _refusal(ended: Ended, wall_seconds: float) -> Refused:
 def _said(answer: Mapping[str, Any]) -> Refused:
     """The child's refusal; its rule and node are taken as input from a stranger."""
     rule, node = answer.get("rule"), answer.get("node")
-    known = Rule(rule) if rule in set(Rule) else Rule.CRASH
+    known = Rule(rule) if isinstance(rule, str) and rule in set(Rule) else Rule.CRASH
     shown = shown_node(node) if isinstance(node, str) and node else None
-    return Refused(known, answer["refused"][:500], shown)
+    return Refused(known, printable(answer["refused"], 500), shown)

@@ -16,13 +16,15 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, Final
 
 MAX_ANSWER: Final = 256 * 1024
 """Bytes of standard output that are read before the child is killed."""
 
-
-_EXIT_S = 10.0
+_EXIT_S: Final = 2.0
+"""What a child that has closed its output may take beyond its time to be gone."""
+_LOOK_AGAIN_S: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +37,26 @@ class Ended:
     overflowed: bool
 
     @property
-    def signal(self) -> signal.Signals | None:
-        """The signal that ended it, unless we sent that."""
+    def signal(self) -> int | None:
+        """The signal that ended it, unless we sent that; not all that there are have a name."""
         if self.returncode >= 0 or self.timed_out or self.overflowed:
             return None
-        return signal.Signals(-self.returncode)
+        return -self.returncode
 
 
 def run_child(
-    module: str, request: Mapping[str, Any], *, timeout_s: float, python: str = sys.executable
+    module: str,
+    request: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    busy_s: float = 0.0,
+    python: str = sys.executable,
 ) -> Ended:
-    """Run `python -m module`, give it `request`, and return when it has ended or was killed."""
+    """Run `python -m module`, give it `request`, and return when it has ended or was killed.
+
+    Where the machine is busy with others it has as much longer than `timeout_s` as it was ready to
+    run and had no processor, but not longer than `busy_s`.
+    """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(request).encode())
         stdin.seek(0)
@@ -61,7 +72,7 @@ def run_child(
         assert child.stdout is not None
         complete = False
         try:
-            written, complete = _read(child.stdout, time.monotonic() + timeout_s)
+            written, complete = _read(child.stdout, _Time(child.pid, timeout_s, busy_s))
         finally:
             child.stdout.close()
             if child.poll() is None and not (complete and _exits_soon(child)):
@@ -90,15 +101,43 @@ def _environment(python: str) -> dict[str, str]:
     return env
 
 
-def _read(stream: IO[bytes], deadline: float) -> tuple[bytes, bool]:
-    """(what was written, whether the end was reached) by the deadline or the size limit."""
+class _Time:
+    """How long a child may still take."""
+
+    def __init__(self, process: int, timeout_s: float, busy_s: float) -> None:
+        self._process = process
+        self._began = time.monotonic()
+        self._timeout_s = timeout_s
+        self._busy_s = max(busy_s, timeout_s)
+
+    def left(self) -> float:
+        allowed = min(self._timeout_s + _waited_s(self._process), self._busy_s)
+        return self._began + allowed - time.monotonic()
+
+
+def _waited_s(process: int) -> float:
+    """Seconds for which its first thread was ready to run and had no processor: the kernel's count.
+
+    More threads that a child starts to compete with itself are held by its processor time.
+    """
+    try:
+        counted = Path(f"/proc/{process}/schedstat").read_text(encoding="ascii").split()
+        return int(counted[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0  # a kernel that does not count
+
+
+def _read(stream: IO[bytes], time_left: _Time) -> tuple[bytes, bool]:
+    """(what was written, whether the end was reached) in time, and by the size limit."""
     written = bytearray()
     with selectors.DefaultSelector() as selector:
         selector.register(stream, selectors.EVENT_READ)
         while len(written) <= MAX_ANSWER:
-            left = deadline - time.monotonic()
-            if left <= 0 or not selector.select(left):
+            left = time_left.left()
+            if left <= 0:
                 return bytes(written), False
+            if not selector.select(max(left, _LOOK_AGAIN_S)):
+                continue
             chunk = os.read(stream.fileno(), 65536)
             if not chunk:
                 return bytes(written), True
@@ -116,12 +155,14 @@ def _exits_soon(child: subprocess.Popen[bytes]) -> bool:
 
 
 def _objects(written: bytes) -> tuple[Mapping[str, Any], ...]:
-    """The lines that are JSON objects; a torn or foreign line is left out."""
+    """The lines that are JSON objects; left out is a torn or foreign line, and one that no store
+    could keep: text that is no Unicode, a number that is none, nesting without end."""
     found = []
     for line in written.splitlines():
         try:
             value = json.loads(line)
-        except ValueError:
+            json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+        except (ValueError, RecursionError):
             continue
         if isinstance(value, dict):
             found.append(value)

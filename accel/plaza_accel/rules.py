@@ -80,6 +80,11 @@ class Refused(Exception):
         self.node = node
 
 
+def printable(text: str, most: int) -> str:
+    """A sentence that came from elsewhere: one line, nothing that a terminal or page obeys."""
+    return "".join(c if c.isprintable() else "?" for c in text[:most])
+
+
 def shown(name: str) -> str:
     """A sender's own word, fit for any log and page: at most 64 plain characters."""
     return "".join(c if c in _PLAIN else "?" for c in name[:_SHOWN])

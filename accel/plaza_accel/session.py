@@ -20,6 +20,7 @@ from plaza_accel.graph_signature import check_answer, compare, graph_tensors, sy
 from plaza_accel.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
 from plaza_accel.options import CPU, SessionPlan
 from plaza_accel.placement import check, placed_nodes
+from plaza_accel.proportion import row_bytes
 from plaza_accel.provider import PlacedRunner
 from plaza_accel.strings import to_bytes, to_text
 from plaza_core.errors import (
@@ -255,6 +256,6 @@ def estimate_bytes(directory: Path, manifest: Manifest) -> int:
         for entry in (*directory.glob("*"), *directory.glob("*/*"))
         if entry.suffix in _WEIGHTS and entry.is_file()
     )
-    rows, signature = manifest.limits.max_batch, manifest.signature_spec()
-    border = sum(synthetic(spec, rows).nbytes for spec in (*signature.inputs, *signature.outputs))
-    return _SESSION_BYTES + weights + _ACTIVATIONS * border
+    signature = manifest.signature_spec()
+    rows = manifest.limits.max_batch if signature.batched else 1
+    return _SESSION_BYTES + weights + _ACTIVATIONS * rows * row_bytes(signature)

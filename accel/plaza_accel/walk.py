@@ -21,6 +21,7 @@ from plaza_core.protobuf import BYTES, VARINT, Malformed, Value, fields, varint
 MAX_FIELDS: Final = 1_000_000
 MAX_FUNCTIONS: Final = 2_000
 MAX_NAME: Final = 256
+MAX_IMPORTS: Final = 100
 MAX_METADATA: Final = 64 * 1024
 """Bytes of the model's own key-value pairs."""
 MAX_REMARKS: Final = 32 << 20
@@ -84,6 +85,7 @@ class _Walk:
         self._pairs = 0
         self._remarks = 0
         self._opset = 0
+        self._imports: set[str] = set()
         self._functions: dict[Key, Body] = {}
 
     def model(self, data: memoryview) -> Contents:
@@ -227,8 +229,12 @@ class _Walk:
                 f"operator set {version} of '{shown(domain or 'ai.onnx')}' is not served; "
                 f"{low} to {high} are",
             )
-        if of_model and domain == "":
-            self._opset = version
+        if of_model:
+            if domain in self._imports or len(self._imports) == MAX_IMPORTS:
+                text = f"operator sets are imported twice, or more than {MAX_IMPORTS} of them"
+                raise Refused(Rule.OPSET, text)
+            self._imports.add(domain)
+            self._opset = version if domain == "" else self._opset
 
     # ── weights ──────────────────────────────────────────────────────────────────────────────────
     def _tensor(self, data: memoryview, *, initializer: bool = False) -> None:

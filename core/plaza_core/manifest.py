@@ -6,6 +6,8 @@ corrected without making a new version. JSON schema: `contracts/bundle.schema.js
 
 from __future__ import annotations
 
+import json
+from math import prod
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -18,6 +20,8 @@ from plaza_core.yaml_text import load_mapping
 MANIFEST_FILE = "plaza.yaml"
 MODEL_FILE = "model.onnx"
 CARD_FILE = "CARD.md"
+MOST_ELEMENTS = 1 << 40
+"""Of one row of a tensor."""
 
 _Frozen = ConfigDict(frozen=True, extra="forbid")
 _Axis = Annotated[
@@ -34,6 +38,13 @@ class TensorEntry(BaseModel):
     name: str = Field(min_length=1, max_length=256)
     datatype: DType
     shape: list[_Axis]
+
+    @field_validator("shape")
+    @classmethod
+    def _possible(cls, value: list[int | str]) -> list[int | str]:
+        if prod(dim for dim in value if isinstance(dim, int)) > MOST_ELEMENTS:
+            raise ValueError("one row of this has more elements than any machine holds")
+        return value
 
     def spec(self) -> TensorSpec:
         dims: tuple[Dim, ...] = tuple(self.shape)
@@ -77,16 +88,30 @@ class Manifest(BaseModel):
         description="a name of lower-case letters, digits and '-', up to 63",
     )
     family: str = Field(
-        default="tensor", description="entry point in `plaza.families`; `tensor` means raw tensors"
+        default="tensor",
+        max_length=100,
+        description="entry point in `plaza.families`; `tensor` means raw tensors",
     )
     options: dict[str, Any] = Field(default_factory=dict, description="checked by the family")
     signature: SignatureEntry
     limits: Limits = Limits()
     providers: list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]] = Field(
         default_factory=list,
+        max_length=64,
         description="providers that it is meant for; none named: all that a hub has",
     )
-    samples: list[str] = Field(default_factory=list, description="files with sample inputs")
+    samples: list[str] = Field(
+        default_factory=list, max_length=64, description="files with sample inputs"
+    )
+
+    @field_validator("options")
+    @classmethod
+    def _written(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, allow_nan=False)
+        except (ValueError, TypeError, RecursionError):
+            raise ValueError("only text, finite numbers, lists and mappings are options") from None
+        return value
 
     def meant_for(self, provider: str) -> bool:
         return not self.providers or provider in self.providers

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 _SHOWN = 60
+_LONGEST = 200
 _KINDS = {
     "string": "text",
     "integer": "a whole number",
@@ -59,9 +60,9 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
 
 
 def written(place: Place) -> str:
-    """`("inputs", 0, "name")` as `inputs[0].name`."""
+    """`("inputs", 0, "name")` as `inputs[0].name`; a very long one is cut."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
-    return text.removeprefix(".")
+    return text.removeprefix(".")[:_LONGEST]
 
 
 def _meant(value: object, known: Iterable[str]) -> str:

@@ -150,7 +150,13 @@ class Settings(BaseSettings):
     max_bundle_mb: int = Field(512, ge=1, description="Largest bundle that may be registered.")
     examine_timeout_s: float = Field(
         30.0,
-        description="Time limit of an examination; small files get 4 s of processor time.",
+        description="Time limit of an examination; small files get less (`examine_least_s`).",
+    )
+    examine_least_s: float = Field(
+        5.0,
+        ge=2,
+        description="Processor time of an examination of the smallest file; 1 s more for each "
+        "16 MB. Raise it for small models that compute seconds for one row.",
     )
     examine_memory_mb: int = Field(3072, description="Memory limit of the sandboxed examination.")
     retired_keep_days: int = Field(

@@ -74,6 +74,8 @@ def read_bundle(directory: Path, limits: BundleLimits | None = None) -> Bundle:
     """Check and hash every file. Raises InvalidBundle naming the file that is wrong."""
     limits = limits or BundleLimits()
     paths = sorted(_walk(directory, limits.files))
+    if len({path.casefold() for path in paths}) != len(paths):
+        raise InvalidBundle("two file names differ only in their case")
     for required in (MANIFEST_FILE, MODEL_FILE):
         if required not in paths:
             raise InvalidBundle("this file is missing", input=required)

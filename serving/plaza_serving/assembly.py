@@ -205,6 +205,7 @@ def certificate_gate(
         clock,
         timeout_s=settings.examine_timeout_s,
         memory_mb=settings.examine_memory_mb,
+        least_cpu_s=settings.examine_least_s,
     )
     return CertificateGate(
         pool.name,

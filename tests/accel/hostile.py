@@ -6,10 +6,20 @@ Each is what an ill-meaning or broken client could send, with the rule that must
 from __future__ import annotations
 
 from tests.accel.hostile_graphs import GRAPHS
+from tests.accel.hostile_inputs import INPUTS
+from tests.accel.hostile_kernels import KERNELS
 from tests.accel.hostile_runs import RUNS
 from tests.accel.hostile_weights import WEIGHTS
 
-CORPUS = {**GRAPHS, **WEIGHTS, **RUNS}
+FAMILIES = {
+    "graphs": GRAPHS,
+    "weights": WEIGHTS,
+    "runs": RUNS,
+    "kernels": KERNELS,
+    "inputs": INPUTS,
+}
+"""Part of the corpus -> its files."""
+CORPUS = {title: make for family in FAMILIES.values() for title, make in family.items()}
 """Name -> builder of a `making.Case`."""
 
 SHORT = (
@@ -20,5 +30,8 @@ SHORT = (
     "gigabyte constant",
     "endless loop",
     "integer overflow",
+    "far angle",
+    "branch of the input",
+    "losing rows",
 )
-"""One of each kind, for runs that have no time for all."""
+"""Some of each family, for runs that have no time for all."""

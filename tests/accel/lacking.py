@@ -1,7 +1,8 @@
 """Run as a process that stands for a poorer machine: the kernel answers some calls as an older one
 would, for it and everything it starts. What then happens is the real code's doing.
 
-`python lacking.py WHAT DIRECTORY` prints what the sandbox gives and how an examination ends.
+`python lacking.py WHAT DIRECTORY` prints what the sandbox gives, how an examination ends, and how
+the start of a cell does.
 """
 
 from __future__ import annotations
@@ -15,8 +16,13 @@ from pathlib import Path
 
 from benchmarks import graphs
 from plaza_accel import landlock, sandbox
+from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.examine import SandboxExaminer
-from plaza_core.errors import SandboxUnavailable
+from plaza_core.clock import SystemClock
+from plaza_core.errors import SandboxUnavailable, Unavailable
+from plaza_core.ids import Digest, OrganisationId
+from plaza_core.table import VersionEntry
+from plaza_models import tasks
 
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ENOSYS = 0x00050000 | errno.ENOSYS
@@ -60,7 +66,23 @@ def main() -> None:
         end = SandboxExaminer().examine(directory, graph.parsed()).reason
     except SandboxUnavailable as error:
         end = f"{error.code}: {error.message}"
-    sys.stdout.write(json.dumps({"support": sandbox.sandbox_support(), "end": end}))
+    found = {"support": sandbox.sandbox_support(), "end": end, "cell": start_cell(graph, directory)}
+    sys.stdout.write(json.dumps(found))
+
+
+def start_cell(graph: graphs.Graph, directory: Path) -> str:
+    options = CellOptions(channels=1, headroom_bytes=64 << 20, idle_ns=0, vocabulary=tasks.__name__)
+    point = Point("plaza_models.tensor:open_family", {})
+    keeper = CellKeeper(options, lambda _: point, SystemClock())
+    entry = VersionEntry(version=1, digest=Digest("a" * 64), manifest=graph.parsed(), files=[])
+    try:
+        runner, _ = keeper.open(directory, entry, OrganisationId("org_a"))
+        runner.close()
+    except Unavailable as error:
+        return f"{error.code}: {error.message}"
+    finally:
+        keeper.close()
+    return "started"
 
 
 if __name__ == "__main__":

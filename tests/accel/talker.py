@@ -11,7 +11,11 @@ from pathlib import Path
 
 def main() -> None:
     request = json.loads(sys.stdin.read())
-    os.write(1, request.get("say", "").encode())
+    said = request.get("say", "").encode()
+    while said:
+        said = said[os.write(1, said) :]
+    if request.get("close"):
+        os.close(1)
     if "environment" in request:
         os.write(1, json.dumps({"environment": dict(os.environ), "cwd": str(Path.cwd())}).encode())
     while request.get("flood"):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from onnx import numpy_helper
 
 from benchmarks import graphs
 from plaza_accel import certify as body
@@ -22,7 +26,7 @@ from plaza_core.errors import InvalidInput, ModelFailed
 from plaza_core.ids import Digest
 from plaza_core.tensors import DType, Signature, TensorSpec
 from plaza_core.testing import FakeClock
-from tests.accel import hostile
+from tests.accel import hostile, making
 
 pytestmark = pytest.mark.skipif(
     not sandbox_support()["usable"], reason="this kernel cannot confine a process"
@@ -62,10 +66,53 @@ def test_a_hostile_bundle_gets_one_that_is_not_passed_and_says_where(bundle):
 
 
 def test_one_that_never_ends_is_refused_in_time(tmp_path):
-    data, manifest, _ = hostile.endless_loop()
-    (tmp_path / "model.onnx").write_bytes(data)
-    made = certifier(timeout_s=3).certify(tmp_path, manifest, DIGEST, "cpu")
+    case = hostile.CORPUS["endless loop"]()
+    directory = case.write(tmp_path / "bundle")
+    made = certifier(timeout_s=3).certify(directory, case.parsed, DIGEST, "cpu")
     assert (made.passed, "not finished after 3 s" in made.reason) == (False, True)
+
+
+def test_an_operator_may_give_small_models_that_compute_much_more_time(tmp_path):
+    case = hostile.CORPUS["endless loop"]()
+    directory = case.write(tmp_path / "bundle")
+    hasty = SandboxCertifier(
+        [Place("cpu")], FakeClock(), timeout_s=20, memory_mb=1500, least_cpu_s=2
+    )
+    made = hasty.certify(directory, case.parsed, DIGEST, "cpu")
+    assert (made.rule, "(2 s for a bundle of its size)" in made.reason) == ("time", True)
+
+
+def test_ten_at_once_are_all_certified(bundle):
+    """More than there are processors: what each waits for one is not held against it."""
+    honest = [bundle(graphs.conv()) for _ in range(10)]
+    with ThreadPoolExecutor(10) as pool:
+        made = list(pool.map(lambda one: certifier().certify(*one, DIGEST, "cpu"), honest))
+    assert [(each.passed, each.reason) for each in made] == [(True, "passed")] * 10
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_a_hundred_megabytes_of_weights_are_certified(bundle):
+    """Time and memory are in proportion to what was sent."""
+    side, layers = 1024, 25
+    draw = np.random.default_rng(0)
+    names = ["x", *(f"h{i}" for i in range(1, layers)), "y"]
+    nodes = [
+        making.node("MatMul", [before, f"w{i}"], [after])
+        for i, (before, after) in enumerate(itertools.pairwise(names))
+    ]
+    weights = [
+        numpy_helper.from_array(draw.standard_normal((side, side), np.float32) / 32, f"w{i}")
+        for i in range(layers)
+    ]
+    x, y = (TensorSpec(name, DType.FP32, ("batch", side)) for name in ("x", "y"))
+    graph = making.plain(*nodes, weights=weights, inputs=[x], outputs=[y])
+    made = SandboxCertifier([Place("cpu")], FakeClock(), timeout_s=30, memory_mb=3072).certify(
+        *bundle(graph), DIGEST, "cpu"
+    )
+    assert made.passed, made.reason
+    assert set(made.latency_us) == {1, 4, 16}
+    assert made.peak_bytes > 90 << 20
 
 
 def test_a_provider_that_no_pool_has_is_refused_naming_those_there_are(bundle):
@@ -152,6 +199,37 @@ def test_samples_of_the_bundle_are_used_where_they_are_tensors(bundle):
     assert again.tolist() == [*sample[spec.name].tolist(), sample[spec.name][0].tolist()]
 
 
+ODD = {
+    "deep": "[" * 100_000,
+    "empty lists": '{"inputs": [' + "[], " * 1_000_000 + "[]]}",
+    "a shape of no memory": (4 << 60, "[]"),
+    "no rows": (0, "[]"),
+    "no numbers": (1, "[NaN, Infinity, -Infinity, 1e999]"),
+    "a number of many digits": (1, "[" + "9" * 400_000 + ", 1, 1, 1]"),
+    "texts": (1, '["1", "a", "b", "c"]'),
+    "lists in the shape": ("[1]", "[0, 0, 0, 0]"),
+    "large": (1, "[0, 0, 0, 0]" + " " * (9 << 20)),
+    "holes": None,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_an_odd_sample_is_none_and_refuses_no_model(bundle, name):
+    directory, manifest = bundle(graphs.tiny())
+    manifest = manifest.model_copy(update={"samples": ["s.json"]})
+    odd = ODD[name]
+    if isinstance(odd, tuple):
+        odd = f'{{"inputs": [{{"name": "x", "shape": [{odd[0]}, 4], "data": {odd[1]}}}]}}'
+    if odd is None:
+        with (directory / "s.json").open("wb") as file:
+            file.truncate(1 << 40)
+    else:
+        (directory / "s.json").write_text(odd)
+    made = certifier().certify(directory, manifest, DIGEST, "cpu")
+    assert made.passed, made.reason
+    assert made.peak_bytes < 64 << 20  # of the model, not of the sample
+
+
 def test_random_rows_differ_and_are_the_same_each_time():
     one, two = (body.random_tensors(SIGNATURE)["y"] for _ in range(2))
     assert one.tolist() == two.tolist()
@@ -163,7 +241,7 @@ class Narrow:
 
     def run(self, inputs):
         if len(inputs["y"]) > 4:
-            raise ModelFailed("the model ran out of memory on this input")
+            raise ModelFailed("the model ran out of memory on this input") from MemoryError()
         return inputs
 
 

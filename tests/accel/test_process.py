@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
+from plaza_accel import process
 from plaza_accel.process import MAX_ANSWER, run_child
 
 
@@ -40,7 +42,24 @@ def test_a_child_that_waits_for_ever_is_killed():
 
 def test_the_signal_of_a_crash_is_known():
     ended = run_child("talker", {"signal": signal.SIGSEGV}, timeout_s=30)
-    assert ended.signal is signal.SIGSEGV
+    assert ended.signal == signal.SIGSEGV
+
+
+def test_a_child_that_had_no_processor_gets_its_time_later(monkeypatch):
+    """What the kernel counts as waited for a processor is added, up to a limit."""
+    monkeypatch.setattr(process, "_waited_s", lambda _: 100.0)
+    started = time.monotonic()
+    ended = run_child("talker", {"wait": True}, timeout_s=0.2, busy_s=1.5)
+    assert ended.timed_out
+    assert 1.5 <= time.monotonic() - started < 10
+
+
+def test_the_kernel_counts_what_a_process_waits():
+    before = process._waited_s(os.getpid())
+    assert before >= 0
+    if Path("/proc/self/schedstat").exists():
+        assert before > 0
+    assert process._waited_s(1 << 30) == 0
 
 
 def test_a_child_inherits_no_secret(monkeypatch):

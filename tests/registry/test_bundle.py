@@ -87,6 +87,33 @@ def test_a_sample_that_is_not_there(tmp_path):
     assert refused(write_bundle(tmp_path, files)).input == "samples/gone.json"
 
 
+def test_names_that_differ_only_in_their_case(tmp_path):
+    """On some file systems one would be the other."""
+    files = {**bundle_files(), "labels.txt": b"a", "Labels.txt": b"b"}
+    assert "only in their case" in refused(write_bundle(tmp_path, files)).message
+
+
+def test_holes_count_as_bytes_and_are_not_read(tmp_path):
+    directory = write_bundle(tmp_path, bundle_files())
+    with (directory / "w.data").open("wb") as file:
+        file.truncate(1 << 42)
+    found = refused(directory)
+    assert (found.input, "larger than allowed" in found.message) == ("w.data", True)
+
+
+def test_a_hundred_thousand_files_are_not_looked_at(tmp_path):
+    directory = write_bundle(tmp_path, bundle_files())
+    for number in range(1000):
+        (directory / f"f{number}.txt").write_bytes(b"")
+    assert refused(directory).message == "more than 64 files"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    directory = write_bundle(tmp_path, bundle_files())
+    os.mkfifo(directory / "labels.txt")
+    assert refused(directory).message == "not a plain file"
+
+
 def test_no_such_directory(tmp_path):
     assert "not a directory" in refused(tmp_path / "absent").message
 

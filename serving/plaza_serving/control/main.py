@@ -133,7 +133,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     registrar = Registrar(
         blobs,
         tenancy.records,
-        SandboxExaminer(timeout_s=settings.examine_timeout_s, memory_mb=settings.examine_memory_mb),
+        SandboxExaminer(
+            timeout_s=settings.examine_timeout_s,
+            memory_mb=settings.examine_memory_mb,
+            least_cpu_s=settings.examine_least_s,
+        ),
         Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
         limits=limits,
         certifier=SandboxCertifier(
@@ -144,6 +148,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
             clock,
             timeout_s=settings.examine_timeout_s,
             memory_mb=settings.examine_memory_mb,
+            least_cpu_s=settings.examine_least_s,
         ),
     )
     feed = TableFeed(tenancy.table, tenancy.table_version)
