@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import secrets
@@ -16,6 +17,7 @@ from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
 from plaza_accel.graph_signature import synthetic
+from plaza_accel.metering import DeviceClock
 from plaza_accel.provider import AcceleratorProvider, select
 from plaza_core import keys, plugins
 from plaza_core.clock import Clock, SystemClock
@@ -46,6 +48,8 @@ from plaza_serving.doors.http import HttpDoor
 from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
+
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
 @dataclass(slots=True)
@@ -97,19 +101,22 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     gate = certificate_gate(its, provider, settings, control, clock)
     cells = cells_of(its, settings, clock)
 
+    device = DeviceClock(provider.metering, shared=shared_device(provider, state))
+
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
+        metered, device_ns = device.meter(runner)
         remote = runner if isinstance(runner, RemoteRunner) else None
-        cpu_ns = time.thread_time_ns if remote is None else remote.cpu_ns
         row = {s.name: synthetic(s) for s in runner.signature.inputs}
         batch = BatchRunner(
-            runner,
+            metered,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=settings.batch_join_us * 1000,
-            row_us=calibrate(runner, row, cpu_ns),
+            row_us=calibrate(metered, row, device_ns),
             clock=clock,
-            cpu_ns=cpu_ns,
+            cpu_ns=time.thread_time_ns if remote is None else remote.cpu_ns,
+            device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
         return Lane(batch)
@@ -212,6 +219,20 @@ def certificate_gate(
         partial(certifier.certify, provider=pool.provider),
         control.keep,
     )
+
+
+def shared_device(provider: AcceleratorProvider, state: Path) -> Path | None:
+    """What replicas lock in turn that have a part of one device each; None: the device is its own.
+
+    Ray tells a replica its devices by the variables below. Where it tells none, all replicas of a
+    node that take a part of this resource are held to be on one device.
+    """
+    resource = provider.resource
+    if resource is None or resource.amount >= 1:
+        return None
+    seen = [f"{name}={os.environ[name]}" for name in _VISIBLE if name in os.environ]
+    which = hashlib.sha256(" ".join([resource.name, *seen]).encode()).hexdigest()[:16]
+    return state / "run" / f"device-{which}.lock"
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:
