@@ -17,6 +17,7 @@ from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
 from plaza_accel.graph_signature import synthetic
+from plaza_accel.looking import refusal_here
 from plaza_accel.metering import DeviceClock
 from plaza_accel.provider import AcceleratorProvider, select
 from plaza_core import keys, plugins
@@ -29,6 +30,7 @@ from plaza_core.ports import Cells, Family, RemoteRunner, Runner, UsageSink
 from plaza_core.settings import Settings
 from plaza_core.table import HubTable
 from plaza_models import tasks as task_values
+from plaza_serving.closed import ClosedReplica
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
@@ -66,6 +68,12 @@ class Replica:
     _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
 
+    def live(self) -> bool:
+        return self.plane.live()
+
+    def mean_wait_ms(self) -> float:
+        return self.plane.mean_wait_ms()
+
     async def close(self) -> None:
         """Stop following, finish batches, return leases, ship usage.
 
@@ -85,18 +93,27 @@ class Replica:
         await self._control.close()
 
 
-async def open_replica(settings: Settings, *, pool: str) -> Replica:
-    """A replica that serves the first table; returns once that table's models are open."""
+async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedReplica:
+    """A replica that serves the first table, once that table's models are open; or one that says
+    why its pool cannot run here."""
     clock = SystemClock()
     state = settings.state_dir.resolve()
     name = ReplicaId(f"{pool}-{os.getpid()}-{secrets.token_hex(4)}")
     token = keys.node_secret(state / "secrets", "node.token", os.urandom)
     pepper = keys.node_secret(state / "secrets", "pepper", os.urandom)
     control = ControlClient(settings.control_address, token)
-    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
     its = next((one for one in settings.all_pools if one.name == pool), None)
     if its is None:
         raise PoolNotFound(f"no pool '{pool}' in this node's settings")
+    look = partial(refusal_here, Place(its.provider, its.options))
+    refusal = look()
+    if refusal is not None:
+        closed = ClosedReplica(
+            name, pool, refusal, look=look, beat=control.beat, end=control.close, clock=clock
+        )
+        closed.start()
+        return closed
+    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
     provider = select(its.provider, its.options)
     gate = certificate_gate(its, provider, settings, control, clock)
     cells = cells_of(its, settings, clock)
