@@ -11,6 +11,7 @@ The result is the interpreter that the pool names as its `environment`, printed 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
@@ -46,8 +47,10 @@ def make_overlay(directory: Path, *install: str) -> Path:
 
 
 def packages() -> list[str]:
-    """Where this environment's packages are: one directory, or two."""
-    return list(dict.fromkeys(sysconfig.get_path(name) for name in ("purelib", "platlib")))
+    """Where this process finds packages: what PYTHONPATH names, then one directory or two."""
+    named = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if Path(p).is_absolute()]
+    installed = [sysconfig.get_path(name) for name in ("purelib", "platlib")]
+    return list(dict.fromkeys([*named, *installed]))
 
 
 def packages_of(directory: Path) -> Path:

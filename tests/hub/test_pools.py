@@ -60,7 +60,7 @@ def hub(tmp_path_factory):
         until(lambda: {"openvino", "nxrt"} <= live(running), within_s=90)
         tiny = graphs.tiny()
         running.admin.models.register(tiny.write(place / "tiny"), visibility="public")
-        tiny.manifest |= {"name": "cpu-only", "providers": ["cpu"]}
+        tiny.manifest.update(name="cpu-only", providers=["cpu"])
         running.admin.models.register(tiny.write(place / "cpu-only"), visibility="public")
         running.admin.models.register(SHIPPED, visibility="public")
         yield running
