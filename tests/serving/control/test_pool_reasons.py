@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 
 import pytest
@@ -13,6 +12,7 @@ from plaza_core.pools import Pool
 from plaza_core.table import Heartbeat
 from plaza_core.testing import FakeClock
 from plaza_serving.control.pool_reasons import PoolReasons
+from tests.serving.control.conftest import NODE_TOKEN
 
 NPU = Pool(name="npu", provider="cann")
 OV = Pool(name="ov", provider="openvino")
@@ -92,12 +92,10 @@ def beat(replica="bare-1", **more):
     return Heartbeat(**said, **more)
 
 
-async def test_the_status_shows_it_and_nobody_waits_for_such_a_replica(world, caplog):
-    refused = beat(refusal="it has no runtime")
+async def test_control_logs_it_once_and_nobody_waits_for_such_a_replica(world, caplog):
+    refused = beat(refusal="it has no runtime").model_dump(mode="json")
     for _ in range(2):
-        answer = await world.as_node(
-            "POST", "/internal/v1/heartbeats", json=json.loads(refused.model_dump_json())
-        )
+        answer = await world.ask(NODE_TOKEN, "POST", "/internal/v1/heartbeats", json=refused)
         assert answer.json()["live_replicas"] == 0
     assert world.parts.fleet.refusals() == {"ov": "it has no runtime"}
     assert world.parts.fleet.replicas() == []
