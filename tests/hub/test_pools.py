@@ -169,7 +169,7 @@ def test_a_version_is_certified_on_openvino_by_the_command(hub, tmp_path):
     ("pool", "model", "sentence"),
     [
         ("openvino", "cpu-only", "its manifest does not name the provider 'openvino'"),
-        ("nxrt", "convolution", "would land elsewhere: Conv"),
+        ("nxrt", "convolution", "7 of 7 would land elsewhere: 2 × Conv"),
     ],
 )
 def test_a_version_that_may_not_run_on_a_provider_is_refused_there_only(hub, pool, model, sentence):
