@@ -78,7 +78,11 @@ class SandboxCertifier:
         place = self._places.get(provider)
         if place is None:
             known = ", ".join(self.providers)
-            raise InvalidInput(f"no pool of this hub has it; there are: {known}", input="provider")
+            raise InvalidInput(
+                f"no pool of this hub has '{provider}'; there are: {known}. Its operator adds a "
+                "pool in the setting 'pools', with an environment that has the provider",
+                input="provider",
+            )
         examiner = SandboxExaminer(
             self._timeout_s, self._memory_mb, place.python, provider, self._least_cpu_s
         )

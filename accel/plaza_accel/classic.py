@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from plaza_accel.devices import NoDevice, first_unloadable
+from plaza_accel.metering import EXCLUSIVE, Metering
 from plaza_accel.provider import (
     AcceleratorOptions,
     Device,
@@ -70,6 +71,10 @@ class ClassicProvider(abc.ABC, Generic[OptionsT]):
     @property
     def weight(self) -> int:
         return self.options.weight
+
+    @property
+    def metering(self) -> Metering:
+        return EXCLUSIVE
 
     @property
     def resource(self) -> RayResource | None:

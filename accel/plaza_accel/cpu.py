@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 from pydantic import Field
 
 from plaza_accel.devices import processor
+from plaza_accel.metering import OF_THREAD, Metering
 from plaza_accel.provider import (
     Probe,
     ProviderOptions,
@@ -45,6 +46,12 @@ class CpuProvider:
     static_shapes: ClassVar[bool] = False
 
     options: CpuOptions = field(default_factory=CpuOptions)
+
+    @property
+    def metering(self) -> Metering:
+        """Each run has its own threads and its own part of the processor, so none waits."""
+        threads = self.options.intra_op
+        return OF_THREAD if threads == 1 else Metering(threads, at_once=None)
 
     def probe(self) -> Probe:
         try:

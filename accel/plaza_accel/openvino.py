@@ -11,6 +11,7 @@ from pydantic import Field
 
 from plaza_accel.classic import ClassicProvider
 from plaza_accel.devices import intel, processor
+from plaza_accel.metering import EXCLUSIVE, OF_THREAD, Metering
 from plaza_accel.provider import AcceleratorOptions, Device, RayResource
 
 _RAY: Final = {"CPU": None, "GPU": "GPU", "NPU": "intel_npu"}
@@ -44,6 +45,18 @@ class OpenvinoProvider(ClassicProvider[OpenvinoOptions]):
     def resource(self) -> RayResource | None:
         kind = _RAY[self.options.device_type]
         return RayResource(kind, self.options.ray_amount) if kind else None
+
+    @property
+    def metering(self) -> Metering:
+        """On the processor its threads are divided among streams, each of which takes one run. With
+        one thread it computes on the one that calls it, also where several call at once (seen)."""
+        threads = self.options.num_of_threads
+        if self.options.device_type != "CPU":
+            return EXCLUSIVE
+        if threads == 1:
+            return OF_THREAD
+        streams = min(self.options.num_streams, threads)
+        return Metering(-(-threads // streams), at_once=streams)
 
     def native_options(self) -> dict[str, str]:
         words = {"1": "true", "0": "false"}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from plaza_accel.classic import as_text, runtime_versions
+from plaza_accel.metering import EXCLUSIVE, Metering
 from plaza_accel.provider import (
     AcceleratorOptions,
     Device,
@@ -75,6 +76,10 @@ class PluginProvider(Generic[OptionsT]):
     @property
     def weight(self) -> int:
         return self.options.weight
+
+    @property
+    def metering(self) -> Metering:
+        return EXCLUSIVE
 
     @property
     def resource(self) -> RayResource | None:

@@ -20,6 +20,7 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from plaza_accel.metering import Metering
 from plaza_core.errors import InvalidInput, ProviderUnavailable
 from plaza_core.manifest import Manifest
 from plaza_core.plugins import ACCELERATORS, load
@@ -130,6 +131,10 @@ class AcceleratorProvider(Protocol):
     @property
     def weight(self) -> int:
         """Compute units per microsecond of this device; the CPU's is 1."""
+
+    @property
+    def metering(self) -> Metering:
+        """How the time of its runs is told: what callers pay for."""
 
     @property
     def schema(self) -> type[ProviderOptions]:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 from plaza_accel import cpu
 from plaza_accel.buckets import Buckets, bucketed
+from plaza_accel.metering import EXCLUSIVE, Metering
 from plaza_accel.provider import (
     AcceleratorOptions,
     PlacedRunner,
@@ -72,6 +73,10 @@ class TwinProvider:
     @property
     def weight(self) -> int:
         return self.options.weight
+
+    @property
+    def metering(self) -> Metering:
+        return EXCLUSIVE
 
     @property
     def resource(self) -> RayResource | None:

@@ -157,6 +157,8 @@ class Heartbeat(BaseModel):
     """Rollout id -> what this replica has seen of it since it started."""
     environment: Environment | None = None
     """What certificates must be for, to count in this pool."""
+    refusal: str | None = None
+    """Why this replica cannot run its pool at all; it then publishes nothing, ever."""
     sequence: int = 0
     """Grows with each heartbeat of this replica; an older one that comes late tells nothing."""
 

@@ -87,7 +87,7 @@ class TrustingCertifier:
         provider: str,
     ) -> Certificate:
         if provider not in self.environments:
-            raise InvalidInput("no pool of this hub has it", input="provider")
+            raise InvalidInput(f"no pool of this hub has '{provider}'", input="provider")
         self.asked.append((digest, provider))
         why = self.refuses.get(provider)
         return Certificate(

@@ -5,8 +5,10 @@ All that a package must bring: the names, a schema of options, and one object fo
 
 from __future__ import annotations
 
+import os
 from typing import ClassVar
 
+from plaza_accel.metering import Metering
 from plaza_accel.plugin import PluginProvider
 from plaza_accel.provider import AcceleratorOptions
 
@@ -20,6 +22,12 @@ class NxrtProvider(PluginProvider[NxrtOptions]):
     execution: ClassVar[str] = "cpu_ep"
     distribution: ClassVar[str] = "nxrt-ep-cpu"
     module: ClassVar[str] = "nxrt_ep_cpu"
+
+    @property
+    def metering(self) -> Metering:
+        """It computes on threads of its own, one per processor: of 5.7 ms that a product took the
+        calling thread had spent 0.4. A device that is no processor leaves this out."""
+        return Metering(threads=len(os.sched_getaffinity(0)))
 
 
 provider = NxrtProvider(NxrtOptions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 import secrets
@@ -16,6 +17,8 @@ from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
 from plaza_accel.graph_signature import synthetic
+from plaza_accel.looking import refusal_here
+from plaza_accel.metering import DeviceClock
 from plaza_accel.provider import AcceleratorProvider, select
 from plaza_core import keys, plugins
 from plaza_core.clock import Clock, SystemClock
@@ -27,6 +30,7 @@ from plaza_core.ports import Cells, Family, RemoteRunner, Runner, UsageSink
 from plaza_core.settings import Settings
 from plaza_core.table import HubTable
 from plaza_models import tasks as task_values
+from plaza_serving.closed import ClosedReplica
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
@@ -47,6 +51,8 @@ from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
+_VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+
 
 @dataclass(slots=True)
 class Replica:
@@ -61,6 +67,12 @@ class Replica:
     _spool: Spool | None
     _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
+
+    def live(self) -> bool:
+        return self.plane.live()
+
+    def mean_wait_ms(self) -> float:
+        return self.plane.mean_wait_ms()
 
     async def close(self) -> None:
         """Stop following, finish batches, return leases, ship usage.
@@ -81,35 +93,47 @@ class Replica:
         await self._control.close()
 
 
-async def open_replica(settings: Settings, *, pool: str) -> Replica:
-    """A replica that serves the first table; returns once that table's models are open."""
+async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedReplica:
+    """A replica that serves the first table, once that table's models are open; or one that says
+    why its pool cannot run here."""
     clock = SystemClock()
     state = settings.state_dir.resolve()
     name = ReplicaId(f"{pool}-{os.getpid()}-{secrets.token_hex(4)}")
     token = keys.node_secret(state / "secrets", "node.token", os.urandom)
     pepper = keys.node_secret(state / "secrets", "pepper", os.urandom)
     control = ControlClient(settings.control_address, token)
-    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
     its = next((one for one in settings.all_pools if one.name == pool), None)
     if its is None:
         raise PoolNotFound(f"no pool '{pool}' in this node's settings")
+    look = partial(refusal_here, Place(its.provider, its.options))
+    refusal = look()
+    if refusal is not None:
+        closed = ClosedReplica(
+            name, pool, refusal, look=look, beat=control.beat, end=control.close, clock=clock
+        )
+        closed.start()
+        return closed
+    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
     provider = select(its.provider, its.options)
     gate = certificate_gate(its, provider, settings, control, clock)
     cells = cells_of(its, settings, clock)
 
+    device = DeviceClock(provider.metering, shared=shared_device(provider, state))
+
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
+        metered, device_ns = device.meter(runner)
         remote = runner if isinstance(runner, RemoteRunner) else None
-        cpu_ns = time.thread_time_ns if remote is None else remote.cpu_ns
         row = {s.name: synthetic(s) for s in runner.signature.inputs}
         batch = BatchRunner(
-            runner,
+            metered,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=settings.batch_join_us * 1000,
-            row_us=calibrate(runner, row, cpu_ns),
+            row_us=calibrate(metered, row, device_ns),
             clock=clock,
-            cpu_ns=cpu_ns,
+            cpu_ns=time.thread_time_ns if remote is None else remote.cpu_ns,
+            device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
         return Lane(batch)
@@ -213,6 +237,20 @@ def certificate_gate(
         partial(certifier.certify, provider=pool.provider),
         control.keep,
     )
+
+
+def shared_device(provider: AcceleratorProvider, state: Path) -> Path | None:
+    """What replicas lock in turn that have a part of one device each; None: the device is its own.
+
+    Ray tells a replica its devices by the variables below. Where it tells none, all replicas of a
+    node that take a part of this resource are held to be on one device.
+    """
+    resource = provider.resource
+    if resource is None or resource.amount >= 1:
+        return None
+    seen = [f"{name}={os.environ[name]}" for name in _VISIBLE if name in os.environ]
+    which = hashlib.sha256(" ".join([resource.name, *seen]).encode()).hexdigest()[:16]
+    return state / "run" / f"device-{which}.lock"
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:

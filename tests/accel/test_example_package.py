@@ -1,6 +1,6 @@
 """A provider written outside this repository: built, installed and examined there, as a stranger's.
 
-Only wheels are on its path: the hub's own, the example's, and the library's.
+Its wheel and the hub's are installed into an environment of their own, over this one's libraries.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from plaza_accel.overlay import make_overlay, packages_of
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "provider-package"
@@ -27,7 +29,7 @@ def pip(*arguments: str) -> subprocess.CompletedProcess[str]:
 def outside(tmp_path_factory):
     """run(*python arguments) in a directory far from the repository, with what was installed."""
     away = tmp_path_factory.mktemp("outside")
-    site = away / "site"
+    site = packages_of(away / "environment")
     for source in (ROOT, EXAMPLE):
         built = pip(
             "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(away), str(source)
@@ -35,10 +37,11 @@ def outside(tmp_path_factory):
         assert built.returncode == 0, built.stderr
     wheels = [str(wheel) for wheel in away.glob("*.whl")]
     assert len(wheels) == 2
-    put = pip("install", "-q", "--no-deps", "--no-index", "--target", str(site), *wheels)
-    assert put.returncode == 0, put.stderr
+    # Installed although the environment below has the hub from its sources.
+    put = ("--no-index", "--ignore-installed", *wheels)
+    python = make_overlay(away / "environment", *put)
     if importlib.util.find_spec("nxrt_ep_cpu") is None:
-        got = pip("install", "-q", "--no-deps", "--target", str(site), LIBRARY)
+        got = pip("--python", str(python), "install", "-q", "--no-deps", LIBRARY)
         if got.returncode != 0:
             pytest.skip(f"{LIBRARY} is not installed and no package index has it")
     (away / "test_examination.py").write_text(
@@ -46,9 +49,10 @@ def outside(tmp_path_factory):
     )
 
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PYTHONPATH": str(site), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment.pop("PYTHONPATH", None)
         return subprocess.run(
-            [sys.executable, *arguments],
+            [python, *arguments],
             cwd=away,
             env=environment,
             capture_output=True,
@@ -64,7 +68,7 @@ def test_it_passes_the_examination_from_outside_the_repository(outside):
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "test_examination.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
-    assert "21 passed" in done.stdout
+    assert "22 passed" in done.stdout
 
 
 def test_nothing_of_the_repository_was_on_its_path(outside):

@@ -35,8 +35,8 @@ def supervisor(monkeypatch):
     ) -> None:
         told.append(("up", listen, demo, replicas))
 
-    def doctor() -> None:
-        told.append(("doctor",))
+    def doctor(as_json: bool = typer.Option(False, "--json")) -> None:
+        told.append(("doctor", as_json))
         raise typer.Exit(4)
 
     module = types.ModuleType("plaza_serving.supervisor.commands")
@@ -56,6 +56,12 @@ def test_options_of_up_are_the_supervisors_own(run, supervisor):
 
 def test_the_exit_code_of_doctor_is_the_commands(run, supervisor):
     assert run("doctor").code == 4
+
+
+@pytest.mark.parametrize("arguments", [("doctor", "--json"), ("--json", "doctor")])
+def test_doctor_answers_programs_too(run, supervisor, arguments):
+    assert run(*arguments).code == 4
+    assert supervisor == [("doctor", True)]
 
 
 def test_help_names_every_group_and_the_exit_codes(run):

@@ -1,10 +1,11 @@
-"""A second pool beside the main one: the same model, the same answers, by its own certificate.
+"""Pools beside the main one: other accelerators, the same models, by certificates of their own.
 
-The second pool's interpreter is another one (a virtual environment over the same packages), so
-that Ray starts it the way it starts the environment of another accelerator.
+`openvino` runs another wheel of ONNX Runtime in an environment over the hub's, `nxrt` a library
+that a package from outside brings; `npu` asks for a device that is not here.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,84 +17,219 @@ import pytest
 import plaza
 from benchmarks import graphs
 from benchmarks.hub import running_hub
+from plaza_accel.overlay import make_overlay, packages_of
+from tests.hub.typed import clean_environment
 from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub
 
-X = np.arange(8, dtype=np.float32).reshape(2, 4)
+ROOT = Path(__file__).parents[2]
+OPENVINO = Path(os.environ.get("PLAZA_OPENVINO", ROOT / ".venv-openvino")) / "bin" / "python"
+EXAMPLE = ROOT / "examples" / "provider-package"
+SHIPPED = ROOT / "models" / "bundles" / "traffic-speed-quantiles"
+EXECUTION = {
+    "main": "CPUExecutionProvider",
+    "openvino": "OpenVINOExecutionProvider",
+    "nxrt": "cpu_ep",
+}
 
 
-def another_interpreter(directory: Path, started: Path) -> Path:
-    """A virtual environment that sees the packages of this one and has none of its own; each of
-    its processes writes its id into `started`."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", directory], check=True)
-    (site,) = directory.glob("lib/python3.*/site-packages")
-    paths = [path for path in sys.path if path.endswith("site-packages")]
-    note = f"import os; open({str(started)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
-    (site / "beside.pth").write_text("".join(f"{path}\n" for path in paths) + note)
-    return directory / "bin" / "python"
+def with_the_example(directory):
+    """An environment over this one with the example package in it. Its processes write their ids
+    into `started`."""
+    python = make_overlay(directory, "--no-build-isolation", str(EXAMPLE))
+    note = f"import os; open({str(directory / 'started')!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
+    (packages_of(directory) / "noted.pth").write_text(note)
+    return python
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory):
+    if not OPENVINO.exists():
+        pytest.skip("there is no .venv-openvino: make openvino")
     place = tmp_path_factory.mktemp("pools")
-    started = place / "started"
-    python = another_interpreter(place / "environment", started)
-    pools = [{"name": "second", "provider": "cpu", "environment": str(python), "cpus": 0.1}]
+    nxrt = with_the_example(place / "nxrt")
+    pools = [
+        {"name": "openvino", "provider": "openvino", "environment": str(OPENVINO)},
+        {"name": "nxrt", "provider": "nxrt", "environment": str(nxrt)},
+        {"name": "npu", "provider": "cann"},
+        {"name": "bare", "provider": "openvino"},
+    ]
     with running_hub(place / "state", pools=json.dumps(pools)) as running:
-        running.started = started
-        until(lambda: _live(running, "second"), within_s=90)
-        running.admin.models.register(graphs.tiny().write(place / "tiny"), visibility="public")
+        running.started = place / "nxrt" / "started"
+        until(lambda: {"openvino", "nxrt"} <= live(running), within_s=90)
+        tiny = graphs.tiny()
+        running.admin.models.register(tiny.write(place / "tiny"), visibility="public")
+        tiny.manifest.update(name="cpu-only", providers=["cpu"])
+        running.admin.models.register(tiny.write(place / "cpu-only"), visibility="public")
+        conv = graphs.conv(layers=2)
+        conv.manifest["name"] = "convolution"
+        running.admin.models.register(conv.write(place / "convolution"), visibility="public")
+        running.admin.models.register(SHIPPED, visibility="public")
         yield running
 
 
-def _live(hub, pool):
-    found = hub.admin.status().replicas
-    return any(one["pool"] == pool and one["live"] for one in found)
+def live(hub):
+    return {one["pool"] for one in hub.admin.status().replicas if one["live"]}
 
 
 def ask(hub, path, body=None):
+    """(answer, headers) of the inference door."""
     headers = {"authorization": f"Bearer {hub.admin_key}"}
     with httpx.Client(base_url=hub.url, headers=headers, timeout=20) as client:
         answer = client.get(path) if body is None else client.post(path, json=body)
     if answer.status_code != httpx.codes.OK:
-        raise plaza.PlazaError("refused", answer.text, status=answer.status_code)
-    return answer.json()
+        problem = answer.json()
+        raise plaza.PlazaError(problem["code"], problem["error"], status=answer.status_code)
+    return answer.json(), answer.headers
 
 
-def test_both_pools_answer_equally_and_show_where_they_run(hub):
-    certificates = hub.admin.models.certificates("tiny")
-    (one,) = certificates
-    assert one.passed
-    assert {pool["pool"] for pool in one.pools} == {"main", "second"}
-    body = {
-        "inputs": [{"name": "x", "datatype": "FP32", "shape": [2, 4], "data": X.ravel().tolist()}]
-    }
-    answers, shown = {}, {}
-    for pool in one.pools:
-        answer = until(lambda p=pool: ask(hub, f"{p['path']}/infer", body))
-        answers[pool["pool"]] = answer["outputs"][0]["data"]
-        shown[pool["pool"]] = ask(hub, pool["path"])["properties"]
-    assert answers["main"] == answers["second"]
-    for properties in shown.values():
-        assert properties["provider"] == "cpu"
-        assert properties["placement"] == "CPUExecutionProvider=1"
-        assert properties["certificate"] == one.environment
-    live = hub.admin.models.certificates("tiny")[0].pools
-    assert all(pool["live"] for pool in live)
+def body_for(hub, model):
+    """Three rows of random numbers for every input."""
+    random = np.random.default_rng(0)
+    entries = []
+    for spec in hub.admin.metadata(model).inputs:
+        shape = [3 if size == -1 else size for size in spec.shape]
+        values = random.random(shape, np.float32)
+        data = values.ravel().tolist()
+        entries.append({"name": spec.name, "datatype": spec.datatype, "shape": shape, "data": data})
+    return {"inputs": entries}
 
 
-def test_the_second_pool_runs_on_its_own_interpreter(hub):
+def cli(hub, tmp_path, *arguments):
+    command = [sys.executable, "-m", "plaza_serving.cli"]
+    command += ["--control", hub.control_url, "--key", hub.admin_key, *arguments]
+    environment = clean_environment(tmp_path)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def of_pool(hub, model):
+    """Pool -> the passed certificate that opens the model there."""
+    found = hub.admin.models.certificates(model)
+    return {pool["pool"]: (one, pool) for one in found if one.passed for pool in one.pools}
+
+
+def test_three_pools_answer_equally_each_by_its_own_certificate(hub):
+    certified = of_pool(hub, "tiny")
+    assert set(certified) == {"main", "openvino", "nxrt", "bare"}  # `bare` could, were it there
+    body, answers = body_for(hub, "tiny"), {}
+    for pool, execution in EXECUTION.items():
+        certificate, where = certified[pool]
+        answer, headers = until(lambda p=where["path"]: ask(hub, f"{p}/infer", body))
+        answers[pool] = np.array(answer["outputs"][0]["data"])
+        assert int(headers["x-plaza-charge"]) > 0
+        shown = ask(hub, where["path"])[0]["properties"]
+        assert shown["provider"] == certificate.provider
+        assert shown["placement"].startswith(f"{execution}=")
+        assert "," not in shown["placement"]
+        assert shown["certificate"] == certificate.environment
+    versions = {pool: (c.provider_version, c.runtime) for pool, (c, _) in certified.items()}
+    assert len(set(versions.values())) == 3
+    assert versions["openvino"][0].startswith("onnxruntime-openvino ")
+    assert versions["nxrt"][0].startswith("nxrt-ep-cpu ")
+    for pool in ("openvino", "nxrt"):
+        parity = certified[pool][0].parity
+        difference = np.abs(answers[pool] - answers["main"]).max()
+        assert difference <= parity["tolerance"] * np.abs(answers["main"]).max()
+    assert of_pool(hub, "tiny")["openvino"][1]["live"]
+
+
+def test_a_shipped_model_answers_equally_on_openvino(hub):
+    certified = of_pool(hub, SHIPPED.name)
+    body, answers = body_for(hub, SHIPPED.name), {}
+    for pool in ("main", "openvino"):
+        answer, _ = until(lambda p=certified[pool][1]["path"]: ask(hub, f"{p}/infer", body))
+        answers[pool] = {one["name"]: np.array(one["data"]) for one in answer["outputs"]}
+    tolerance = certified["openvino"][0].parity["tolerance"]
+    for name, expected in answers["main"].items():
+        off = np.abs(answers["openvino"][name] - expected).max()
+        assert off <= tolerance * np.abs(expected).max()
+
+
+def test_what_was_used_is_written_down_with_the_provider_that_ran_it(hub):
+    path = of_pool(hub, "tiny")["openvino"][1]["path"]
+    until(lambda: ask(hub, f"{path}/infer", body_for(hub, "tiny")))
+
+    def providers():
+        rows = hub.admin.usage(by="provider")
+        return {row.group["provider"] for row in rows if row.requests} >= {"cpu", "openvino"}
+
+    until(providers, within_s=10)
+
+
+def test_a_version_is_certified_on_openvino_by_the_command(hub, tmp_path):
+    done = cli(hub, tmp_path, "--json", "models", "certify", "tiny@1", "--provider", "openvino")
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert (made["passed"], made["provider"]) == (True, "openvino")
+    assert made["placement"] == {"OpenVINOExecutionProvider": 1}
+
+
+@pytest.mark.parametrize(
+    ("pool", "model", "sentence"),
+    [
+        ("openvino", "cpu-only", "its manifest does not name the provider 'openvino'"),
+        ("nxrt", "convolution", "7 of 7 would land elsewhere: 2 × Conv"),
+    ],
+)
+def test_a_version_that_may_not_run_on_a_provider_is_refused_there_only(hub, pool, model, sentence):
+    certified = of_pool(hub, model)
+    body = body_for(hub, model)
+    until(lambda: ask(hub, f"{certified['main'][1]['path']}/infer", body))
+    with pytest.raises(plaza.PlazaError, match=sentence) as caught:
+        ask(hub, f"/pools/{pool}{certified['main'][1]['path']}/infer", body)
+    assert caught.value.code == "not_certified"
+
+
+def test_an_absent_npu_is_named_wherever_it_is_asked_for(hub, tmp_path):
+    missing = "no Ascend NPU is on this node"
+    done = cli(hub, tmp_path, "models", "certify", "tiny@1", "--provider", "cann")
+    assert (done.returncode, missing in done.stderr) == (1, True), done.stderr
+    unknown = cli(hub, tmp_path, "models", "certify", "tiny@1", "--provider", "cuda")
+    assert (unknown.returncode, "no pool of this hub has 'cuda'" in unknown.stderr) == (1, True)
+    said = {pool["name"]: pool["why"] for pool in hub.admin.status().pools}
+    assert said["npu"].startswith("no replica is placed yet: each takes NPU 1 of a node")
+    assert missing in said["npu"]
+    assert "has no OpenVINOExecutionProvider: make one with" in said["bare"]
+    assert [said[pool] for pool in EXECUTION] == [None, None, None]
+    table = cli(hub, tmp_path, "status").stdout
+    assert "pool 'npu' does not serve: no replica is placed yet" in table
+    doctor = subprocess.run(
+        [sys.executable, "-m", "plaza_serving.cli", "doctor", "--json"],
+        env=hub.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {one["check"]: one for one in json.loads(doctor.stdout)}
+    assert (found["pool npu"]["verdict"], missing in found["pool npu"]["detail"]) == ("bad", True)
+    assert found["pool openvino"]["verdict"] == "ok"
+
+
+def test_a_pool_that_cannot_run_says_so_once_and_is_not_started_over_and_over(hub):
+    """Its one replica stays, answers 503, and the pools beside it never notice."""
+    before = replicas_of(hub)
+    with pytest.raises(plaza.PlazaError, match="cannot run on its node") as caught:
+        ask(hub, "/pools/bare/v2/models/tiny")
+    assert caught.value.code == "provider_unavailable"
+    log = (hub.state_dir / "logs" / "control.log").read_text()
+    assert log.count("pool 'bare' cannot run") == 1
+    assert before["bare"] == replicas_of(hub)["bare"]
+    assert "npu" not in before
+
+
+def replicas_of(hub):
+    """Pool -> process id of its replica, as Ray names them."""
     titles = {process.pid: " ".join(process.cmdline()) for process in hub.descendants()}
-    pools = {
-        title.split(":")[3]: pid
-        for pid, title in titles.items()
-        if title.startswith("ray::ServeReplica:")
-    }
-    assert set(pools) == {"main", "second"}
+    replicas = {p: t.split(":") for p, t in titles.items() if t.startswith("ray::ServeReplica:")}
+    return {title[3]: pid for pid, title in replicas.items()}
+
+
+def test_a_pool_runs_on_its_own_interpreter(hub):
+    found = replicas_of(hub)
     own = {int(line) for line in hub.started.read_text().split()}
-    assert pools["second"] in own
-    assert pools["main"] not in own
+    assert found["nxrt"] in own
+    assert found["main"] not in own
 
 
 def test_a_pool_that_is_not_there_says_so(hub):

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from plaza_accel import cpu
 from plaza_accel.conformance import graphs
 from plaza_accel.conformance.graphs import GRAPHS, MAX_BATCH, ExaminedGraph
+from plaza_accel.metering import DeviceClock, Metering
 from plaza_accel.options import CPU
 from plaza_accel.provider import AcceleratorProvider, PlacedRunner
 from plaza_core.errors import (
@@ -46,6 +47,7 @@ class ProviderDeclarations:
         assert isinstance(provider.weight, int)
         assert provider.weight >= 1
         assert isinstance(provider.static_shapes, bool)
+        assert isinstance(provider.metering, Metering)
         if provider.resource is not None:
             assert provider.resource.name
             assert provider.resource.amount > 0
@@ -167,6 +169,21 @@ class ProviderConformance(ProviderDeclarations):
         runner = opened(graph)
         wrong = _in_threads(runner, graph, self, repeat=25)
         assert wrong == []
+
+    def test_what_a_run_costs_is_told_in_full(self, opened: Open) -> None:
+        """A provider that computes on threads of its own must not be told by the calling one."""
+        graph = self._any()
+        clock = DeviceClock(self.provider.metering)
+        runner, device_ns = clock.meter(opened(graph))
+        inputs = graph.inputs(MAX_BATCH)
+        runner.run(inputs)
+        told, computed = device_ns(), time.process_time_ns()
+        for _ in range(200):
+            runner.run(inputs)
+        told, computed = device_ns() - told, time.process_time_ns() - computed
+        assert told > 0
+        # Half, because this process has other threads; a device's own work is not in `computed`.
+        assert told > computed / 2
 
     def test_closing_while_it_runs_harms_nobody(self, opened: Open) -> None:
         graph = self._any()

@@ -6,6 +6,8 @@ from importlib import import_module
 
 import typer
 
+from plaza_serving.cli.session import session
+
 _COMMANDS = "plaza_serving.supervisor.commands"
 _PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
@@ -27,7 +29,8 @@ def down(context: typer.Context) -> None:
 
 def doctor(context: typer.Context) -> None:
     """Check versions, ports and the sandbox; say what is open to the network."""
-    _run("doctor", context.args)
+    # The main command takes `--json` for all of its own, wherever it is typed.
+    _run("doctor", [*context.args, *(["--json"] if session(context).as_json else [])])
 
 
 def _run(name: str, arguments: list[str]) -> None:

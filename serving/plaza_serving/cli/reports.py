@@ -108,7 +108,13 @@ def status(context: typer.Context) -> None:
     with here.hub() as hub:
         found = hub.status()
     pools = [
-        (p["name"], p["route_prefix"], f"{p['running']} of {p['wanted']}", p["status"])
+        (
+            p["name"],
+            p["provider"],
+            p["route_prefix"],
+            f"{p['running']} of {p['wanted']}",
+            p["status"],
+        )
         for p in found.pools
     ]
     replicas = [
@@ -122,8 +128,12 @@ def status(context: typer.Context) -> None:
         )
         for r in found.replicas
     ]
-    here.answer(found, table_of(["pool", "prefix", "replicas", "state"], pools))
+    here.answer(found, table_of(["pool", "provider", "prefix", "replicas", "state"], pools))
     if not here.as_json:
+        for pool in found.pools:
+            if pool.get("why"):
+                line = f"pool '{pool['name']}' does not serve: {pool['why']}"
+                here.out.print(line, style="red", markup=False, soft_wrap=True)
         columns = ["replica", "pool", "state", "heartbeat s#", "table", "models#"]
         here.out.print()
         here.out.print(table_of(columns, replicas))

@@ -5,6 +5,7 @@ In memory only: a restarted control knows the whole fleet again one second later
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from plaza_core.clock import Clock
@@ -14,6 +15,8 @@ from plaza_serving.control.apportion import RateDivision, SlotDivision
 from plaza_serving.control.broadcast import Broadcast
 from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.granted import GrantMark
+
+log = logging.getLogger(__name__)
 
 LIVE_S = 5.0
 """A replica whose last heartbeat is older is fenced: it counts neither as live nor as published."""
@@ -55,6 +58,7 @@ class Fleet:
         self._mark = mark
         self._clock = clock
         self._last: dict[str, tuple[int, Heartbeat]] = {}
+        self._refused: dict[str, tuple[int, Heartbeat]] = {}
         self._slots = SlotDivision(
             clock.monotonic_ns() / 1e9 - (0.0 if mark is None else mark.age_s())
         )
@@ -64,6 +68,8 @@ class Fleet:
     def hear(self, heartbeat: Heartbeat) -> int:
         """Remember a heartbeat; return how many replicas of its pool live, itself included."""
         now = self._clock.monotonic_ns()
+        if heartbeat.refusal is not None:
+            return self._hear_refusal(heartbeat, now)
         self._last[heartbeat.replica] = (now, heartbeat)
         for name, (at, _) in list(self._last.items()):
             if now - at > FORGET_S * 1e9:
@@ -71,8 +77,26 @@ class Fleet:
         self.heard.fire()
         return sum(r.live and r.heartbeat.pool == heartbeat.pool for r in self.replicas())
 
+    def _hear_refusal(self, heartbeat: Heartbeat, now: int) -> int:
+        """One that cannot run its pool is waited for by nobody, and has no part of anything."""
+        if heartbeat.pool not in self.refusals():
+            log.error("pool '%s' cannot run: %s", heartbeat.pool, heartbeat.refusal)
+        self._refused[heartbeat.pool] = (now, heartbeat)
+        return 0
+
+    def refusals(self) -> dict[str, str]:
+        """Pool -> why a replica of it, heard of lately, cannot run it."""
+        now = self._clock.monotonic_ns()
+        return {
+            pool: beat.refusal or ""
+            for pool, (at, beat) in self._refused.items()
+            if now - at < LIVE_S * 1e9
+        }
+
     def answer(self, heartbeat: Heartbeat) -> HeartbeatReply:
         """Remember a heartbeat; tell its replica its parts of rates and slots."""
+        if heartbeat.refusal is not None:
+            return HeartbeatReply(live_replicas=self.hear(heartbeat))
         limits, now = self._feed.current.limits, self._clock.monotonic_ns() / 1e9
         slots = self._slots.hear(heartbeat, limits.slots, limits.longest_s, now)
         if self._mark is not None and any(slots.values()):

@@ -11,7 +11,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import sys
 import threading
 from asyncio import to_thread
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from types import FrameType
 
 import uvicorn
 
-from plaza_accel.certifier import Place, SandboxCertifier
+from plaza_accel.certifier import SandboxCertifier
 from plaza_accel.examine import SandboxExaminer
 from plaza_accel.sandbox import sandbox_support
 from plaza_core.clock import SystemClock
@@ -49,6 +48,7 @@ from plaza_serving.control.jobs import Drain, every, forever, in_turn, later
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import logins_of
 from plaza_serving.control.parts import Parts
+from plaza_serving.control.pool_reasons import PoolReasons, place_of
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
 from plaza_serving.webhooks.courier import Courier
@@ -141,10 +141,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
         limits=limits,
         certifier=SandboxCertifier(
-            [
-                Place(pool.provider, pool.options, str(pool.environment or sys.executable))
-                for pool in settings.all_pools
-            ],
+            [place_of(pool) for pool in settings.all_pools],
             clock,
             timeout_s=settings.examine_timeout_s,
             memory_mb=settings.examine_memory_mb,
@@ -170,6 +167,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         ray_state=lambda: reconciler.state,
         node_token=node_secret(secrets, "node.token", os.urandom),
         drift=DriftWatch(tenancy.leases.drift, clock),
+        pool_reasons=PoolReasons(clock),
         importer=Importer(
             settings.mlflow, state / "imports", root=settings.mlflow_artifact_root, limits=limits
         ),

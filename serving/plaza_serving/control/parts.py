@@ -22,6 +22,7 @@ from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import Logins
+from plaza_serving.control.pool_reasons import PoolReasons
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
 
@@ -41,6 +42,7 @@ class Parts:
     ray_state: Callable[[], RayState]
     node_token: str
     drift: DriftWatch
+    pool_reasons: PoolReasons
     importer: Importer | None = None
     """None: no MLflow to import from."""
     logins: Logins | None = None

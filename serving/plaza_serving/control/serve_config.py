@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from plaza_accel.provider import AcceleratorProvider
+from plaza_core.errors import PlazaError
+from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.pools import Autoscaling, Pool
 from plaza_core.settings import Settings
 
@@ -85,11 +88,29 @@ def _actor(pool: Pool) -> dict[str, Any]:
     `num_gpus` is Ray's own word for the resource `GPU`; others go by their names.
     """
     options: dict[str, Any] = {"num_cpus": pool.cpus}
-    further = {name: amount for name, amount in pool.resources.items() if name != "GPU"}
-    if "GPU" in pool.resources:
-        options["num_gpus"] = pool.resources["GPU"]
+    resources = resources_of(pool)
+    further = {name: amount for name, amount in resources.items() if name != "GPU"}
+    if "GPU" in resources:
+        options["num_gpus"] = resources["GPU"]
     if further:
         options["resources"] = further
     if pool.environment is not None:
         options["runtime_env"] = {"py_executable": str(pool.environment)}
     return options
+
+
+def resources_of(pool: Pool) -> dict[str, float]:
+    """As the settings say; where they say nothing, what the provider declares for its options.
+
+    A provider that is not installed beside control (only in the pool's environment), or does not
+    take the options, declares nothing here: the replica says what is wrong.
+    """
+    if pool.resources:
+        return dict(pool.resources)
+    try:
+        found = load(ACCELERATORS, pool.provider)
+        declared = found.with_options(pool.options) if pool.options else found
+    except PlazaError:
+        return {}
+    resource = declared.resource if isinstance(declared, AcceleratorProvider) else None
+    return {} if resource is None else {resource.name: resource.amount}

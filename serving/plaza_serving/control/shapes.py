@@ -265,9 +265,10 @@ class PoolStatus(Answer):
     wanted: int = Field(description="Replicas; the least of them where their number is scaled.")
     running: int
     status: str
+    why: str | None = Field(description="What keeps it from serving, where that is known.")
 
     @classmethod
-    def of(cls, pool: Pool, found: ApplicationState | None) -> PoolStatus:
+    def of(cls, pool: Pool, found: ApplicationState | None, why: str | None) -> PoolStatus:
         return cls(
             name=pool.name,
             provider=pool.provider,
@@ -275,6 +276,7 @@ class PoolStatus(Answer):
             wanted=pool.autoscaling.min_replicas if pool.autoscaling else pool.replicas,
             running=found.running if found else 0,
             status=found.status if found else "absent",
+            why=why,
         )
 
 

@@ -56,7 +56,8 @@ class BatchRunner:
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
     `row_us` is the calibrated cost of a row, where it is known. `bound` is told before each batch
-    by when all of it must have ended.
+    by when all of it must have ended. `device_ns` tells what the calling thread's runs have cost,
+    `cpu_ns` what the rest of its work has; left out they are the same.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class BatchRunner:
         row_us: int | None = None,
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
+        device_ns: Callable[[], int] | None = None,
         bound: Callable[[int], object] | None = None,
     ) -> None:
         self._runner = runner
@@ -78,6 +80,7 @@ class BatchRunner:
         self._weight = weight
         self._now = clock.monotonic_ns
         self._cpu = cpu_ns
+        self._device = device_ns or cpu_ns
         self._bound = bound
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
@@ -138,18 +141,18 @@ class BatchRunner:
         yield from groups.values()
 
     def _run_group(self, jobs: list[_Job]) -> list[Finished]:
-        started, cpu = self._now(), self._cpu()
+        started, spent = self._now(), self._device()
         try:
             parts = self._run_joined(jobs)
         except PlazaError as error:
-            lost_us = compute.microseconds(self._cpu() - cpu)
+            lost_us = compute.microseconds(self._device() - spent)
             if len(jobs) == 1:
                 return [self._failed(jobs[0], error, lost_us)]
             for job, part_us in zip(jobs, compute.split(lost_us, _sizes(jobs)), strict=True):
                 job.lost_us += part_us
             return [done for job in jobs for done in self._run_group([job])]
         run_ns = self._now() - started
-        device_us = compute.microseconds(self._cpu() - cpu)
+        device_us = compute.microseconds(self._device() - spent)
         rows = [job.prepared.rows for job in jobs]
         row_ns = run_ns / sum(rows)
         self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns

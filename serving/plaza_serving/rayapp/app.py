@@ -12,6 +12,7 @@ from ray import serve
 
 from plaza_core.settings import Settings
 from plaza_serving.assembly import Replica, open_replica
+from plaza_serving.closed import ClosedReplica
 from plaza_serving.rayapp import edge
 from plaza_serving.rayapp.loopback import bind_to_loopback
 from plaza_serving.rayapp.scaling import METRIC
@@ -27,14 +28,14 @@ class PoolReplica:
 
     def __init__(self, pool: str) -> None:
         self._pool = pool
-        self._replica: Replica | None = None
+        self._replica: Replica | ClosedReplica | None = None
         if Settings().node_ip == "127.0.0.1":
             bind_to_loopback()
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         settings = Settings()
         self._replica = replica = await open_replica(settings, pool=self._pool)
-        if settings.bypass:
+        if settings.bypass and isinstance(replica, Replica):
             edge.register(replica.door)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,15 +48,15 @@ class PoolReplica:
 
     def record_autoscaling_stats(self) -> dict[str, float]:
         """Called by Ray Serve, for the policy of `scaling`."""
-        return {METRIC: 0.0 if self._replica is None else self._replica.plane.mean_wait_ms()}
+        return {METRIC: 0.0 if self._replica is None else self._replica.mean_wait_ms()}
 
     def check_health(self) -> None:
         """Called by Ray Serve; raising restarts the replica."""
-        if self._replica is not None and not self._replica.plane.live():
-            raise RuntimeError("a worker thread has died")
+        if self._replica is not None and not self._replica.live():
+            raise RuntimeError("a worker thread has died, or the pool can run now")
 
 
-async def _lifespan(replica: Replica, receive: Receive, send: Send) -> None:
+async def _lifespan(replica: Replica | ClosedReplica, receive: Receive, send: Send) -> None:
     await receive()
     await send({"type": "lifespan.startup.complete"})
     await receive()

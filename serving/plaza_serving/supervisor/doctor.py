@@ -63,6 +63,7 @@ def examine(settings: Settings) -> list[Finding]:
         _sandbox(),
         *_places(places),
         *_blobs(settings),
+        *_pools(settings),
         *_resources(places),
         *_ports(settings, mine, running=holder(places.run) is not None),
         *_network(settings, mine),
@@ -161,6 +162,18 @@ def _blobs(settings: Settings) -> Iterator[Finding]:
     host = urlsplit(place.endpoint).hostname or ""
     if place.endpoint.startswith("http://") and host not in {"127.0.0.1", "::1", "localhost"}:
         yield Finding("blobs", Verdict.NOTE, f"{place.endpoint} is not encrypted")
+
+
+def _pools(settings: Settings) -> Iterator[Finding]:
+    """Whether each further pool could run on this node; in a cluster another may be meant."""
+    from plaza_accel.looking import refusal_of
+    from plaza_serving.control.pool_reasons import place_of
+
+    wrong = Verdict.BAD if settings.node_ip == "127.0.0.1" else Verdict.NOTE
+    for pool in settings.pools:
+        refusal = refusal_of(place_of(pool))
+        detail = f"{pool.provider} can run here" if refusal is None else refusal
+        yield Finding(f"pool {pool.name}", Verdict.OK if refusal is None else wrong, detail)
 
 
 def _resources(places: Places) -> Iterator[Finding]:

@@ -29,6 +29,7 @@ from plaza_serving.control.feed import TableFeed
 from plaza_serving.control.fleet import Fleet
 from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.parts import Parts
+from plaza_serving.control.pool_reasons import PoolReasons
 from plaza_serving.control.reconciler import RayState
 from plaza_tenancy import Tenancy
 from tests.tenancy.world import migrated_file
@@ -147,6 +148,7 @@ def open_world(
         ray_state=lambda: RayState(reachable=True, since_unix_us=1),
         node_token=NODE_TOKEN,
         drift=DriftWatch(tenancy.leases.drift, clock),
+        pool_reasons=PoolReasons(clock),
     )
     return World(parts, build_app(parts), made.text if made else "", clock, tracker)
 

@@ -46,6 +46,27 @@ def test_each_pool_is_an_application_of_its_own():
     assert plain["deployments"][0]["num_replicas"] == 3
 
 
+@pytest.mark.parametrize(
+    ("pool", "asked"),
+    [
+        ({"provider": "cann"}, {"resources": {"NPU": 1.0}}),
+        ({"provider": "cuda"}, {"num_gpus": 1.0}),
+        ({"provider": "cuda", "options": {"ray_amount": 0.5}}, {"num_gpus": 0.5}),
+        ({"provider": "cuda", "resources": {"small": 2}}, {"resources": {"small": 2}}),
+        ({"provider": "openvino"}, {}),
+        (
+            {"provider": "openvino", "options": {"device_type": "NPU"}},
+            {"resources": {"intel_npu": 1.0}},
+        ),
+        ({"provider": "of-the-pools-environment-only"}, {}),
+        ({"provider": "cuda", "options": {"no_such_option": 1}}, {}),
+    ],
+)
+def test_what_the_settings_leave_out_is_what_the_provider_declares(pool, asked):
+    (_, app) = serve_config(Settings(pools=[Pool(name="b", **pool)]))["applications"]
+    assert app["deployments"][0]["ray_actor_options"] == {"num_cpus": 0.1, **asked}
+
+
 def test_ray_accepts_it_and_keeps_every_field(ray_schema):
     config = serve_config(Settings(pools=[OV]))
     parsed = ray_schema.model_validate(config).model_dump(mode="json", exclude_unset=True)

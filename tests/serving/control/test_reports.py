@@ -113,6 +113,7 @@ async def test_status_shows_pools_replicas_and_what_waits(world):
             "wanted": wanted,
             "running": 0,
             "status": "absent",
+            "why": None,
         }
     ]
     assert status["ray"]["reachable"] is True

@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from plaza_core.errors import Forbidden
+from plaza_core.pools import Pool
 from plaza_serving.supervisor.commands import doctor, down
 from plaza_serving.supervisor.doctor import Verdict, examine
 from plaza_serving.supervisor.family import Families, Family
@@ -78,6 +79,17 @@ def test_in_a_cluster_it_comes_with_the_rule_that_closes_it_to_others(settings, 
         finding = verdicts(several)[f"open {port}"]
     assert finding.verdict is Verdict.NOTE
     assert f"dport {port}" in finding.detail
+
+
+def test_a_pool_that_cannot_run_here_is_bad_and_in_a_cluster_worth_a_note(settings, places):
+    pools = [Pool(name="npu", provider="cann"), Pool(name="two", provider="cpu")]
+    several = settings.model_copy(update={"pools": pools})
+    found = verdicts(several)
+    assert found["pool npu"].verdict is Verdict.BAD
+    assert "no Ascend NPU is on this node" in found["pool npu"].detail
+    assert found["pool two"].verdict is Verdict.OK
+    cluster = several.model_copy(update={"node_ip": "10.7.0.1"})
+    assert verdicts(cluster)["pool npu"].verdict is Verdict.NOTE
 
 
 def test_internal_ports_in_the_ephemeral_range_are_noted(settings, places):

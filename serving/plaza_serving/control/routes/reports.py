@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from plaza_core.errors import InvalidInput
+from plaza_core.pools import Pool
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
@@ -76,15 +77,20 @@ def status(hub: Hub) -> HubStatus:
     """For operators: pools, replicas, the table they should have, and what waits for MLflow."""
     table = hub.feed.current
     ray, waiting = hub.ray_state(), hub.tenancy.proposals.waiting()
+    refusals = hub.fleet.refusals()
+
+    def pool_status(pool: Pool) -> PoolStatus:
+        found = ray.applications.get(pool.name)
+        running = found.running if found else 0
+        return PoolStatus.of(pool, found, hub.pool_reasons.why(pool, running, refusals))
+
     return HubStatus(
         table_version=table.version,
         outbox_pending=waiting.items,
         mlflow=TrackingStatus.of(waiting, hub.registrar.mirror.state),
         budget_drift=None if hub.drift.last.at_unix_us is None else len(hub.drift.last.drifted),
         ray=RayStatus.of(ray),
-        pools=[
-            PoolStatus.of(pool, ray.applications.get(pool.name)) for pool in hub.settings.all_pools
-        ],
+        pools=[pool_status(pool) for pool in hub.settings.all_pools],
         replicas=[
             ReplicaStatus.of(
                 replica, hub.feed.reached(replica.heartbeat.table_version, table.sequence)
