@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from plaza_accel import arena
 from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
@@ -96,6 +97,9 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     provider = select(its.provider, its.options)
     gate = certificate_gate(its, provider, settings, control, clock)
     cells = cells_of(its, settings, clock)
+    budget_bytes = settings.model_memory_mb << 20
+    if its.provider == "cpu":
+        arena.share(budget_bytes)  # what the host admits models by, now also what they can take
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         remote = runner if isinstance(runner, RemoteRunner) else None
@@ -123,9 +127,10 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
         ),
         how=Opening(provider, partial(open_family, max_pixels=settings.max_image_pixels), cells),
         make_lane=make_lane,
-        budget_bytes=settings.model_memory_mb << 20,
+        budget_bytes=budget_bytes,
         clock=clock,
         gate=gate,
+        idle_ns=int(settings.model_idle_s * 1e9),
     )
     sink: UsageSink = control if spool is None else spool
     plane = DataPlane(
