@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -43,9 +43,17 @@ class Ended:
 
 
 def run_child(
-    module: str, request: Mapping[str, Any], *, timeout_s: float, python: str = sys.executable
+    module: str,
+    request: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    python: str = sys.executable,
+    pass_fds: Sequence[int] = (),
 ) -> Ended:
-    """Run `python -m module`, give it `request`, and return when it has ended or was killed."""
+    """Run `python -m module`, give it `request`, and return when it has ended or was killed.
+
+    It inherits the descriptors `pass_fds`, by their numbers, and no others.
+    """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(request).encode())
         stdin.seek(0)
@@ -57,6 +65,7 @@ def run_child(
             env=_environment(python),
             cwd="/",
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         assert child.stdout is not None
         complete = False
