@@ -2,10 +2,10 @@
 
 One thread, in this process; variants alternate, so that whatever else the machine does meets all of
 them. `load`: opening with and without a saved optimised graph, its checksum included. `binding`:
-`run` against IOBinding into kept outputs. `spinning`, `threads`, `pattern`: as they say. What was
-decided on these numbers is in `docs/decisions/0026-knobs.md`.
+`run` against IOBinding into kept outputs. `spinning`, `threads`, `pattern`, `arenas`: as they say.
+What was decided on these numbers is in `docs/decisions/0026-knobs.md`.
 
-    python -m benchmarks.knobs [load binding spinning threads pattern]
+    python -m benchmarks.knobs [load binding spinning threads pattern arenas]
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import graphs
+from plaza_accel import arena
+from plaza_accel.cpu import provider
 from plaza_accel.graph_signature import synthetic
 from plaza_accel.memory import resident_bytes
 from plaza_accel.options import CPU, SessionPlan
@@ -39,7 +41,7 @@ PLAN = SessionPlan("cpu", (CPU,), strict=False)
 Feed = dict[str, Any]
 Do = Callable[[], object]
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=120)
 
 
 def medians(blocks: int, each: int, **variants: Do) -> dict[str, float]:
@@ -145,7 +147,8 @@ def load(scratch: Path) -> Table:
         kept = scratch / f"{name}.optimised.onnx"
         saving = PLAN.session_options()
         saving.optimized_model_filepath = str(kept)
-        nodes = len(session(path, saving).get_provider_graph_assignment_info()[0].get_nodes())
+        parts = session(path, saving).get_provider_graph_assignment_info()
+        nodes = sum(len(part.get_nodes()) for part in parts)
         plain = PLAN.session_options()
         plain.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
 
@@ -291,8 +294,63 @@ def pattern(scratch: Path) -> Table:
     return table
 
 
+def hungry() -> graphs.Graph:
+    """Three tensors of 256 kB for each row, and hardly a weight."""
+    nodes = [
+        helper.make_node("Tile", ["x", "times"], ["wide"]),
+        helper.make_node("Exp", ["wide"], ["bent"]),
+        helper.make_node("Mul", ["bent", "wide"], ["both"]),
+        helper.make_node("ReduceMean", ["both", "axis"], ["y"]),
+    ]
+    return graphs.graph(
+        "hungry",
+        nodes,
+        [TensorSpec("x", DType.FP32, ("batch", 1024))],
+        [TensorSpec("y", DType.FP32, ("batch", 1))],
+        [
+            numpy_helper.from_array(np.array([1, 64]), "times"),
+            numpy_helper.from_array(np.array([1]), "axis"),
+        ],
+    )
+
+
+def arenas(scratch: Path) -> Table:
+    """Six models of 48 MB peak, run in turn, each on its own and in one arena; and a tiny run."""
+    table = Table("arena", "resident MB of six", "tiny run, µs", "two threads, µs each")
+    graph, tiny = hungry(), graphs.tiny()
+    where, small = graph.write(scratch / "hungry"), tiny.write(scratch / "tiny")
+    feed, one = {"x": np.zeros((64, 1024), np.float32)}, {"x": np.zeros((1, 4), np.float32)}
+    for shared in (False, True):
+        if shared:
+            arena.share(1 << 30)
+        six = [provider.open(where, graph.parsed()) for _ in range(6)]
+        before = resident_bytes()
+        for runner in six:
+            runner.run(feed)
+        grown = (resident_bytes() - before) / 1e6
+        for runner in six:
+            runner.close()
+        pair = [provider.open(small, tiny.parsed()) for _ in range(2)]
+        alone = medians(9, 5000, run=lambda pair=pair: pair[0].run(one))["run"]
+
+        def work(runner: Any) -> None:
+            for _ in range(50_000):
+                runner.run(one)
+
+        crew = [threading.Thread(target=work, args=(runner,)) for runner in pair]
+        begun = time.perf_counter_ns()
+        for thread in crew:
+            thread.start()
+        for thread in crew:
+            thread.join()
+        both = (time.perf_counter_ns() - begun) / 100_000 / 1000
+        name = "one, capped" if shared else "each its own"
+        table.add_row(name, f"+{grown:.0f}", f"{alone:.2f}", f"{both:.2f}")
+    return table
+
+
 ALL: Mapping[str, Callable[[Path], Table]] = {
-    one.__name__: one for one in (load, binding, spinning, threads, pattern)
+    one.__name__: one for one in (load, binding, spinning, threads, pattern, arenas)
 }
 
 

@@ -4,7 +4,7 @@
     activations of runs     ──pieces────┴──▶ the arena: cap = the byte budget of a replica
 
 By itself each session keeps the peak of its largest run for good; together they keep one peak per
-run at a time. Six sessions of 48 MB peak each, run in turn: +316 MB resident on their own, +53 MB
+run at a time. Six sessions of 48 MB peak each, run in turn: +315 MB resident on their own, +52 MB
 with one arena (`benchmarks/knobs.py`). A run that would pass the cap fails alone.
 
 Owns two facts about ONNX Runtime 1.31 that its documentation does not tell. The cap counts weights

@@ -1,6 +1,6 @@
 """Many at once, or one alone: so that a run which found the arena full can be judged by itself.
 
-A run takes the lock of its own thread, which nobody contends for (0.1 µs). Who must be alone asks
+A run takes the lock of its own thread, which nobody contends for (0.3 µs). Who must be alone asks
 for all of them, and from then on new runs wait, so that it gets its turn.
 """
 

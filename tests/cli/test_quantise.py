@@ -52,11 +52,8 @@ def test_a_shipped_model_becomes_a_smaller_bundle_that_the_gate_takes(run, elsew
     examined = SandboxExaminer().examine(bundle.directory, bundle.manifest)
     assert examined.passed, examined.why
     assert "plaza models register small" in done.err
-
-
-def test_its_card_claims_nothing_that_was_measured_on_the_original(run, elsewhere):
-    assert run("models", "quantize", LOAD, "--output", "small").code == 0
-    before, after = (parse_card(read_bundle(d).card) for d in (LOAD, elsewhere / "small"))
+    # Its card claims nothing that was measured on the original.
+    before, after = parse_card(original.card), parse_card(bundle.card)
     assert before.front.metrics
     assert set(after.front.metrics) == {"mean_difference", "largest_difference"}
     assert after.front.licence == before.front.licence
@@ -65,22 +62,17 @@ def test_its_card_claims_nothing_that_was_measured_on_the_original(run, elsewher
     assert before.body in after.body
 
 
-def test_a_classifier_is_judged_by_its_labels(run, intents):
-    done = run("--json", "models", "quantize", intents)
-    assert done.code == 0, done.err
-    said = json.loads(done.out)
-    assert said["labels"] is True
-    assert said["compared"]["rows"] == 3
-    assert said["drop"] == 0
-    assert said["bytes_after"] < said["bytes_before"] / 3
-    assert (intents.parent / "intents-int8" / "labels.txt").is_file()
-
-
-def test_further_samples_count(run, intents):
+def test_a_classifier_is_judged_by_its_labels_on_all_samples(run, intents):
     texts = {"texts": ["how do I change my PIN", "my card is lost"], "top_k": 1}
     (intents.parent / "more.json").write_text(json.dumps(texts))
     done = run("--json", "models", "quantize", intents, "--samples", "more.json")
-    assert json.loads(done.out)["compared"]["rows"] == 5
+    assert done.code == 0, done.err
+    said = json.loads(done.out)
+    assert said["labels"] is True
+    assert said["compared"]["rows"] == 5
+    assert said["drop"] == 0
+    assert said["bytes_after"] < said["bytes_before"] / 3
+    assert (intents.parent / "intents-int8" / "labels.txt").is_file()
 
 
 def test_beyond_the_limit_nothing_is_written_and_the_loss_is_told(run, elsewhere):
@@ -111,9 +103,8 @@ def test_convolutions_all_the_same_say_whether_it_pays(run, elsewhere):
     assert "compared on random tensors" in done.err
 
 
-@pytest.mark.parametrize("name", ["sentence-embedder", "banking-intents"])
-def test_a_model_whose_weights_are_small_already_is_told_so(run, elsewhere, name):
-    done = run("models", "quantize", BUNDLES / name, "--output", "small")
+def test_a_model_whose_weights_are_small_already_is_told_so(run, elsewhere):
+    done = run("models", "quantize", BUNDLES / "sentence-embedder", "--output", "small")
     assert done.code == 1
     assert "nothing was written" in done.err
     assert list(elsewhere.iterdir()) == []
