@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from plaza_core.manifest import Manifest
 
 
-class _Answers:
+class Answers:
     """The private way back to the parent: libraries that print do not reach it."""
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class _Answers:
 
 def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
-    answers = _Answers()
+    answers = Answers()
     directory = Path(request["directory"])
     leave_network()
     die_with_parent()  # after the namespace: gaining its capabilities clears the request
@@ -54,7 +54,7 @@ def main() -> None:
     _examine(directory, request, answers)
 
 
-def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> None:
+def _examine(directory: Path, request: Mapping[str, Any], answers: Answers) -> None:
     # Imported inside the sandbox: its threads must be born there.
     from plaza_accel.blame import blame
     from plaza_core.manifest import manifest_from
@@ -65,9 +65,9 @@ def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> 
         if certifying:
             answers.say(environment=_environment(request))
         answers.say(phase="read")
-        _walk(directory / "model.onnx")
+        walk_file(directory / "model.onnx")
         answers.say(phase="check")
-        _check(directory / "model.onnx")
+        check_file(directory / "model.onnx")
         answers.say(phase="open")
         if certifying:
             verdict = _certify(directory, manifest, request, answers)
@@ -82,7 +82,7 @@ def _examine(directory: Path, request: Mapping[str, Any], answers: _Answers) -> 
         answers.say(verdict=verdict)
 
 
-def _walk(path: Path) -> None:
+def walk_file(path: Path) -> None:
     from plaza_accel.external import plain_files
     from plaza_accel.rules import Refused, Rule
     from plaza_accel.walk import walk
@@ -108,7 +108,7 @@ def _walk(path: Path) -> None:
             raise Refused(Rule.FILE_KIND, "the bundle holds something that is not a plain file")
 
 
-def _check(path: Path) -> None:
+def check_file(path: Path) -> None:
     import onnx
 
     from plaza_accel.blame import node_in
@@ -178,7 +178,7 @@ def _environment(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _certify(
-    directory: Path, manifest: Manifest, request: Mapping[str, Any], answers: _Answers
+    directory: Path, manifest: Manifest, request: Mapping[str, Any], answers: Answers
 ) -> dict[str, Any]:
     """The verdict is the first half of the certificate: nothing is opened twice for it."""
     from plaza_accel.certify import certify

@@ -82,6 +82,7 @@ class CpuProvider:
             strict=False,  # it is what the others must not fall back to
             intra_op=self.options.intra_op,
             inter_op=self.options.inter_op,
+            shares_arena=True,
         )
         return open_unpadded(directory, manifest, plan)
 

@@ -48,10 +48,14 @@ DTYPES: Final[dict[str, DType]] = {
 """ONNX Runtime's name of an element type -> datatype on the wire; others are not served."""
 
 
+_NO_MEMORY: Final = ("bad_alloc", "allocate memory", "smaller than requested bytes")
+"""What the allocator of C++, the system's and an arena with a cap say."""
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether a native error says that an allocation failed: limits of a process or an arena."""
     text = str(error)
-    return isinstance(error, MemoryError) or "bad_alloc" in text or "allocate memory" in text
+    return isinstance(error, MemoryError) or any(phrase in text for phrase in _NO_MEMORY)
 
 
 def return_freed_memory() -> None:

@@ -1,7 +1,16 @@
-"""Session options of every session that Plaza opens, with the reason for each.
+"""Every knob of every session that Plaza opens, each with its measured reason.
 
 ONNX Runtime accepts unknown keys and most nonsense values in silence, so each key here was looked
 up in the pinned wheel's binary, and tests observe the effect of those whose effect can be seen.
+Numbers: onnxruntime 1.31.1, two cores of an AMD EPYC (Zen 5), `python -m benchmarks.knobs`.
+
+Left as ONNX Runtime has them:
+- All graph optimisations, made anew at each opening. Keeping the optimised graph in a cache was
+  measured and does not pay (docs/decisions/0026).
+- Memory patterns (the plan of a run's activations, kept per shape that was seen): off, a 5 ms
+  convolution is no faster, and 400 shapes of a classifier cost 0.2 MB.
+- Outputs in memory of the run, no IOBinding: it saves 0.1 µs of 2.8, and copying a kept output of
+  4 MB for who asked takes 150 µs, making a new one 75.
 """
 
 from __future__ import annotations
@@ -12,13 +21,15 @@ from typing import Any, Final
 
 import onnxruntime
 
+from plaza_accel import arena
+
 CPU: Final = "CPUExecutionProvider"
 
 _MB = 1 << 20
 
 _ENTRIES: dict[str, str] = {
-    # A spinning pool burns 27–30 ms of CPU per request at 20 ms gaps instead of 7–9 (12.8 MB
-    # convolution, 2 cores), and that time would be somebody else's in a shared replica.
+    # Two threads that spin burn 28 ms of processor per request at 20 ms gaps, that wait 5.7 (a 5 ms
+    # convolution, done in 3.0 and 5.5 ms), and that time is somebody else's in a shared replica.
     "session.intra_op.allow_spinning": "0",
     "session.inter_op.allow_spinning": "0",
     # A 77-byte ConstantOfShape otherwise becomes a gigabyte while the model is being loaded.
@@ -49,10 +60,20 @@ class SessionPlan:
     cpu_share: float = 0.0
     ep_devices: tuple[Any, ...] = ()
     """Of a registered library: ONNX Runtime's devices; then nothing is chosen by name."""
+    # One thread each: two workers on one session make 414 runs a second at 4.8 ms of processor
+    # each, one worker with two threads 374 at 5.1; and the time of a run is then that of the thread
+    # that made it, which is what it is billed by.
     intra_op: int = 1
     inter_op: int = 1
     entries: Mapping[str, str] = field(default_factory=dict)
     """Further session configuration of one provider."""
+    shares_arena: bool = False
+    """Memory from the arena of this process, where it has one: of the CPU's own kernels only, as
+    accelerators have an arena and a limit of their own (`gpu_mem_limit`, `npu_mem_limit`)."""
+
+    @property
+    def in_arena(self) -> bool:
+        return self.shares_arena and arena.shared()
 
     def session_options(self, *, lenient: bool = False) -> onnxruntime.SessionOptions:
         """`lenient` lets nodes land on the CPU all the same: to learn which they are."""
@@ -65,6 +86,8 @@ class SessionPlan:
             options.add_session_config_entry(key, value)
         if self.strict and not self.cpu_share and not lenient:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        if self.in_arena:
+            options.add_session_config_entry("session.use_env_allocators", "1")
         if self.ep_devices:
             own = {**self.options[0]} if self.options else {}
             options.add_provider_for_devices(list(self.ep_devices), own)

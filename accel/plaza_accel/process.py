@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -51,11 +51,13 @@ def run_child(
     timeout_s: float,
     busy_s: float = 0.0,
     python: str = sys.executable,
+    pass_fds: Sequence[int] = (),
 ) -> Ended:
     """Run `python -m module`, give it `request`, and return when it has ended or was killed.
 
     Where the machine is busy with others it has as much longer than `timeout_s` as it was ready to
-    run and had no processor, but not longer than `busy_s`.
+    run and had no processor, but not longer than `busy_s`. It inherits the descriptors `pass_fds`,
+    by their numbers, and no others.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(request).encode())
@@ -68,6 +70,7 @@ def run_child(
             env=_environment(python),
             cwd="/",
             start_new_session=True,
+            pass_fds=pass_fds,
         )
         assert child.stdout is not None
         complete = False

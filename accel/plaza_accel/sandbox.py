@@ -73,6 +73,8 @@ class Confinement:
     memory_bytes: int
     """Address space, the interpreter's included."""
     cpu_seconds: int
+    file_bytes: int = 0
+    """Size to which it may write a file that it was given open; it can open none to write."""
     threads: int = 256
     """Of this process; holds only where the child got a user of its own (the hub runs as root)."""
 
@@ -200,7 +202,7 @@ def _limit(confinement: Confinement, *, own_user: bool) -> None:
     for kind, soft, hard in (
         (resource.RLIMIT_AS, confinement.memory_bytes, confinement.memory_bytes),
         (resource.RLIMIT_CPU, cpu, cpu + 1),
-        (resource.RLIMIT_FSIZE, 0, 0),
+        (resource.RLIMIT_FSIZE, confinement.file_bytes, confinement.file_bytes),
         (resource.RLIMIT_NOFILE, 64, 64),
         (resource.RLIMIT_CORE, 0, 0),
     ):

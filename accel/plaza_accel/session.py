@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from plaza_accel import arena
 from plaza_accel.buckets import Buckets, bucketed
 from plaza_accel.graph_signature import check_answer, compare, graph_tensors, synthetic
 from plaza_accel.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
@@ -23,6 +24,7 @@ from plaza_accel.placement import check, placed_nodes
 from plaza_accel.proportion import row_bytes
 from plaza_accel.provider import PlacedRunner
 from plaza_accel.strings import to_bytes, to_text
+from plaza_accel.turns import Turns
 from plaza_core.errors import (
     InvalidBundle,
     InvalidTensor,
@@ -58,6 +60,7 @@ class OrtRunner:
         "_signature",
         "_texts_in",
         "_texts_out",
+        "_turns",
         "placement",
         "provider",
         "resident_bytes",
@@ -69,6 +72,7 @@ class OrtRunner:
         signature: Signature,
         provider: str,
         resident_bytes: int,
+        turns: Turns | None = None,
     ) -> None:
         # The binding's own session: its Python wrapper validates each call again and costs as
         # much as a small model (5.5 µs a call against 2.9), and on an EPFail may move a model to
@@ -79,6 +83,8 @@ class OrtRunner:
         self._feeds = tuple((spec.name, NUMPY[spec.datatype]) for spec in signature.inputs)
         self._texts_in = tuple(s.name for s in signature.inputs if s.datatype is DType.BYTES)
         self._texts_out = frozenset(s.name for s in signature.outputs if s.datatype is DType.BYTES)
+        self._turns = turns
+        """Of those it shares the arena with; None: its memory is its own."""
         self.provider = provider
         self.resident_bytes = resident_bytes
         self.placement: Mapping[str, int] = Counter(n.execution for n in placed_nodes(session))
@@ -112,13 +118,13 @@ class OrtRunner:
         if run is None:
             raise Unavailable("the model was closed")
         try:
-            values = run(names, inputs, options)
+            if self._turns is None:
+                values = run(names, inputs, options)
+            else:
+                with self._turns.one():
+                    values = run(names, inputs, options)
         except NATIVE_ERRORS as error:
-            self._signature.check(dict(inputs))
-            _log.warning("a run failed on %s: %s", self.provider, error)
-            if out_of_memory(error):
-                raise ModelFailed("the model ran out of memory on this input") from None
-            raise ModelFailed("the model's runtime failed on this input") from None
+            values = self._again(error, run, names, inputs, options)
         if self._texts_out:
             values = [
                 to_bytes(value) if name in self._texts_out else value
@@ -126,9 +132,27 @@ class OrtRunner:
             ]
         return dict(zip(names, values, strict=True))
 
+    def _again(self, error: Exception, run: Any, *call: Any) -> list[Any]:
+        """Once more, alone, where the arena was full or in pieces; else what the error means."""
+        if out_of_memory(error) and self._turns is not None:
+            with self._turns.alone():
+                arena.give_back()
+                try:
+                    values: list[Any] = run(*call)
+                except NATIVE_ERRORS as second:
+                    error = second
+                else:
+                    return values
+        self._signature.check(dict(call[1]))
+        _log.warning("a run failed on %s: %s", self.provider, error)
+        if out_of_memory(error):
+            raise ModelFailed("the model ran out of memory on this input") from None
+        raise ModelFailed("the model's runtime failed on this input") from None
+
     def close(self) -> None:
         """Let go of the session; runs in progress keep it until they end."""
         self._run = None
+        arena.give_back()
 
     def _known(self, outputs: Sequence[str]) -> list[str]:
         for name in outputs:
@@ -181,7 +205,9 @@ def _open_cold(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRun
     signature = manifest.signature_spec()
     session = _open_session(directory / MODEL_FILE, plan)
     compare(signature, graph_tensors(session.get_inputs()), graph_tensors(session.get_outputs()))
-    return OrtRunner(session, signature, plan.provider, estimate_bytes(directory, manifest))
+    turns = arena.turns if plan.in_arena else None
+    weight = estimate_bytes(directory, manifest)
+    return OrtRunner(session, signature, plan.provider, weight, turns)
 
 
 def _reference(directory: Path, manifest: Manifest) -> Callable[[], PlacedRunner]:

@@ -130,7 +130,17 @@ class Settings(BaseSettings):
         "model's own limit. On a CPU longer joined runs save nothing and delay everybody.",
     )
     model_memory_mb: int = Field(
-        2048, ge=64, description="Budget of a replica for opened models; least recently used leave."
+        2048,
+        ge=64,
+        description="Budget of a replica for opened models; least recently used leave. On `cpu` "
+        "also the cap on what their runs take: one that would pass it fails.",
+    )
+    model_idle_s: float = Field(
+        0.0,
+        ge=0,
+        description="A model that runs in the replica itself is closed when nobody used it for that"
+        " long, also one that an alias names; the next use opens it again. Kept are versions of a "
+        "rollout and those loaded by name. 0: never.",
     )
     default_deadline_ms: int = Field(
         10_000, ge=1, description="Deadline of a request that names none."

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from plaza_accel import arena
 from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
@@ -117,6 +118,9 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     provider = select(its.provider, its.options)
     gate = certificate_gate(its, provider, settings, control, clock)
     cells = cells_of(its, settings, clock)
+    budget_bytes = settings.model_memory_mb << 20
+    if its.provider == "cpu":
+        arena.share(budget_bytes)  # what the host admits models by, now also what they can take
 
     device = DeviceClock(provider.metering, shared=shared_device(provider, state))
 
@@ -147,9 +151,10 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
         ),
         how=Opening(provider, partial(open_family, max_pixels=settings.max_image_pixels), cells),
         make_lane=make_lane,
-        budget_bytes=settings.model_memory_mb << 20,
+        budget_bytes=budget_bytes,
         clock=clock,
         gate=gate,
+        idle_ns=int(settings.model_idle_s * 1e9),
     )
     sink: UsageSink = control if spool is None else spool
     plane = DataPlane(

@@ -48,7 +48,7 @@ def init(
     try:
         begun = begin_bundle(model, out, name=name, family=family, shapes=shapes, force=force)
     except (PlazaError, OSError) as error:
-        here.err.print(_line(error), style="red", markup=False, soft_wrap=True)
+        here.err.print(line_of(error), style="red", markup=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     rows = [("bundle", str(begun.directory)), ("written", ", ".join(begun.written))]
     rows.append(("digest", begun.digest or "none yet"))
@@ -111,7 +111,7 @@ def _shape(text: str) -> tuple[str, list[Dim]]:
     return name, [int(dim) if dim.isdecimal() else dim for dim in dims.split(",")]
 
 
-def _line(error: PlazaError | OSError) -> str:
+def line_of(error: PlazaError | OSError) -> str:
     if isinstance(error, PlazaError):
         return f"{error.code}: {error.input}: {error.message}" if error.input else error.message
     return f"{error.filename}: {error.strerror}"

@@ -28,6 +28,7 @@ from plaza_serving.cli import (
     models,
     people,
     processes,
+    quantise,
     quotas,
     reports,
     rollouts,
@@ -50,6 +51,7 @@ app = typer.Typer(
 processes.mount(app)
 bundles.mount(models.app)
 certificates.mount(models.app)
+quantise.mount(models.app)
 tracking.mount(models.app)
 app.add_typer(models.app, name="models")
 lifecycle.mount(models.app)

@@ -123,3 +123,11 @@ def wanted_warm(model: ModelEntry) -> list[VersionEntry]:
     splits = (split.versions() for split in model.splits.values())
     named = set(model.aliases.values()).union(*splits)
     return [one for one in model.versions if one.version in named or one.state in _KEPT_OPEN]
+
+
+def kept_warm(model: ModelEntry) -> list[VersionEntry]:
+    """Those of them that stay open however little they are used: a rollout is measured by how its
+    versions answer, and who staged one has asked for just that."""
+    rolling = set[int]().union(*(split.versions() for split in model.splits.values()))
+    staged = VersionState.STAGED
+    return [one for one in model.versions if one.version in rolling or one.state is staged]

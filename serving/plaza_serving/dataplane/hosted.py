@@ -33,6 +33,10 @@ class Hosted:
     """Told when it is closed: its files are no longer needed."""
     on_idle: Callable[[Hosted], None]
     """Called when the last user has left."""
+    used_ns: int
+    """When it was last seen in use (monotonic), as of the last look."""
+    touched: bool = False
+    """Used since that look: asking the clock at each request would cost as much as the rest."""
     users: int = 0
     retired: bool = field(default=False, init=False)
     remote: RemoteRunner | None = field(default=None, init=False)
@@ -59,9 +63,16 @@ class Hosted:
         """Its process is gone, where it has one: nobody new may come in."""
         return self.remote is not None and self.remote.ended
 
-    def idle(self, now_ns: int) -> bool:
-        """Whether it has a process that nobody has used for long."""
-        return not self.users and self.remote is not None and self.remote.idle(now_ns)
+    def idle(self, now_ns: int, most_ns: int) -> bool:
+        """Whether nobody has used it for long: `most_ns` (0: never) in this process; a process of
+        its own has its own limit."""
+        if self.touched or self.users:
+            self.used_ns, self.touched = now_ns, False
+        if self.users:
+            return False
+        if self.remote is not None:
+            return self.remote.idle(now_ns)
+        return 0 < most_ns < now_ns - self.used_ns
 
     def leave(self) -> None:
         self.users -= 1

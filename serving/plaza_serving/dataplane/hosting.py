@@ -29,7 +29,7 @@ from plaza_core.manifest import Manifest
 from plaza_core.ports import Family, Runner
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_serving.dataplane.bundles import Bundles
-from plaza_serving.dataplane.catalogue import wanted_warm
+from plaza_serving.dataplane.catalogue import kept_warm, wanted_warm
 from plaza_serving.dataplane.certified import OPEN, Gate
 from plaza_serving.dataplane.hosted import Hosted, VersionKey
 from plaza_serving.dataplane.lane import Lane
@@ -72,6 +72,7 @@ class ModelHost:
         clock: Clock,
         loaders: int = 2,
         gate: Gate = OPEN,
+        idle_ns: int = 0,
     ) -> None:
         self._bundles = bundles
         self._how = how
@@ -79,12 +80,14 @@ class ModelHost:
         self._make_lane = make_lane
         self._memory = Memory[int](budget_bytes)
         self._clock = clock
+        self._idle_ns = idle_ns
         self._loaders = ThreadPoolExecutor(loaders, "loader", initializer=_step_back)
         self._closer = ThreadPoolExecutor(1, "closer", initializer=_step_back)
         self._open: dict[VersionKey, Hosted] = {}
         self._opening: dict[VersionKey, asyncio.Task[Hosted]] = {}
         self._failed: dict[VersionKey, _Failure] = {}
         self._warm: set[VersionKey] = set()
+        self._kept: set[VersionKey] = set()
         self._former: dict[ModelId, VersionKey] = {}
         """Of each model the version that was last wanted warm and is not now."""
         self._rooms: dict[int, Hosted] = {}
@@ -103,6 +106,7 @@ class ModelHost:
             self._retire(hosted)
             return None
         self._memory.used(hosted.room)
+        hosted.touched = True
         return hosted
 
     async def demand(self, key: VersionKey, entry: VersionEntry) -> Hosted:
@@ -173,6 +177,7 @@ class ModelHost:
         """What is wanted warm, may be opened and is not open."""
         for key in [k for k, f in self._failed.items() if isinstance(f.error, NotCertified)]:
             del self._failed[key]  # this table may bring its certificate
+        self._resting -= {(m.id, v.version) for m in table.models for v in kept_warm(m)}
         wanted = (((m.id, v.version), m, v) for m in table.models for v in wanted_warm(m))
         return [
             (key, model, version)
@@ -206,6 +211,7 @@ class ModelHost:
                 self._retire_open(before)
             self._former[key[0]] = key
         self._warm = warm
+        self._kept = {(m.id, v.version) for m in table.models for v in kept_warm(m)}
         for key in self._open.keys() - present:
             self._retire_open(key)
         for hosted in list(self._open.values()):
@@ -216,14 +222,15 @@ class ModelHost:
         self._failed = {k: f for k, f in self._failed.items() if k in present}
 
     def sweep(self) -> None:
-        """Let go of versions whose process has ended, or was not used for long. Those rest until
-        somebody asks for them: a new table alone does not bring them back."""
+        """Let go of versions whose process has ended, or that nobody used for long. Where a table
+        wants them warm they rest until somebody asks for them: a new one alone does not bring them
+        back."""
         now = self._clock.monotonic_ns()
         for hosted in list(self._open.values()):
             if hosted.ended:
                 self._retire(hosted)
-            elif hosted.idle(now):
-                self._resting.add(hosted.key)
+            elif hosted.idle(now, self._idle_ns) and hosted.key not in self._kept:
+                self._resting |= {hosted.key} & self._warm
                 self._retire(hosted)
 
     def _retire_open(self, key: VersionKey) -> None:
@@ -323,6 +330,7 @@ class ModelHost:
             home=home,
             room=room,
             release=partial(self._bundles.release, entry),
+            used_ns=self._clock.monotonic_ns(),
             on_idle=self._on_idle,
         )
 

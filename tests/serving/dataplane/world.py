@@ -121,6 +121,7 @@ class PlaneKit:
         sink=None,
         name="replica-1",
         cells=None,
+        idle_s=0,
     ):
         self.clock = clock or SystemClock()
         self.usage = sink or MemoryUsage()
@@ -132,6 +133,7 @@ class PlaneKit:
             make_lane=self._lane,
             budget_bytes=budget,
             clock=self.clock,
+            idle_ns=idle_s * 1_000_000_000,
         )
         self.plane = DataPlane(
             replica=ReplicaId(name),
