@@ -1,7 +1,8 @@
 """Run as a process that stands for a poorer machine: the kernel answers some calls as an older one
 would, for it and everything it starts. What then happens is the real code's doing.
 
-`python lacking.py WHAT DIRECTORY` prints what the sandbox gives and how an examination ends.
+`python lacking.py WHAT DIRECTORY` prints what the sandbox gives, how an examination ends, and
+whether a cell is opened.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from pathlib import Path
 
 from benchmarks import graphs
 from plaza_accel import landlock, sandbox
+from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.examine import SandboxExaminer
-from plaza_core.errors import SandboxUnavailable
+from plaza_core.clock import SystemClock
+from plaza_core.errors import PlazaError, SandboxUnavailable
+from plaza_core.ids import Digest, OrganisationId
+from plaza_core.table import VersionEntry
 
 _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _ENOSYS = 0x00050000 | errno.ENOSYS
@@ -60,7 +65,23 @@ def main() -> None:
         end = SandboxExaminer().examine(directory, graph.parsed()).reason
     except SandboxUnavailable as error:
         end = f"{error.code}: {error.message}"
-    sys.stdout.write(json.dumps({"support": sandbox.sandbox_support(), "end": end}))
+    found = {"support": sandbox.sandbox_support(), "end": end, "cell": open_cell(directory)}
+    sys.stdout.write(json.dumps(found))
+
+
+def open_cell(directory: Path) -> str:
+    point = Point("plaza_models.tensor:open_family", {})
+    cells = CellKeeper(CellOptions(1, 0, 0, "plaza_models.tasks"), lambda _: point, SystemClock())
+    entry = VersionEntry(
+        version=1, digest=Digest("d" * 64), manifest=graphs.tiny().parsed(), files=[]
+    )
+    try:
+        cells.open(directory, entry, OrganisationId("org"))
+    except PlazaError as error:
+        return error.code
+    finally:
+        cells.close()
+    return "open"
 
 
 if __name__ == "__main__":

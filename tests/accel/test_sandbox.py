@@ -132,6 +132,7 @@ def test_a_machine_that_lacks_nothing_examines(tmp_path):
     """The control of the next three."""
     found = on_a_machine_without("nothing", tmp_path)
     assert (found["support"]["usable"], found["end"]) == (True, "passed")
+    assert found["cell"] == "open"
 
 
 @needs_x86
@@ -141,6 +142,7 @@ def test_without_landlock_no_model_is_opened(tmp_path):
     assert found["support"]["usable"] is False
     assert found["end"].startswith("sandbox_unavailable: ")
     assert "files outside can still be reached" in found["end"]
+    assert found["cell"] == "sandbox_unavailable"
 
 
 @needs_x86

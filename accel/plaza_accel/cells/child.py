@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _FOR_EVER: Final = 1 << 40
 """Seconds of processor time: a cell is held to deadlines, call by call."""
+_MORE_THREADS: Final = 32
+"""Beside one per channel: the one that stops runs, and what libraries of families start."""
 
 
 def main() -> None:
@@ -31,7 +33,8 @@ def main() -> None:
     die_with_parent()  # after the namespace: gaining its capabilities clears the request
     directory = Path(request["directory"])
     try:
-        enter(Confinement((directory,), request["address_space"], _FOR_EVER))
+        threads = len(request["channels"]) + _MORE_THREADS
+        enter(Confinement((directory,), request["address_space"], _FOR_EVER, threads))
     except SandboxError:
         from plaza_accel.cells.cell import UNCONFINED
 

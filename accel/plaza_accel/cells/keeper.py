@@ -21,7 +21,7 @@ from plaza_accel.cells.proxy import CellFamily, CellRunner, Line
 from plaza_accel.cells.quarantine import Quarantine
 from plaza_accel.cpu import CpuProvider
 from plaza_core.clock import Clock
-from plaza_core.errors import CellDied, DeadlineExceeded, Unavailable
+from plaza_core.errors import CellDied, DeadlineExceeded, SandboxUnavailable, Unavailable
 from plaza_core.ids import OrganisationId
 from plaza_core.manifest import Manifest
 from plaza_core.table import VersionEntry
@@ -90,7 +90,7 @@ class CellKeeper:
     def open(
         self, directory: Path, entry: VersionEntry, organisation: OrganisationId
     ) -> tuple[CellRunner, CellFamily]:
-        """Raises Quarantined, CellDied, Unavailable without a sandbox; as `RunnerFactory.open`."""
+        """Raises Quarantined, CellDied, SandboxUnavailable; as `RunnerFactory.open`."""
         self.quarantine.check(entry.digest)
         point = self._find_family(entry.manifest)
         cap = self.weigh(directory, entry)
@@ -111,7 +111,9 @@ class CellKeeper:
             line.ask(Writer(self._vocabulary).message({"op": "open"}), until_ns)
         except CellDied:
             if cell.reap(5) == UNCONFINED:
-                raise Unavailable("this machine has no sandbox to run this version in") from None
+                raise SandboxUnavailable(
+                    "this machine cannot confine a model that nobody has vouched for"
+                ) from None
             self._crashed(entry, "while it was opened")
             raise
         except DeadlineExceeded:
