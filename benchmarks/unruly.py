@@ -60,3 +60,33 @@ def vast() -> graphs.Graph:
         [TensorSpec("x", DType.INT64, (1,))],
         [TensorSpec("y", DType.FP32, (1,))],
     )
+
+
+def hoard() -> graphs.Graph:
+    """The sum of `size` zeros, made and added up `turns` times: memory that stays in use."""
+    value = helper.make_tensor_value_info
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["c"], ["c2"]),
+            helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+            helper.make_node("ReduceSum", ["zeros"], ["part"], keepdims=1),
+            helper.make_node("Add", ["v", "part"], ["v2"]),
+        ],
+        "body",
+        [
+            value("i", TensorProto.INT64, []),
+            value("c", TensorProto.BOOL, []),
+            value("v", TensorProto.FLOAT, [1]),
+        ],
+        [value("c2", TensorProto.BOOL, []), value("v2", TensorProto.FLOAT, [1])],
+    )
+    return graphs.graph(
+        "hoard",
+        [
+            helper.make_node("Sub", ["size", "size"], ["none"]),
+            helper.make_node("Cast", ["none"], ["zero"], to=TensorProto.FLOAT),
+            helper.make_node("Loop", ["turns", "", "zero"], ["y"], body=body),
+        ],
+        [TensorSpec("turns", DType.INT64, (1,)), TensorSpec("size", DType.INT64, (1,))],
+        [TensorSpec("y", DType.FP32, (1,))],
+    )
