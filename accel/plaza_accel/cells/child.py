@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import threading
 from pathlib import Path
@@ -48,27 +47,31 @@ def _serve(directory: Path, request: dict[str, Any]) -> None:
     from plaza_accel.cells.served import Served
 
     served = Served(directory, request)
-    for number, memory in request["channels"]:
+    for asked, answered, memory in request["channels"]:
         mailbox = Mailbox(memory, request["area"], parent=False)
         os.close(memory)
-        channel = socket.socket(fileno=number)
-        threading.Thread(target=_answer, args=(served, channel, mailbox), daemon=True).start()
+        arguments = (served, asked, answered, mailbox)
+        threading.Thread(target=_answer, args=arguments, daemon=True).start()
     served.terminator.run()
 
 
-def _answer(served: Served, channel: socket.socket, mailbox: Mailbox) -> None:
+def _answer(served: Served, asked: int, answered: int, mailbox: Mailbox) -> None:
+    from plaza_accel.cells.beside import Beside
     from plaza_accel.cells.mailbox import Message, TooLarge
 
-    sequence = 0
+    sequence, beside = 0, Beside()
     try:
-        while channel.recv(1):
+        while os.read(asked, 1):
             sequence += 1
-            answer = served.answer(mailbox, sequence)
+            message = mailbox.take(sequence)
+            beside.begin(message.processor)
+            answer = served.answer(message)
             try:
                 mailbox.post(sequence, answer)
             except TooLarge:
-                mailbox.post(sequence, Message(_TOO_LARGE, (), answer.cpu_ns))
-            channel.send(b"\1")
+                mailbox.post(sequence, Message(_TOO_LARGE, (), answer.time_ns))
+            beside.end()
+            os.write(answered, b"\1")
     finally:
         os._exit(0)  # the parent is gone, or this thread failed: there is nothing to save
 

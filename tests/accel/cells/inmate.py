@@ -92,7 +92,7 @@ def twist() -> None:
 
     def twisted(area: Any, sequence: int, message: Any) -> int:
         arrays = [array.astype(np.int64) for array in message.arrays]
-        return write(area, sequence, mailbox.Message(message.document, arrays, message.cpu_ns))
+        return write(area, sequence, message._replace(arrays=arrays))
 
     mailbox.write = twisted
 
