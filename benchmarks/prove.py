@@ -75,7 +75,7 @@ def prove_demo() -> dict[str, Any]:
 def prove_bench() -> dict[str, Any]:
     status = bench.main()
     document: dict[str, Any] = json.loads(bench.RESULTS.read_text())
-    told = {name: document[name] for name in ("ratios", "bars", "bookkeeping")}
+    told = {name: document[name] for name in ("ratios", "bars", "bookkeeping", "cells")}
     return {**told, "held": status == 0}
 
 
