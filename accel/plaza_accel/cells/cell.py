@@ -8,7 +8,6 @@ child does wrong is a crash: an end, a silence, or a message that is a lie.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import itertools
 import json
 import logging
@@ -34,8 +33,6 @@ UNCONFINED: Final = 77
 """How a child ends that could not give up its rights."""
 _NOISE_NS: Final = 20_000_000
 """Processor time between two looks that means nothing."""
-here: Final = ctypes.PyDLL(None).sched_getcpu
-"""The number of the processor that this thread is on."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -125,7 +122,7 @@ class Cell:
     def _exchange(self, channel: Channel, message: Message, until_ns: int) -> Message:
         channel.sequence += 1
         try:
-            channel.mailbox.post(channel.sequence, message._replace(processor=here()))
+            channel.mailbox.post(channel.sequence, message)
         except TooLarge as error:
             log.info("a message is too large for a cell: %s", error)
             raise PayloadTooLarge("this request is too large for a sandboxed model") from None

@@ -56,21 +56,17 @@ def _serve(directory: Path, request: dict[str, Any]) -> None:
 
 
 def _answer(served: Served, asked: int, answered: int, mailbox: Mailbox) -> None:
-    from plaza_accel.cells.beside import Beside
     from plaza_accel.cells.mailbox import Message, TooLarge
 
-    sequence, beside = 0, Beside()
+    sequence = 0
     try:
         while os.read(asked, 1):
             sequence += 1
-            message = mailbox.take(sequence)
-            beside.begin(message.processor)
-            answer = served.answer(message)
+            answer = served.answer(mailbox.take(sequence))
             try:
                 mailbox.post(sequence, answer)
             except TooLarge:
                 mailbox.post(sequence, Message(_TOO_LARGE, (), answer.time_ns))
-            beside.end()
             os.write(answered, b"\1")
     finally:
         os._exit(0)  # the parent is gone, or this thread failed: there is nothing to save

@@ -24,8 +24,8 @@ import numpy as np
 from plaza_core.tensors import NUMPY, Array, DType
 
 _MAGIC: Final = b"plz2"
-_HEADER: Final = struct.Struct("<4sIIHHQQ")
-"""Magic, bytes of the document, arrays, verb, processor, sequence number, nanoseconds."""
+_HEADER: Final = struct.Struct("<4sIIIQQ")
+"""Magic, bytes of the document, arrays, verb, sequence number, nanoseconds."""
 _DIMS: Final = 16
 _ENTRY: Final = struct.Struct(f"<BB6xQQ{_DIMS}Q")
 """Datatype, dimensions, offset from the start of the area, bytes, sizes (unused ones 0)."""
@@ -41,8 +41,6 @@ _TYPES: Final = tuple(NUMPY[kind] for kind in _KINDS)
 _CODES: Final = {kind: code for code, kind in enumerate(_TYPES)}
 _BYTES, _BOOL = _KINDS.index(DType.BYTES), _KINDS.index(DType.BOOL)
 _GIVE_BACK: Final = 1 << 20
-ANYWHERE: Final = 0xFFFF
-"""No processor in particular."""
 
 
 class Lies(Exception):
@@ -68,13 +66,11 @@ class Message(NamedTuple):
     the work took, as its sender says."""
     verb: int = Verb.OPEN
     """What is asked for; nothing in an answer."""
-    processor: int = ANYWHERE
-    """The one on which the sender waits for the answer."""
 
 
 def write(area: memoryview, sequence: int, message: Message) -> int:
     """Put `message` into `area`; return the bytes taken. Raises TooLarge, and changes nothing."""
-    document, arrays, time_ns, verb, processor = message
+    document, arrays, time_ns, verb = message
     if len(arrays) > _MOST_ARRAYS:
         raise TooLarge(f"{len(arrays)} arrays")
     end = _HEADER.size + _ENTRY.size * len(arrays) + len(document)
@@ -91,7 +87,7 @@ def write(area: memoryview, sequence: int, message: Message) -> int:
         parts.append(_ENTRY.pack(_CODES[array.dtype], ndim, start, size, *shape, *_UNUSED[ndim]))
     if end > len(area):
         raise TooLarge(f"{end} bytes")
-    parts[0] = _HEADER.pack(_MAGIC, len(document), len(arrays), verb, processor, sequence, time_ns)
+    parts[0] = _HEADER.pack(_MAGIC, len(document), len(arrays), verb, sequence, time_ns)
     parts.append(document)
     head = b"".join(parts)
     area[: len(head)] = head
@@ -103,7 +99,7 @@ def write(area: memoryview, sequence: int, message: Message) -> int:
 def read(area: memoryview, sequence: int) -> Message:
     """A copy of the message in `area`. Raises Lies unless it is whole and number `sequence`."""
     window = bytearray(area[:_WINDOW])
-    magic, length, count, verb, processor, number, time_ns = _HEADER.unpack_from(window)
+    magic, length, count, verb, number, time_ns = _HEADER.unpack_from(window)
     if magic != _MAGIC or number != sequence:
         raise Lies("not the message that was awaited")
     start = _HEADER.size + _ENTRY.size * count
@@ -116,7 +112,7 @@ def read(area: memoryview, sequence: int) -> Message:
         _array(area, window, _ENTRY.unpack_from(head, at), budget)
         for at in range(_HEADER.size, start, _ENTRY.size)
     ]
-    return Message(bytes(head[start:stop]), arrays, time_ns, verb, processor)
+    return Message(bytes(head[start:stop]), arrays, time_ns, verb)
 
 
 @dataclass(slots=True)

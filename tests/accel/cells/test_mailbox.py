@@ -103,7 +103,7 @@ sizes = st.one_of(st.integers(0, 200), st.integers(0, 2**64 - 1), st.just(2**63)
 def test_lying_headers_never_reach_outside_the_area(document, entries, length, count):
     length = len(document) if length is None else length
     count = len(entries) if count is None else count
-    head = _HEADER.pack(b"plz2", length, count, 1, 0, 1, 0)
+    head = _HEADER.pack(b"plz2", length, count, 1, 1, 0)
     body = b"".join(
         _ENTRY.pack(code, ndim, offset, size, *dims, *(0,) * (16 - len(dims)))
         for code, ndim, offset, size, dims in entries
