@@ -8,7 +8,7 @@ busy minute of the machine hits both sides alike. Written to `benchmarks/results
 
 The whole front door: HAProxy, key, rate, budget lease, fair queue, usage written, ledger. What of
 it is the hub's own bookkeeping, without transport and model, is measured beside them in µs
-(`benchmarks/admission.py`).
+(`benchmarks/admission.py`), and so is what a cell adds to a call (`benchmarks/cells.py`).
 
 A row beside them, bare uvicorn on every core with the convolution, shows what any HTTP server in
 front of that model could reach while the load generator shares the cores.
@@ -38,13 +38,14 @@ from rich.progress import Progress
 from rich.table import Table
 
 import plaza
-from benchmarks import admission, graphs, wrk
+from benchmarks import admission, cells, graphs, wrk
 from benchmarks.hub import Hub, free_ports, running_hub
 from plaza_accel.cpu import provider
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 
 ROUNDS = 5
 SECONDS = 4.0
+CELL_SECONDS = 20.0
 CONNECTIONS = 16
 RESULTS = Path(__file__).parent / "results" / "front-door.json"
 BARS = {"tiny": 0.25, "conv": 0.9}
@@ -194,7 +195,9 @@ def bookkeeping() -> dict[str, Any]:
     return {"steps": runs[ROUNDS // 2], "bar_us": admission.BAR_US}
 
 
-def report(results: dict[str, list[dict[str, float]]], books: dict[str, Any]) -> dict[str, Any]:
+def report(
+    results: dict[str, list[dict[str, float]]], books: dict[str, Any], cell: dict[str, Any]
+) -> dict[str, Any]:
     return {
         "machine": {"cpus": os.cpu_count(), "python": platform.python_version()},
         "rounds": ROUNDS,
@@ -207,6 +210,7 @@ def report(results: dict[str, list[dict[str, float]]], books: dict[str, Any]) ->
         },
         "bars": BARS,
         "bookkeeping": books,
+        "cells": cell,
         "rows": results,
     }
 
@@ -238,6 +242,13 @@ def show(document: dict[str, Any], console: Console) -> None:
         console.print(f"{name}: p50 {cuts['p50_us']} µs, p99 {cuts['p99_us']} µs")
     verdict = "holds" if _books_hold(document) else "FALLS SHORT"
     console.print(f"bookkeeping per request: bar {books['bar_us']} µs at p50: {verdict}")
+    cell = document["cells"]
+    for name in ("raw", "task"):
+        inside, outside = cell[name]["cell"]["p50_us"], cell[name]["in process"]["p50_us"]
+        console.print(f"{name} call: p50 {outside} µs in process, {inside} µs in a cell")
+    verdict = "holds" if cells.holds(cell) else "FALLS SHORT"
+    more, bar = cell["overhead_us"], cell["bar_us"]
+    console.print(f"a raw call in a cell: {more} µs more, bar {bar} µs at p50: {verdict}")
 
 
 def _holds(document: dict[str, Any], name: str) -> bool:
@@ -291,11 +302,14 @@ def main() -> int:
             with Progress(console=console) as progress:
                 results = measure(rows, progress)
         console.print("measuring what admission and bookkeeping cost")
-        document = report(results, bookkeeping())
+        books = bookkeeping()
+        console.print("measuring what a cell costs")
+        document = report(results, books, cells.measure(CELL_SECONDS))
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(document, indent=1) + "\n")
     show(document, console)
     held = all(_holds(document, name) for name in BARS) and _books_hold(document)
+    held = held and cells.holds(document["cells"])
     return 0 if held and not any(r.get("errors") for rs in results.values() for r in rs) else 1
 
 

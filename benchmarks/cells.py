@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -89,25 +90,34 @@ def percentiles(times: list[int]) -> dict[str, float]:
     return {"p50_us": round(float(p50), 1), "p99_us": round(float(p99), 1), "calls": len(times)}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    seconds = parser.parse_args().seconds / 2
-    found = {}
+def measure(seconds: float) -> dict[str, Any]:
+    """Both cases, half of the time each; `overhead_us` is what a raw call costs more in a cell."""
+    found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as at:
         tiny = graphs.tiny()
         directory, manifest = tiny.write(Path(at) / "tiny"), tiny.parsed()
         here = CpuProvider().open(directory, manifest)
         open_tensor(directory, manifest)
         with in_cell(directory, manifest, "plaza_models.tensor:open_family") as (runner, _):
-            found["raw"] = compare(raw(here), raw(runner), seconds)
+            found["raw"] = compare(raw(here), raw(runner), seconds / 2)
     manifest = parse_manifest((INTENTS / MANIFEST_FILE).read_bytes())
     here, family = CpuProvider().open(INTENTS, manifest), open_classify(INTENTS, manifest)
     with in_cell(INTENTS, manifest, "plaza_models.text.classify:open_family") as inside:
-        found["task"] = compare(task(here, family), task(*inside), seconds)
+        found["task"] = compare(task(here, family), task(*inside), seconds / 2)
     overhead = found["raw"]["cell"]["p50_us"] - found["raw"]["in process"]["p50_us"]
-    console.print_json(data={"processors": os.cpu_count(), **found, "overhead_p50_us": overhead})
-    return 0 if overhead <= BAR_US else 1
+    return {**found, "overhead_us": round(overhead, 1), "bar_us": BAR_US}
+
+
+def holds(found: dict[str, Any]) -> bool:
+    return bool(found["overhead_us"] <= found["bar_us"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=20.0)
+    found = measure(parser.parse_args().seconds)
+    console.print_json(data={"processors": os.cpu_count(), **found})
+    return 0 if holds(found) else 1
 
 
 if __name__ == "__main__":

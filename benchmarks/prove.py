@@ -14,6 +14,8 @@
                  flipped in the store, on the wire and in the node's cache
     gate         the gate's errors over 10,000 simulated good rollouts and 7,000 bad ones
     hostile      every file of the hostile corpus is registered while a neighbour's traffic runs
+    cells        what crashes, hangs or hoards memory only at run time takes down nothing but its
+                 cell: two neighbours ask on, it is put out and comes back, the books balance
     rollouts     bad versions are stopped by a real hub, 20 good ones are not
     swaps        50 versions promoted under load; then rolled back, warm and cold
     crowd        50 models in a budget for ten
@@ -40,7 +42,7 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchmarks import bench, exact, fairness, lending, price, rollouts, swaps
+from benchmarks import bench, contained, exact, fairness, lending, price, rollouts, swaps
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
 from benchmarks.hub import own_ports
 
@@ -73,7 +75,7 @@ def prove_demo() -> dict[str, Any]:
 def prove_bench() -> dict[str, Any]:
     status = bench.main()
     document: dict[str, Any] = json.loads(bench.RESULTS.read_text())
-    told = {name: document[name] for name in ("ratios", "bars", "bookkeeping")}
+    told = {name: document[name] for name in ("ratios", "bars", "bookkeeping", "cells")}
     return {**told, "held": status == 0}
 
 
@@ -192,6 +194,7 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "crash-points": prove_crash_points,
     "gate": prove_gate,
     "hostile": prove_hostile,
+    "cells": contained.prove,
     "rollouts": prove_rollouts,
     "swaps": swaps.prove_swaps,
     "crowd": swaps.prove_crowd,

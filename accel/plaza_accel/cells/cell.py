@@ -8,17 +8,16 @@ child does wrong is a crash: an end, a silence, or a message that is a lie.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
 import select
 import signal
-import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from queue import Empty, LifoQueue
 from typing import Any, Final
 
@@ -37,30 +36,38 @@ _NOISE_NS: Final = 20_000_000
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
 
-@dataclass(slots=True)
 class Channel:
-    socket: socket.socket
-    mailbox: Mailbox
-    sequence: int = 0
-    _ready: select.poll = field(init=False)
+    """A mailbox, and a pipe each way that wakes who waits for its contents. One call at a time.
 
-    def __post_init__(self) -> None:
+    Pipes: a round trip takes half the time of a socket pair's (6 µs against 12).
+    """
+
+    def __init__(self, mailbox: Mailbox, to_child: int, from_child: int) -> None:
+        self.mailbox = mailbox
+        self.sequence = 0
+        self._to_child, self._from_child = to_child, from_child
         self._ready = select.poll()
-        self._ready.register(self.socket, select.POLLIN)
+        self._ready.register(from_child, select.POLLIN)
+        self._open = True
 
     def wake(self, wait_ns: int) -> bool:
         """Tell the child of a message and wait for its answer; False when the child is gone.
 
-        Raises TimeoutError. With a timeout, a socket's own methods ask the system twice as often.
+        Raises TimeoutError.
         """
-        number = self.socket.fileno()
         try:
-            os.write(number, b"\1")
-            if not self._ready.poll(max(0, wait_ns) // 1_000_000 + 1):
-                raise TimeoutError
-            return bool(os.read(number, 1))
-        except (BrokenPipeError, ConnectionResetError):
+            os.write(self._to_child, b"\1")
+        except BrokenPipeError:
             return False
+        if not self._ready.poll(max(0, wait_ns) // 1_000_000 + 1):
+            raise TimeoutError
+        return bool(os.read(self._from_child, 1))
+
+    def close(self) -> None:
+        if self._open:
+            self._open = False
+            os.close(self._to_child)
+            os.close(self._from_child)
 
 
 class Cell:
@@ -104,7 +111,7 @@ class Cell:
         said = 0
         try:
             answer = self._exchange(channel, message, until_ns)
-            said = answer.cpu_ns
+            said = answer.time_ns
         finally:
             self.used_ns = self._now()
             cost = self.meter.end(call, said, self.used_ns)
@@ -171,7 +178,7 @@ class Cell:
                     os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(Empty):
             while True:
-                self._free.get_nowait().socket.close()
+                self._free.get_nowait().close()
         return True
 
     def reap(self, timeout_s: float | None = None) -> int | None:
@@ -195,7 +202,7 @@ class Cell:
                 raise DeadlineExceeded("the deadline passed before the model was run") from None
             if self.ended is None:
                 return channel
-            channel.socket.close()
+            channel.close()
         raise CellDied("the process that ran this model has ended; try again", retry_after=1)
 
     def _give_back(self, channel: Channel) -> None:
@@ -203,7 +210,7 @@ class Cell:
             if self.ended is None:
                 self._free.put(channel)
                 return
-        channel.socket.close()
+        channel.close()
 
 
 def start(
@@ -214,16 +221,17 @@ def start(
     Call it on a thread that outlives the child: the kernel kills the child with that thread.
     """
     made: list[Channel] = []
-    theirs: list[tuple[socket.socket, int]] = []
+    theirs: list[tuple[int, ...]] = []
     stdin = os.memfd_create("request", os.MFD_CLOEXEC)
     try:
         for _ in range(channels):
-            ours, other = socket.socketpair()
+            asked, to_child = os.pipe()
+            from_child, answered = os.pipe()
             descriptor = make_memory(area_bytes)
-            theirs.append((other, descriptor))
-            made.append(Channel(ours, Mailbox(descriptor, area_bytes, parent=True)))
-        numbers = [(other.fileno(), descriptor) for other, descriptor in theirs]
-        os.write(stdin, json.dumps({**request, "channels": numbers, "area": area_bytes}).encode())
+            theirs.append((asked, answered, descriptor))
+            mailbox = Mailbox(descriptor, area_bytes, parent=True)
+            made.append(Channel(mailbox, to_child, from_child))
+        os.write(stdin, json.dumps({**request, "channels": theirs, "area": area_bytes}).encode())
         os.lseek(stdin, 0, os.SEEK_SET)
         process = subprocess.Popen(
             [sys.executable, "-P", "-s", "-B", "-m", "plaza_accel.cells.child"],
@@ -233,17 +241,16 @@ def start(
             env=_environment(),
             cwd="/",
             start_new_session=True,
-            pass_fds=[number for pair in numbers for number in pair],
+            pass_fds=[number for numbers in theirs for number in numbers],
         )
     except BaseException:
         for channel in made:
-            channel.socket.close()
+            channel.close()
         raise
     finally:
         os.close(stdin)
-        for other, descriptor in theirs:
-            other.close()
-            os.close(descriptor)
+        for number in itertools.chain(*theirs):
+            os.close(number)
     return process, made
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, Union, get_args, get_origin,
 
 import numpy as np
 
-from plaza_accel.cells.mailbox import Lies, Message
+from plaza_accel.cells.mailbox import Lies, Message, Verb
 from plaza_core.tensors import Array
 
 _PLAIN: Final = (str, int, float, bool, type(None))
@@ -53,8 +53,11 @@ class Writer:
     vocabulary: Vocabulary
     arrays: list[Array] = field(default_factory=list)
 
-    def message(self, document: Mapping[str, Any], cpu_ns: int = 0) -> Message:
-        return Message(json.dumps(document).encode(), self.arrays, cpu_ns)
+    def message(
+        self, document: Mapping[str, Any], time_ns: int = 0, verb: int = Verb.OPEN
+    ) -> Message:
+        text = json.dumps(document).encode() if document else b""
+        return Message(text, self.arrays, time_ns, verb)
 
     def add(self, array: Array) -> int:
         self.arrays.append(array)
@@ -93,7 +96,9 @@ class Writer:
 
 
 def parse(message: Message) -> dict[str, Any]:
-    """The document of a message. Raises Lies when it is no JSON object."""
+    """The document of a message, empty where it has none. Raises Lies when it is no JSON object."""
+    if not message.document:
+        return {}
     if len(message.document) > _MOST_DOCUMENT:
         raise Lies("the document is too long")
     try:

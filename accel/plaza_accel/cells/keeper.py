@@ -16,7 +16,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from plaza_accel.cells.cell import UNCONFINED, Cell, start
-from plaza_accel.cells.documents import Vocabulary, Writer
+from plaza_accel.cells.documents import Vocabulary
+from plaza_accel.cells.mailbox import Message, Verb
 from plaza_accel.cells.proxy import CellFamily, CellRunner, Line
 from plaza_accel.cells.quarantine import Quarantine
 from plaza_accel.cpu import CpuProvider
@@ -108,11 +109,12 @@ class CellKeeper:
         line = Line(cell, entry.manifest, self._vocabulary, self._clock)
         try:
             until_ns = self._clock.monotonic_ns() + self._options.open_ns
-            line.ask(Writer(self._vocabulary).message({"op": "open"}), until_ns)
+            line.ask(Message(verb=Verb.OPEN), until_ns)
         except CellDied:
             if cell.reap(5) == UNCONFINED:
-                text = "this machine has no sandbox to run this version in"
-                raise SandboxUnavailable(text) from None
+                raise SandboxUnavailable(
+                    "this machine cannot confine a model that nobody has vouched for"
+                ) from None
             self._crashed(entry, "while it was opened")
             raise
         except DeadlineExceeded:

@@ -14,29 +14,32 @@ import mmap
 import os
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from enum import IntEnum
 from math import prod
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plaza_core.tensors import NUMPY, Array, DType
 
-Bytes = NDArray[np.uint8]
-
-_MAGIC: Final = b"plz1"
+_MAGIC: Final = b"plz2"
 _HEADER: Final = struct.Struct("<4sIIIQQ")
-"""Magic, bytes of the document, arrays, unused, sequence number, processor time in nanoseconds."""
+"""Magic, bytes of the document, arrays, verb, sequence number, nanoseconds."""
 _DIMS: Final = 16
 _ENTRY: Final = struct.Struct(f"<BB6xQQ{_DIMS}Q")
 """Datatype, dimensions, offset from the start of the area, bytes, sizes (unused ones 0)."""
+_UNUSED: Final = tuple((0,) * (_DIMS - ndim) for ndim in range(_DIMS + 1))
 _ALIGN: Final = 64
+_WINDOW: Final = 4096
+"""Bytes that a reader copies at once: all of most messages."""
 _MOST_ARRAYS: Final = 1024
 _MOST_TEXTS: Final = 1 << 20
 """Elements of BYTES arrays in a message: each costs its reader ten times what it costs here."""
 _KINDS: Final = tuple(DType)
-_CODES: Final = {NUMPY[kind]: code for code, kind in enumerate(_KINDS)}
+_TYPES: Final = tuple(NUMPY[kind] for kind in _KINDS)
+_CODES: Final = {kind: code for code, kind in enumerate(_TYPES)}
+_BYTES, _BOOL = _KINDS.index(DType.BYTES), _KINDS.index(DType.BOOL)
 _GIVE_BACK: Final = 1 << 20
 
 
@@ -48,55 +51,68 @@ class TooLarge(Exception):
     """What should be sent does not fit into the area."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    document: bytes
-    arrays: Sequence[Array] = field(default=())
-    cpu_ns: int = 0
-    """Processor time the work took, as its sender says."""
+class Verb(IntEnum):
+    OPEN = 0
+    RUN = 1
+    PREPARE = 2
+    INTERPRET = 3
 
 
-def write(area: Bytes, sequence: int, message: Message) -> int:
+class Message(NamedTuple):
+    document: bytes = b""
+    arrays: Sequence[Array] = ()
+    time_ns: int = 0
+    """Of a request: by when it must have ended (monotonic). Of an answer: the processor time that
+    the work took, as its sender says."""
+    verb: int = Verb.OPEN
+    """What is asked for; nothing in an answer."""
+
+
+def write(area: memoryview, sequence: int, message: Message) -> int:
     """Put `message` into `area`; return the bytes taken. Raises TooLarge, and changes nothing."""
-    blocks = [_block(array) for array in message.arrays]
-    document = message.document
-    if len(blocks) > _MOST_ARRAYS:
-        raise TooLarge(f"{len(blocks)} arrays")
-    at = _HEADER.size + _ENTRY.size * len(blocks)
-    end = at + len(document)
-    entries: list[bytes] = []
-    places: list[tuple[int, int, Bytes]] = []
-    for array, block in zip(message.arrays, blocks, strict=True):
+    document, arrays, time_ns, verb = message
+    if len(arrays) > _MOST_ARRAYS:
+        raise TooLarge(f"{len(arrays)} arrays")
+    end = _HEADER.size + _ENTRY.size * len(arrays) + len(document)
+    parts = [b""]
+    places: list[tuple[int, int, bytes | memoryview]] = []
+    for array in arrays:
+        block, shape = _block(array), array.shape
+        ndim, size = len(shape), len(block)
+        if ndim > _DIMS:
+            raise TooLarge(f"{ndim} dimensions")
         start = -(-end // _ALIGN) * _ALIGN
-        end = start + block.size
+        end = start + size
         places.append((start, end, block))
-        if array.ndim > _DIMS:
-            raise TooLarge(f"{array.ndim} dimensions")
-        sizes = (*array.shape, *(0,) * (_DIMS - array.ndim))
-        entries.append(_ENTRY.pack(_CODES[array.dtype], array.ndim, start, block.size, *sizes))
-    if end > area.size:
+        parts.append(_ENTRY.pack(_CODES[array.dtype], ndim, start, size, *shape, *_UNUSED[ndim]))
+    if end > len(area):
         raise TooLarge(f"{end} bytes")
-    header = _HEADER.pack(_MAGIC, len(document), len(blocks), 0, sequence, message.cpu_ns)
-    head = b"".join((header, *entries, document))
-    area[: len(head)] = np.frombuffer(head, np.uint8)
+    parts[0] = _HEADER.pack(_MAGIC, len(document), len(arrays), verb, sequence, time_ns)
+    parts.append(document)
+    head = b"".join(parts)
+    area[: len(head)] = head
     for start, stop, block in places:
         area[start:stop] = block
     return end
 
 
-def read(area: Bytes, sequence: int) -> Message:
+def read(area: memoryview, sequence: int) -> Message:
     """A copy of the message in `area`. Raises Lies unless it is whole and number `sequence`."""
-    magic, length, count, _, number, cpu_ns = _HEADER.unpack(area[: _HEADER.size].tobytes())
+    window = bytearray(area[:_WINDOW])
+    magic, length, count, verb, number, time_ns = _HEADER.unpack_from(window)
     if magic != _MAGIC or number != sequence:
         raise Lies("not the message that was awaited")
     start = _HEADER.size + _ENTRY.size * count
-    if count > _MOST_ARRAYS or start + length > area.size:
+    stop = start + length
+    if count > _MOST_ARRAYS or stop > len(area):
         raise Lies("the message is longer than its area")
-    head = area[_HEADER.size : start + length].tobytes()
-    budget = _Budget(area.size)
-    entries = range(0, start - _HEADER.size, _ENTRY.size)
-    arrays = [_array(area, _ENTRY.unpack_from(head, at), budget) for at in entries]
-    return Message(head[start - _HEADER.size :], arrays, cpu_ns)
+    head = window if stop <= _WINDOW else window + area[_WINDOW:stop]
+    budget = _Budget(len(area))
+    arrays = [
+        _array(area, window, _ENTRY.unpack_from(head, at), budget)
+        for at in range(_HEADER.size, start, _ENTRY.size)
+    ]
+    return Message(bytes(head[start:stop]), arrays, time_ns, verb)
 
 
 @dataclass(slots=True)
@@ -107,40 +123,48 @@ class _Budget:
     texts: int = _MOST_TEXTS
 
 
-def _array(area: Bytes, entry: tuple[int, ...], budget: _Budget) -> Array:
-    code, ndim, offset, length, *sizes = entry
-    if code >= len(_KINDS) or ndim > _DIMS:
+def _array(area: memoryview, window: bytearray, entry: tuple[int, ...], budget: _Budget) -> Array:
+    """The array of an entry: in `window`, which is the reader's own, or a copy out of `area`."""
+    code, ndim, offset, length = entry[:4]
+    if code >= len(_KINDS) or ndim > _DIMS or offset % _ALIGN:
         raise Lies("an array of no known type")
-    shape = tuple(sizes[:ndim])
+    shape = entry[4 : 4 + ndim]
     budget.left -= length
-    if offset + length > area.size or budget.left < 0:
+    stop = offset + length
+    if stop > len(area) or budget.left < 0:
         raise Lies("an array lies outside the area")
-    kind = _KINDS[code]
-    if kind is DType.BYTES:
+    if code == _BYTES:
         budget.texts -= prod(shape)
         if budget.texts < 0:
             raise Lies("too many texts")
-        return _texts(area[offset : offset + length].tobytes(), shape)
-    if prod(shape) * NUMPY[kind].itemsize != length:
+        return _texts(bytes(area[offset:stop]), shape)
+    kind = _TYPES[code]
+    if prod(shape) * kind.itemsize != length:
         raise Lies("the size of an array is not that of its shape")
-    copy: Array = area[offset : offset + length].copy()
     try:
-        if kind is DType.BOOL:
-            return np.not_equal(copy, 0).reshape(shape)  # numpy takes any other byte amiss
-        return copy.view(NUMPY[kind]).reshape(shape)
-    except ValueError:  # no elements, and sizes beyond what numpy can hold
+        array: Array
+        if stop <= len(window):
+            array = np.ndarray(shape, kind, window, offset)
+        else:
+            array = np.ndarray(shape, kind, bytearray(area[offset:stop]))
+    except (ValueError, OverflowError):  # no elements, and sizes beyond what numpy can hold
         raise Lies("a shape that no array has") from None
+    if code == _BOOL:
+        return np.not_equal(array.view(np.uint8), 0)  # numpy takes any other byte amiss
+    return array
 
 
-def _block(array: Array) -> Bytes:
+def _block(array: Array) -> bytes | memoryview:
     """The bytes of an array as they travel."""
-    if array.dtype == object:
+    if array.dtype.hasobject:
         texts = [bytes(item) for item in array.flat]
         lengths = struct.pack(f"<{len(texts)}I", *map(len, texts))
-        return np.frombuffer(lengths + b"".join(texts), np.uint8)
+        return lengths + b"".join(texts)
     if array.dtype not in _CODES:
         raise TooLarge(f"no such datatype on the wire: {array.dtype}")
-    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    if array.nbytes <= _WINDOW:
+        return array.tobytes()
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
 
 
 def _texts(data: bytes, shape: tuple[int, ...]) -> Array:
@@ -183,10 +207,9 @@ class Mailbox:
 
     def __init__(self, descriptor: int, area_bytes: int, *, parent: bool) -> None:
         self._map = mmap.mmap(descriptor, 2 * area_bytes)
-        whole: Any = np.frombuffer(self._map, np.uint8)
+        whole = memoryview(self._map)
         request, answer = whole[:area_bytes], whole[area_bytes:]
         self._out, self._in = (request, answer) if parent else (answer, request)
-        self._area_bytes = area_bytes
         self._used = 0
 
     def post(self, sequence: int, message: Message) -> None:

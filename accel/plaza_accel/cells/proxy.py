@@ -6,13 +6,14 @@ itself: names, datatypes, sizes and rows, or the cell has lied and ends.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from plaza_accel.cells.cell import Cell
 from plaza_accel.cells.documents import Reader, Vocabulary, Writer, parse
-from plaza_accel.cells.mailbox import Lies, Message
+from plaza_accel.cells.mailbox import Lies, Message, Verb
 from plaza_core import errors
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidTensor, ModelFailed, PlazaError
@@ -83,7 +84,9 @@ class CellRunner:
     def __init__(self, line: Line, manifest: Manifest, resident_bytes: int, idle_ns: int) -> None:
         self._line = line
         self._signature = manifest.signature_spec()
+        self._inputs = [spec.name for spec in self._signature.inputs]
         self._specs = {spec.name: spec for spec in self._signature.outputs}
+        self._outputs = list(self._specs)
         self._idle_ns = idle_ns
         self.resident_bytes = resident_bytes
 
@@ -117,11 +120,11 @@ class CellRunner:
             if name not in self._specs:
                 raise InvalidTensor("the model has no such output", input=name)
         until_ns = self._line.until_ns()
-        out = Writer(self._line.vocabulary, list(inputs.values()))
-        said = {"op": "run", "names": list(inputs), "outputs": outputs and list(outputs)}
-        document, answer = self._line.ask(out.message({**said, "until": until_ns}), until_ns)
-        wanted = list(self._specs) if outputs is None else list(outputs)
-        if document.get("names") != wanted or len(answer.arrays) != len(wanted):
+        arrays = [inputs[name] for name in self._inputs]
+        document = b"" if outputs is None else json.dumps({"outputs": list(outputs)}).encode()
+        answer = self._line.ask(Message(document, arrays, until_ns, Verb.RUN), until_ns)[1]
+        wanted = self._outputs if outputs is None else list(outputs)
+        if len(answer.arrays) != len(wanted):
             raise self._line.cell.lied("other outputs than were asked for")
         expected = rows if self._signature.batched else None
         for name, array in zip(wanted, answer.arrays, strict=True):
@@ -152,8 +155,9 @@ class CellFamily:
 
     def prepare(self, payload: Any) -> Prepared:
         out = Writer(self._line.vocabulary)
-        document = {"op": "prepare", "payload": out.value(payload)}
-        said, answer = self._line.ask(out.message(document), self._line.until_ns())
+        document = {"payload": out.value(payload)}
+        message = out.message(document, verb=Verb.PREPARE)
+        said, answer = self._line.ask(message, self._line.until_ns())
         names, token, size = said.get("names"), said.get("token"), said.get("size")
         sized = size is None or (type(size) is int and 0 <= size < 1 << 53)
         if (
@@ -174,8 +178,9 @@ class CellFamily:
 
     def interpret(self, outputs: Mapping[str, Array], context: Any) -> Any:
         out = Writer(self._line.vocabulary, list(outputs.values()))
-        document = {"op": "interpret", "names": list(outputs), "token": context}
-        said, answer = self._line.ask(out.message(document), self._line.until_ns())
+        document = {"names": list(outputs), "token": context}
+        message = out.message(document, verb=Verb.INTERPRET)
+        said, answer = self._line.ask(message, self._line.until_ns())
         try:
             return Reader(self._line.vocabulary, answer.arrays).value(said.get("answer"))
         except Lies as lie:

@@ -1,7 +1,10 @@
 """Inside a cell: what each call does. The bundle is read here and nowhere else.
 
-open ▸ {}     run ▸ inputs ─▶ outputs     prepare ▸ payload ─▶ tensors, token
-interpret ▸ outputs, token ─▶ answer      (a token stands for the context, which stays here)
+open      ▸ nothing                              prepare   ▸ payload ─▶ tensors, token
+run       ▸ inputs ─▶ outputs                    interpret ▸ outputs, token ─▶ answer
+
+A token stands for the context, which stays here. Inputs and outputs of a run are in the order of
+the manifest, or of the names that are asked for; nothing else need be said of them.
 """
 
 from __future__ import annotations
@@ -15,16 +18,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from plaza_accel.cells.documents import Reader, Vocabulary, Writer, parse
+from plaza_accel.cells.mailbox import Verb
 from plaza_accel.cpu import CpuProvider
 from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelFailed, PlazaError
 from plaza_core.manifest import manifest_from
 from plaza_core.ports import Family
-from plaza_core.tensors import Array
 
 if TYPE_CHECKING:
     import onnxruntime
 
-    from plaza_accel.cells.mailbox import Mailbox, Message
+    from plaza_accel.cells.mailbox import Message
     from plaza_accel.session import OrtRunner
 
 _MOST_CONTEXTS: Final = 16_384
@@ -81,14 +84,16 @@ class Served:
         self._tokens = 0
         self._lock = threading.Lock()
         self._refused: PlazaError | None = None
-        self._verbs: dict[Any, Callable[[_Call], None]] = {
-            "open": self._open,
-            "run": self._run,
-            "prepare": self._prepare,
-            "interpret": self._interpret,
+        self._verbs: dict[int, Callable[[_Call], None]] = {
+            Verb.OPEN: self._open,
+            Verb.RUN: self._run,
+            Verb.PREPARE: self._prepare,
+            Verb.INTERPRET: self._interpret,
         }
         try:
             manifest = manifest_from(request["manifest"])
+            signature = manifest.signature_spec()
+            self._inputs = [spec.name for spec in signature.inputs]
             point = EntryPoint(manifest.family, request["family"], "plaza.families")
             self._family: Family = point.load()(directory, manifest, **request["options"])
             self._runner: OrtRunner = CpuProvider().open(directory, manifest)
@@ -97,19 +102,18 @@ class Served:
         except MemoryError:
             self._refused = ModelFailed("opening it takes more memory than a cell may have")
 
-    def answer(self, mailbox: Mailbox, sequence: int) -> Message:
-        message = mailbox.take(sequence)
+    def answer(self, message: Message) -> Message:
         call = _Call(parse(message), message, Writer(self._vocabulary))
         began = time.thread_time_ns()
         try:
-            self._verbs[call.document["op"]](call)
+            self._verbs[message.verb](call)
         except PlazaError as error:
             return call.failed(error, time.thread_time_ns() - began)
         except MemoryError:
             full = ModelFailed("the model ran out of memory on this input")
             return call.failed(full, time.thread_time_ns() - began)
         except Exception:  # noqa: BLE001 a fault of a family is an answer like any other
-            return call.failed(_fault(call.document["op"]), time.thread_time_ns() - began)
+            return call.failed(_fault(message.verb), time.thread_time_ns() - began)
         return call.out.message(call.said, call.cpu_ns)
 
     def _open(self, call: _Call) -> None:
@@ -119,13 +123,13 @@ class Served:
     def _run(self, call: _Call) -> None:
         import onnxruntime
 
-        inputs = call.tensors()
-        until_ns = call.document["until"]
+        inputs = dict(zip(self._inputs, call.arrays, strict=True))
+        wanted = call.document.get("outputs")
         options = onnxruntime.RunOptions()
-        self.terminator.begin(until_ns, options)
+        self.terminator.begin(call.until_ns, options)
         began = time.thread_time_ns()
         try:
-            outputs = self._runner.run(inputs, call.document["outputs"], options)
+            outputs = self._runner.run(inputs, wanted, options)
         except ModelFailed:
             if options.terminate:
                 raise DeadlineExceeded("the deadline passed while the model ran") from None
@@ -133,7 +137,7 @@ class Served:
         finally:
             call.cpu_ns = time.thread_time_ns() - began
             self.terminator.end(options)
-        call.give(outputs)
+        call.out.arrays.extend(outputs.values())
 
     def _prepare(self, call: _Call) -> None:
         payload = call.reader().value(call.document["payload"])
@@ -141,12 +145,13 @@ class Served:
         prepared = self._family.prepare(payload)
         call.cpu_ns = time.thread_time_ns() - began
         call.said.update(rows=prepared.rows, size=prepared.size, token=self._keep(prepared.context))
-        call.give(prepared.tensors)
+        call.said["names"] = list(prepared.tensors)
+        call.out.arrays.extend(prepared.tensors.values())
 
     def _interpret(self, call: _Call) -> None:
         with self._lock:
             context = self._contexts.pop(call.document["token"])
-        outputs = call.tensors()
+        outputs = dict(zip(call.document["names"], call.arrays, strict=True))
         began = time.thread_time_ns()
         answer = self._family.interpret(outputs, context)
         call.cpu_ns = time.thread_time_ns() - began
@@ -170,27 +175,20 @@ class _Call:
         self.out = out
         self.said: dict[str, Any] = {}
         self.cpu_ns = 0
-        self._arrays = message.arrays
+        self.arrays = message.arrays
+        self.until_ns = message.time_ns
 
     def reader(self) -> Reader:
-        return Reader(self.out.vocabulary, self._arrays)
-
-    def tensors(self) -> dict[str, Array]:
-        return dict(zip(self.document["names"], self._arrays, strict=True))
-
-    def give(self, tensors: Mapping[str, Array]) -> None:
-        self.said["names"] = list(tensors)
-        for array in tensors.values():
-            self.out.add(array)
+        return Reader(self.out.vocabulary, self.arrays)
 
     def failed(self, error: PlazaError, cpu_ns: int) -> Message:
         said = {"error": error.code, "message": error.message, "input": error.input}
         return Writer(self.out.vocabulary).message(said, self.cpu_ns or cpu_ns)
 
 
-def _fault(verb: str) -> PlazaError:
-    if verb == "prepare":
+def _fault(verb: int) -> PlazaError:
+    if verb == Verb.PREPARE:
         return InvalidInput("this input cannot be prepared for the model")
-    if verb == "interpret":
+    if verb == Verb.INTERPRET:
         return ModelFailed("the model's answer cannot be read")
     return ModelFailed("the model failed")

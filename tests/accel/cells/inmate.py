@@ -36,6 +36,28 @@ def connect() -> None:
         s.connect(("127.0.0.1", 9))
 
 
+def fork() -> None:
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def threads() -> int:
+    """How many more can be had at once, of at most 300."""
+    stop, had = threading.Event(), []
+    try:
+        for _ in range(300):
+            thread = threading.Thread(target=stop.wait, daemon=True)
+            thread.start()
+            had.append(thread)
+    except RuntimeError:
+        pass
+    finally:
+        stop.set()
+    return len(had)
+
+
 def eat(step: int, pause_s: float) -> None:
     """Take memory, slowly or at once, until there is none."""
     held = []
@@ -70,7 +92,7 @@ def twist() -> None:
 
     def twisted(area: Any, sequence: int, message: Any) -> int:
         arrays = [array.astype(np.int64) for array in message.arrays]
-        return write(area, sequence, mailbox.Message(message.document, arrays, message.cpu_ns))
+        return write(area, sequence, message._replace(arrays=arrays))
 
     mailbox.write = twisted
 
@@ -105,6 +127,11 @@ def look() -> dict[str, Any]:
         "write": attempt(lambda: Path("/tmp/inmate").write_bytes(b"x")),
         "connect": attempt(connect),
         "signal the parent": attempt(lambda: os.kill(os.getppid(), 0)),
+        "fork": attempt(fork),
+        "run a program": attempt(lambda: os.execv("/bin/true", ["true"])),
+        "make a socket": attempt(lambda: socket.socket(socket.AF_UNIX).close()),
+        "user": os.getuid(),
+        "more threads": threads(),
     }
 
 

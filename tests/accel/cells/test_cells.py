@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
 
-from benchmarks import graphs
+from benchmarks import graphs, unruly
 from plaza_accel.cpu import CpuProvider
+from plaza_accel.sandbox import sandbox_support
 from plaza_core.errors import (
     CellDied,
     DeadlineExceeded,
@@ -24,7 +25,9 @@ from plaza_core.errors import (
     ModelFailed,
     Quarantined,
 )
-from plaza_core.tensors import DType, TensorSpec
+from plaza_core.tensors import DType
+
+SUPPORT = sandbox_support()
 
 
 def gone(pid: int) -> bool:
@@ -39,41 +42,6 @@ def until(holds, seconds=10.0):
     while not holds():
         assert time.monotonic() < end, "it did not come to that"
         time.sleep(0.01)
-
-
-def loop() -> graphs.Graph:
-    """y = x after as many turns as asked for; opened and warmed with none."""
-    value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Neg", ["v"], ["v2"])],
-        "body",
-        [
-            value("i", TensorProto.INT64, []),
-            value("c", TensorProto.BOOL, []),
-            value("v", TensorProto.FLOAT, [1]),
-        ],
-        [value("c2", TensorProto.BOOL, []), value("v2", TensorProto.FLOAT, [1])],
-    )
-    return graphs.graph(
-        "loop",
-        [helper.make_node("Loop", ["turns", "", "x"], ["y"], body=body)],
-        [TensorSpec("turns", DType.INT64, (1,)), TensorSpec("x", DType.FP32, (1,))],
-        [TensorSpec("y", DType.FP32, (1,))],
-    )
-
-
-def vast() -> graphs.Graph:
-    """As many zeros as asked for, in one tensor; then their sum."""
-    one = TensorSpec("x", DType.INT64, (1,))
-    return graphs.graph(
-        "vast",
-        [
-            helper.make_node("ConstantOfShape", ["x"], ["zeros"]),
-            helper.make_node("ReduceSum", ["zeros"], ["y"], keepdims=1),
-        ],
-        [one],
-        [TensorSpec("y", DType.FP32, (1,))],
-    )
 
 
 # ── it answers ───────────────────────────────────────────────────────────────────────────────────
@@ -148,13 +116,27 @@ def test_a_cell_has_no_descriptor_no_secret_and_no_way_out(prison, monkeypatch, 
     assert set(found["environment"]) <= allowed
     kinds = {number: target.split(":")[0] for number, target in found["descriptors"].items()}
     assert [kinds.pop(number) for number in "012"] == ["/dev/null"] * 3
-    assert sorted(kinds.values()) == ["/memfd", "/memfd", "socket", "socket"]  # of two channels
+    assert sorted(kinds.values()) == ["/memfd"] * 2 + ["pipe"] * 4  # of two channels
     assert found["cwd"] == "/"
     assert found["read outside"] == "PermissionError"
     assert found["write"] == "PermissionError"
     assert found["connect"] != "done"
     assert found["connect"] != "ConnectionRefusedError"
     assert found["signal the parent"] == "PermissionError"
+
+
+@pytest.mark.skipif(not SUPPORT["system_calls_filtered"], reason="no such filter on this machine")
+def test_a_cell_starts_no_process_and_makes_no_socket(prison):
+    found = prison().ask("look")
+    ways = ("fork", "run a program", "make a socket")
+    assert {way: found[way] for way in ways} == dict.fromkeys(ways, "PermissionError")
+
+
+@pytest.mark.skipif(not SUPPORT["own_user"], reason="only root can give a cell a user of its own")
+def test_each_cell_is_a_user_of_its_own_with_few_threads(prison):
+    found = [prison().ask("look") for _ in range(2)]
+    assert len({os.getuid(), *(each["user"] for each in found)}) == 3
+    assert all(8 < each["more threads"] < 40 for each in found)
 
 
 def test_one_process_is_one_version_of_one_organisation(prison):
@@ -208,6 +190,18 @@ def test_a_crash_takes_down_nothing_but_its_cell(prison, way):
         culprit.runner.run(x)
 
 
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="other processors divide without a fault"
+)
+def test_a_graph_that_its_processor_ends_takes_nobody_along(prison):
+    """Nothing but ONNX: what the examination saw of it was in order."""
+    opened = prison(unruly.overflow())
+    assert opened.runner.run({"x": np.array([5, -7])})["y"].tolist() == [-5, 7]
+    with pytest.raises(CellDied):
+        opened.runner.run({"x": np.array([unruly.LEAST])})
+    assert opened.runner.ended
+
+
 def test_an_output_of_another_datatype_ends_the_cell(prison):
     opened = prison()
     with pytest.raises(CellDied):
@@ -247,7 +241,7 @@ def test_a_crash_while_it_is_opened_counts(prison):
 
 # ── time and memory ──────────────────────────────────────────────────────────────────────────────
 def test_a_run_is_stopped_at_its_deadline_and_the_cell_lives_on(prison):
-    opened = prison(loop())
+    opened = prison(unruly.turns())
     x = {"turns": np.array([2**62]), "x": np.ones(1, np.float32)}
     begin = time.monotonic()
     opened.runner.bound(time.monotonic_ns() + 200_000_000)
@@ -278,7 +272,7 @@ def test_nothing_is_begun_after_its_deadline(prison):
 
 
 def test_a_run_that_wants_more_than_the_cap_fails_alone(prison):
-    opened = prison(vast())
+    opened = prison(unruly.vast())
     assert opened.runner.run({"x": np.array([10])})["y"] == 0
     with pytest.raises(ModelFailed):
         opened.runner.run({"x": np.array([1 << 36])})
