@@ -43,6 +43,8 @@ from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.doors.rpc.door import GrpcDoor
+from plaza_serving.doors.rpc.server import GrpcListener, listen
 from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
@@ -50,10 +52,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Replica:
-    """A running replica: its plane, its door, and what keeps them current."""
+    """A running replica: its plane, its doors, and what keeps them current."""
 
+    pool: Pool
     plane: DataPlane
     door: HttpDoor
+    grpc_door: GrpcDoor
     _broker: Broker
     _keeper: Keeper
     _control: ControlClient
@@ -61,12 +65,20 @@ class Replica:
     _spool: Spool | None
     _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
+    _listener: GrpcListener | None = None
+
+    async def listen(self, settings: Settings) -> None:
+        """Answer gRPC, where the pool has a port for it. HTTP has Ray Serve's server."""
+        if self.pool.grpc_port is not None:
+            self._listener = await listen(self.grpc_door, settings, self.pool.grpc_port)
 
     async def close(self) -> None:
         """Stop following, finish batches, return leases, ship usage.
 
         The spool file goes last: whoever finds it without its owner settles what is left.
         """
+        if self._listener is not None:
+            await self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -174,7 +186,8 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica:
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
     door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
-    return Replica(plane, door, broker, keeper, control, marks, spool, cells, tasks)
+    grpc_door = GrpcDoor(plane, settings, repository=repository)
+    return Replica(its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks)
 
 
 def cells_of(pool: Pool, settings: Settings, clock: Clock) -> Cells | None:

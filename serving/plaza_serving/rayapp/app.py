@@ -34,6 +34,7 @@ class PoolReplica:
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         settings = Settings()
         self._replica = replica = await open_replica(settings, pool=self._pool)
+        await replica.listen(settings)
         if settings.bypass:
             edge.register(replica.door)
 
