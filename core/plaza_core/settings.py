@@ -233,6 +233,20 @@ class Settings(BaseSettings):
             raise ValueError("loopback_key needs listen and node_ip on loopback")
         return self
 
+    @model_validator(mode="after")
+    def _ports_of_their_own(self) -> Self:
+        """gRPC shares its port among replicas, so the kernel would not mind a wrong one."""
+        others = (self.http_port, self.control_port, self.dashboard_port, self.ray_port,
+                  self.haproxy_stats_port, self.haproxy_metrics_port)  # fmt: skip
+        taken = {port for port in others if port}
+        for pool in self.all_pools:
+            if pool.grpc_port is None:
+                continue
+            if pool.grpc_port in taken:
+                raise ValueError(f"port {pool.grpc_port}, gRPC of pool '{pool.name}', is taken")
+            taken.add(pool.grpc_port)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,

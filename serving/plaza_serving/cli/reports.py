@@ -108,7 +108,13 @@ def status(context: typer.Context) -> None:
     with here.hub() as hub:
         found = hub.status()
     pools = [
-        (p["name"], p["route_prefix"], f"{p['running']} of {p['wanted']}", p["status"])
+        (
+            p["name"],
+            p["route_prefix"],
+            p.get("grpc_port") or "",
+            f"{p['running']} of {p['wanted']}",
+            p["status"],
+        )
         for p in found.pools
     ]
     replicas = [
@@ -122,7 +128,7 @@ def status(context: typer.Context) -> None:
         )
         for r in found.replicas
     ]
-    here.answer(found, table_of(["pool", "prefix", "replicas", "state"], pools))
+    here.answer(found, table_of(["pool", "prefix", "gRPC#", "replicas", "state"], pools))
     if not here.as_json:
         columns = ["replica", "pool", "state", "heartbeat s#", "table", "models#"]
         here.out.print()

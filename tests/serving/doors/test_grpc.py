@@ -20,6 +20,7 @@ from plaza_serving.doors.brake import FREE
 from plaza_serving.doors.rpc.door import GrpcDoor
 from plaza_serving.doors.rpc.problems import code_of
 from plaza_serving.doors.rpc.server import listen
+from plaza_serving.statistics import Counted, Phases, Spent, VersionStatistics
 
 SERVICE = "/inference.GRPCInferenceService/"
 KEY = {"authorization": "Bearer consumer"}
@@ -264,6 +265,15 @@ def test_a_loopback_key_is_refused_unless_all_is_on_loopback(place):
         Settings(loopback_key="k", **{place: "10.0.0.1"})
 
 
+def test_a_port_that_something_else_has_is_refused():
+    with pytest.raises(ValueError, match="is taken"):
+        Settings(grpc_port=8000)
+    pools = [{"name": "second", "grpc_port": 8001}]
+    with pytest.raises(ValueError, match="second"):
+        Settings(pools=pools)
+    assert Settings(grpc_port=0, pools=pools).all_pools[0].grpc_port is None
+
+
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────
 CODES = {
     "bad_request": "INVALID_ARGUMENT",
@@ -506,3 +516,32 @@ async def test_the_synchronous_clients_stream(listener):
         assert [result.get_response().id for result, _ in found] == [str(n) for n in range(20)]
 
     await asyncio.to_thread(ask)
+
+
+# ── statistics ───────────────────────────────────────────────────────────────────────────────────
+class SmallCounts:
+    """Statistics of one version, whatever is asked for."""
+
+    def of(self, principal, name, version):
+        found = VersionStatistics(inferences=5, executions=2, last_unix_ms=7)
+        found.success.add(300)
+        found.phases.infer.add(40)
+        found.batches[4] = Phases(infer=Spent(1, 40_000))
+        return [Counted(name or "echo", int(version or 1), found)]
+
+
+async def test_statistics_are_in_the_shape_that_clients_know(hub, client):
+    with pytest.raises(InferenceServerException) as caught:
+        await client.get_inference_statistics(headers=KEY)
+    assert caught.value.status() == "StatusCode.UNAVAILABLE", "this hub keeps none"
+    settings = Settings()
+    listener = await listen(GrpcDoor(hub, settings, statistics=SmallCounts()), settings, 0)
+    try:
+        async with triton.InferenceServerClient(f"127.0.0.1:{listener.port}") as other:
+            found = await other.get_inference_statistics("echo", "2", headers=KEY)
+    finally:
+        await listener.close()
+    (one,) = found.model_stats
+    assert (one.name, one.version, one.inference_count, one.execution_count) == ("echo", "2", 5, 2)
+    assert (one.inference_stats.success.count, one.inference_stats.success.ns) == (1, 300_000)
+    assert one.batch_stats[0].compute_infer.ns == 40_000

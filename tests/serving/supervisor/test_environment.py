@@ -77,7 +77,15 @@ def test_two_installations_share_no_port_no_socket_and_no_directory(tmp_path):
             **{
                 f"{what}_port": base + 1000 + number
                 for number, what in enumerate(
-                    ("http", "control", "dashboard", "ray", "haproxy_stats", "haproxy_metrics")
+                    (
+                        "http",
+                        "control",
+                        "dashboard",
+                        "ray",
+                        "haproxy_stats",
+                        "haproxy_metrics",
+                        "grpc",
+                    )  # fmt: skip
                 )
             },
         )

@@ -1,4 +1,4 @@
-"""What a model is, in the shapes of the protocol: metadata and Triton's model configuration."""
+"""What a model is and did, in the protocol's shapes: metadata, configuration, statistics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from plaza_core.tensors import BATCH_AXIS, DType, TensorSpec
 from plaza_serving.doors.rpc.schema import message
 from plaza_serving.plane import ModelView
+from plaza_serving.statistics import Counted, Phases, Spent
 
 PLATFORM = "onnxruntime_onnx"
 """What Triton calls a model that ONNX Runtime runs."""
@@ -64,3 +65,38 @@ def _tensors(into: Any, specs: Iterable[TensorSpec], *, batched: bool) -> None:
 
 def _type(datatype: DType) -> str:
     return "TYPE_STRING" if datatype is DType.BYTES else f"TYPE_{datatype.value}"
+
+
+def statistics(counted: Iterable[Counted]) -> Any:
+    """A ModelStatisticsResponse. This hub has no response cache: its two counts stay 0."""
+    made = message("ModelStatisticsResponse")()
+    for one in counted:
+        found = one.statistics
+        into = made.model_stats.add(
+            name=one.name,
+            version=str(one.version),
+            last_inference=found.last_unix_ms,
+            inference_count=found.inferences,
+            execution_count=found.executions,
+        )
+        inside = into.inference_stats
+        _spent(inside.success, found.success)
+        _spent(inside.fail, found.fail)
+        _spent(inside.queue, found.queue)
+        _phases(inside, found.phases)
+        inside.cache_hit.SetInParent()
+        inside.cache_miss.SetInParent()
+        for rows, phases in sorted(found.batches.items()):
+            _phases(into.batch_stats.add(batch_size=rows), phases)
+    return made
+
+
+def _phases(into: Any, phases: Phases) -> None:
+    _spent(into.compute_input, phases.input)
+    _spent(into.compute_infer, phases.infer)
+    _spent(into.compute_output, phases.output)
+
+
+def _spent(into: Any, spent: Spent) -> None:
+    into.SetInParent()
+    into.count, into.ns = spent.count, spent.ns

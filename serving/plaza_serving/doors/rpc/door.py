@@ -15,7 +15,13 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from plaza_core.errors import MalformedRequest, ModelNotFound, PayloadTooLarge, PlazaError
+from plaza_core.errors import (
+    MalformedRequest,
+    ModelNotFound,
+    PayloadTooLarge,
+    PlazaError,
+    Unavailable,
+)
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Right
 from plaza_core.settings import Settings
@@ -31,6 +37,7 @@ from plaza_serving.doors.rpc.streaming import in_order
 from plaza_serving.doors.sticky import sticky_word
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.repository import Repository
+from plaza_serving.statistics import Statistics
 
 EXTENSIONS = ("model_configuration", "statistics", "model_repository",
               "model_repository(unload_dependents)")  # fmt: skip
@@ -46,12 +53,19 @@ class Verb(NamedTuple):
 
 
 class GrpcDoor:
-    """The handlers of a gRPC server over a plane."""
+    """The handlers of a gRPC server over a plane. Without a `repository` or `statistics` what is
+    asked of them is refused."""
 
     def __init__(
-        self, plane: Plane, settings: Settings, *, repository: Repository | None = None
+        self,
+        plane: Plane,
+        settings: Settings,
+        *,
+        repository: Repository | None = None,
+        statistics: Statistics | None = None,
     ) -> None:
         self._plane = plane
+        self._counts = statistics
         self._loopback_key = settings.loopback_key
         self._default_ms = settings.default_deadline_ms
         self._most_bytes = settings.max_answer_mb << 20
@@ -166,9 +180,7 @@ class GrpcDoor:
             error = problems.internal(bug, asked.request_id)
         await self._brake_for(asked, error)
         more = problems.metadata_of(error, asked.request_id, infers=asked.infers)
-        return await asked.context.abort(
-            problems.code_of(error), problems.details_of(error), more
-        )
+        return await asked.context.abort(problems.code_of(error), problems.details_of(error), more)
 
     async def _brake_for(self, asked: Asked, error: PlazaError) -> None:
         known = getattr(asked, "principal", None)
@@ -233,7 +245,10 @@ class GrpcDoor:
         return message("ModelConfigResponse")(config=described.config(self._view(asked, request)))
 
     async def _statistics(self, asked: Asked, request: Any) -> Any:
-        raise NotImplementedError
+        if self._counts is None:
+            raise Unavailable("this hub keeps no statistics")
+        counted = self._counts.of(asked.principal, request.name, request.version or None)
+        return described.statistics(counted)
 
     def _view(self, asked: Asked, request: Any) -> ModelView:
         return self._plane.model(asked.principal, request.name, request.version or None)
