@@ -75,7 +75,7 @@ async def serve(way: str, port: int) -> None:
         made.add_insecure_port(f"127.0.0.1:{port}")
         await made.start()
     else:
-        await server.listen(door, settings, port)
+        kept = await server.listen(door, settings, port)  # noqa: F841 else it is collected
     await asyncio.Event().wait()
 
 

@@ -224,6 +224,7 @@ def certificate_gate(
         environment_of(provider),
         partial(certifier.certify, provider=pool.provider),
         control.keep,
+        others=[one for one in settings.all_pools if one.name != pool.name],
     )
 
 
