@@ -35,7 +35,7 @@ from plaza_serving.doors.rpc.schema import SERVICE, message
 from plaza_serving.supervisor.ingress import haproxy_binary
 from tests.serving.doors.cost import Instant, outcome
 
-SECONDS, AT_ONCE, CONNECTIONS, RUNS = 3.0, 16, 4, 3
+SECONDS, AT_ONCE, CONNECTIONS, RUNS = 2.0, 16, 4, 2
 _PATH = f"/{SERVICE}/ModelInfer"
 _METADATA = (("authorization", "Bearer plz_" + "0" * 68),)
 _HAPROXY = """

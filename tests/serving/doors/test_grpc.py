@@ -371,6 +371,22 @@ async def test_messages_over_the_limit_are_refused_on_both_sides(hub, client, ch
     assert found[:2] == ("RESOURCE_EXHAUSTED", "payload_too_large")
 
 
+async def test_many_large_messages_at_once_are_refused(hub, client, channel):
+    hub.hold = asyncio.Event()
+    large = np.zeros((80_000, 3), np.float32)
+    calls = [
+        asyncio.create_task(client.infer("echo", given(large), headers=KEY)) for _ in range(17)
+    ]
+    await _until(lambda: len(hub.calls) == 17)
+    found = await asyncio.gather(
+        *(client.infer("echo", given(large), headers=KEY) for _ in range(2)), return_exceptions=True
+    )
+    assert {one.status() for one in found} == {"StatusCode.UNAVAILABLE"}
+    hub.hold.set()
+    await asyncio.gather(*calls)
+    assert (await infer(channel, plain())).id == "mine", "the memory is free again"
+
+
 async def test_the_calls_own_deadline_shortens_but_never_lengthens(hub, channel):
     before = time.monotonic_ns()
     await infer(channel, plain())

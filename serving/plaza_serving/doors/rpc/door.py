@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from plaza_core.errors import (
     MalformedRequest,
     ModelNotFound,
+    Overloaded,
     PayloadTooLarge,
     PlazaError,
     Unavailable,
@@ -27,7 +28,7 @@ from plaza_core.principal import Right
 from plaza_core.settings import Settings
 from plaza_serving.doors.body import OFFLOAD_BYTES, off_loop
 from plaza_serving.doors.brake import Brake
-from plaza_serving.doors.http import hub_version
+from plaza_serving.doors.http import BODIES_IN_FLIGHT, hub_version
 from plaza_serving.doors.oip import InferRequest, check_outputs, cost_headers
 from plaza_serving.doors.rpc import described, problems, requests
 from plaza_serving.doors.rpc.asked import Asked, Context
@@ -69,6 +70,8 @@ class GrpcDoor:
         self._loopback_key = settings.loopback_key
         self._default_ms = settings.default_deadline_ms
         self._most_bytes = settings.max_answer_mb << 20
+        self._budget = BODIES_IN_FLIGHT * (settings.max_body_mb << 20)
+        self._held = 0
         self._brake = Brake(plane.clock)
         shelf = Shelf(repository, plane, default_s=settings.default_deadline_ms / 1000)
         read, write = Right.MODELS_READ, Right.MODELS_WRITE
@@ -191,8 +194,20 @@ class GrpcDoor:
     async def _infer_one(
         self, asked: Asked, data: bytes, *, final: bool = False
     ) -> tuple[list[Any], Outcome]:
-        # Numeric tensors are views; only texts and typed contents take time to decode.
-        slow = len(data) if b"BYTES" in data[:OFFLOAD_BYTES] else 0
+        """The answer's pieces, and what it cost. The messages of all calls share one budget, so
+        that many large ones at once are refused instead of exhausting the replica's memory."""
+        if self._held + len(data) > self._budget:
+            raise Overloaded("too many large messages at once")
+        self._held += len(data)
+        try:
+            return await self._inferred(asked, data, final=final)
+        finally:
+            self._held -= len(data)
+
+    async def _inferred(
+        self, asked: Asked, data: bytes, *, final: bool
+    ) -> tuple[list[Any], Outcome]:
+        slow = len(data) if len(data) > OFFLOAD_BYTES and requests.is_slow(data) else 0
         model, version, request = await off_loop(slow, requests.read_request, data)
         if request.outputs is not None:
             view = self._plane.model(asked.principal, model, version)

@@ -36,6 +36,8 @@ _Streamed = message("ModelStreamInferResponse")
 _RAW_INPUT, _RAW_OUTPUT = 7, 6
 _MOST_FIELDS = 4096
 """Of one message: two bytes of it may become a hundred in memory."""
+_HEAD = 1 << 12
+"""Datatypes of a raw request are named within."""
 _MAX_NAME = 256
 _MAX_TIMEOUT_US = 10**12
 _UNOFFERED = ("classification", "shared_memory_region")
@@ -105,6 +107,12 @@ def _size(view: memoryview, kind: int, at: int) -> tuple[int, int]:
     if kind in {FIXED32, FIXED64}:
         return (4 if kind == FIXED32 else 8), at
     raise Malformed(f"wire type {kind}")
+
+
+def is_slow(data: bytes) -> bool:
+    """Whether reading it makes objects one by one: of texts, and of typed contents. The rest are
+    views. Raises MalformedRequest."""
+    return b"BYTES" in data[:_HEAD] or not split(data)[1]
 
 
 def read_request(data: bytes) -> Named:
