@@ -28,6 +28,7 @@ _READY_S = 90.0
 _STOP_S = 20.0
 PORTS = (
     "http_port",
+    "grpc_port",
     "control_port",
     "dashboard_port",
     "ray_port",
@@ -53,7 +54,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def own_ports() -> dict[str, int]:
-    """Port settings of a hub that must not meet another: six single ones and a free thousand."""
+    """Port settings of a hub that must not meet another: single ones and a free thousand."""
     single = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     base = next(b for b in range(10_000, 19_000, 1_000) if not _listening_between(b, b + 1_000))
     return {**single, "internal_ports": base}

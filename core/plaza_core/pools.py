@@ -49,6 +49,8 @@ class Pool(BaseModel):
     cpus: float = Field(0.1, ge=0)
     """CPU share that Ray reserves per replica: placement only."""
     replicas: int = Field(1, ge=1)
+    grpc_port: int | None = Field(None, ge=1, le=65_535)
+    """Where its replicas answer gRPC themselves; None: nowhere."""
     autoscaling: Autoscaling | None = None
     """Bounds instead of a fixed number of `replicas`."""
 

@@ -6,10 +6,11 @@ The page `docs/settings.md` is written from these descriptions; a test fails whe
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -77,8 +78,11 @@ class Settings(BaseSettings):
     )
 
     # Addresses
-    listen: str = Field("127.0.0.1", description="Address that the two public ports bind.")
+    listen: str = Field("127.0.0.1", description="Address that the public ports bind.")
     http_port: int = Field(8000, description="Inference over HTTP (Ray Serve's HAProxy ingress).")
+    grpc_port: int = Field(
+        8001, ge=0, description="Inference over gRPC, by the main pool's replicas; 0: none."
+    )
     control_port: int = Field(8080, description="Admin API and console.")
     dashboard_port: int = Field(8265, description="Ray's REST API; loopback only, token required.")
     ray_port: int = Field(6379, description="Ray's GCS.")
@@ -146,6 +150,7 @@ class Settings(BaseSettings):
         10_000, ge=1, description="Deadline of a request that names none."
     )
     max_body_mb: int = Field(16, ge=1, description="Largest request body, counted while reading.")
+    max_answer_mb: int = Field(64, ge=1, le=1024, description="Largest answer over gRPC.")
     max_json_depth: int = Field(32, ge=4, description="Deepest nesting of a JSON body.")
     max_image_pixels: int = Field(
         40_000_000, description="Largest picture, checked before it is decoded."
@@ -198,6 +203,12 @@ class Settings(BaseSettings):
         None, description="Where the CLI and the SDK call models; default: loopback, `http_port`."
     )
     api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
+    loopback_key: str | None = Field(
+        None,
+        description="Development: gRPC calls from this machine that bring no key have this one. "
+        "Refused unless `listen` and `node_ip` are loopback.",
+        repr=False,
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Level of Plaza's own log lines."
     )
@@ -206,7 +217,8 @@ class Settings(BaseSettings):
     pools: Annotated[list[Pool], AfterValidator(valid_pools)] = Field(
         [],
         description="Pools besides the main one, each with `name`, `provider`, `options`, "
-        "`environment` (the Python of its virtual environment), `resources`, `cpus`, and `replicas`"
+        "`environment` (the Python of its virtual environment), `resources`, `cpus`, `grpc_port` "
+        "(its own; none unless given), and `replicas`"
         " or `autoscaling` (`min_replicas`, `max_replicas`, `queue_ms`); `[[pools]]` in TOML, a "
         "JSON list in the environment. Each answers at `/pools/NAME`.",
     )
@@ -231,6 +243,26 @@ class Settings(BaseSettings):
         "starts another, in about half a second.",
     )
 
+    @model_validator(mode="after")
+    def _only_at_home(self) -> Self:
+        if self.loopback_key and not (_loopback(self.listen) and _loopback(self.node_ip)):
+            raise ValueError("loopback_key needs listen and node_ip on loopback")
+        return self
+
+    @model_validator(mode="after")
+    def _ports_of_their_own(self) -> Self:
+        """gRPC shares its port among replicas, so the kernel would not mind a wrong one."""
+        others = (self.http_port, self.control_port, self.dashboard_port, self.ray_port,
+                  self.haproxy_stats_port, self.haproxy_metrics_port)  # fmt: skip
+        taken = {port for port in others if port}
+        for pool in self.all_pools:
+            if pool.grpc_port is None:
+                continue
+            if pool.grpc_port in taken:
+                raise ValueError(f"port {pool.grpc_port}, gRPC of pool '{pool.name}', is taken")
+            taken.add(pool.grpc_port)
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -245,7 +277,12 @@ class Settings(BaseSettings):
     @property
     def all_pools(self) -> tuple[Pool, ...]:
         """The main pool first."""
-        main = Pool(name=MAIN_POOL, replicas=self.replicas, cpus=self.replica_cpus)
+        main = Pool(
+            name=MAIN_POOL,
+            replicas=self.replicas,
+            cpus=self.replica_cpus,
+            grpc_port=self.grpc_port or None,
+        )
         return (main, *self.pools)
 
     @property
@@ -267,3 +304,10 @@ class Settings(BaseSettings):
     @property
     def mlflow(self) -> str:
         return self.mlflow_uri or f"sqlite:///{self.state_dir.resolve()}/mlflow.db"
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

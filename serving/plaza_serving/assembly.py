@@ -48,6 +48,8 @@ from plaza_serving.dataplane.plane import DataPlane, PlaneOptions
 from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.doors.rpc.door import GrpcDoor
+from plaza_serving.doors.rpc.server import GrpcListener, listen
 from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
@@ -57,10 +59,12 @@ _VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "HIP_VISIBLE_DE
 
 @dataclass(slots=True)
 class Replica:
-    """A running replica: its plane, its door, and what keeps them current."""
+    """A running replica: its plane, its doors, and what keeps them current."""
 
+    pool: Pool
     plane: DataPlane
     door: HttpDoor
+    grpc_door: GrpcDoor
     _broker: Broker
     _keeper: Keeper
     _control: ControlClient
@@ -68,6 +72,12 @@ class Replica:
     _spool: Spool | None
     _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
+    _listener: GrpcListener | None = None
+
+    async def listen(self, settings: Settings) -> None:
+        """Answer gRPC, where the pool has a port for it. HTTP has Ray Serve's server."""
+        if self.pool.grpc_port is not None:
+            self._listener = await listen(self.grpc_door, settings, self.pool.grpc_port)
 
     def live(self) -> bool:
         return self.plane.live()
@@ -80,6 +90,8 @@ class Replica:
 
         The spool file goes last: whoever finds it without its owner settles what is left.
         """
+        if self._listener is not None:
+            await self._listener.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -203,7 +215,8 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
     door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
-    return Replica(plane, door, broker, keeper, control, marks, spool, cells, tasks)
+    grpc_door = GrpcDoor(plane, settings, repository=repository, statistics=plane.counting)
+    return Replica(its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks)
 
 
 def cells_of(pool: Pool, settings: Settings, clock: Clock) -> Cells | None:
@@ -241,6 +254,7 @@ def certificate_gate(
         environment_of(provider),
         partial(certifier.certify, provider=pool.provider),
         control.keep,
+        others=[one for one in settings.all_pools if one.name != pool.name],
     )
 
 

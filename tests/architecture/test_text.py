@@ -12,6 +12,7 @@ from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
 from plaza_core.settings_page import page
 from plaza_serving.doors.problems import status_of
+from plaza_serving.doors.rpc.problems import code_of
 
 ROOT = Path(__file__).parents[2]
 TRACKED = [
@@ -66,3 +67,5 @@ def test_every_error_code_is_unique_and_in_the_contract():
     contract = yaml.safe_load((ROOT / "contracts" / "errors.yaml").read_text())
     stated = {code: entry["status"] for code, entry in contract["errors"].items()}
     assert {kind.code: status_of(kind("")) for kind in all_errors()} == stated
+    grpc = {code: entry["grpc"] for code, entry in contract["errors"].items()}
+    assert {kind.code: code_of(kind("")).name for kind in all_errors()} == grpc

@@ -112,6 +112,7 @@ def status(context: typer.Context) -> None:
             p["name"],
             p["provider"],
             p["route_prefix"],
+            p.get("grpc_port") or "",
             f"{p['running']} of {p['wanted']}",
             p["status"],
         )
@@ -128,7 +129,8 @@ def status(context: typer.Context) -> None:
         )
         for r in found.replicas
     ]
-    here.answer(found, table_of(["pool", "provider", "prefix", "replicas", "state"], pools))
+    columns = ["pool", "provider", "prefix", "gRPC#", "replicas", "state"]
+    here.answer(found, table_of(columns, pools))
     if not here.as_json:
         for pool in found.pools:
             if pool.get("why"):

@@ -262,6 +262,7 @@ class PoolStatus(Answer):
     name: str
     provider: str
     route_prefix: str
+    grpc_port: int | None = Field(description="Where its replicas answer gRPC; null: nowhere.")
     wanted: int = Field(description="Replicas; the least of them where their number is scaled.")
     running: int
     status: str
@@ -273,6 +274,7 @@ class PoolStatus(Answer):
             name=pool.name,
             provider=pool.provider,
             route_prefix=pool.route_prefix,
+            grpc_port=pool.grpc_port,
             wanted=pool.autoscaling.min_replicas if pool.autoscaling else pool.replicas,
             running=found.running if found else 0,
             status=found.status if found else "absent",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from plaza_core.certificate import Certificate, Environment, NodeCertificate, St
 from plaza_core.errors import NotCertified, Unavailable
 from plaza_core.ids import Digest, ModelId
 from plaza_core.manifest import Manifest
-from plaza_core.pools import MAIN_POOL
+from plaza_core.pools import MAIN_POOL, Pool
 from plaza_core.table import VersionEntry
 
 log = logging.getLogger(__name__)
@@ -53,13 +53,23 @@ OPEN: Gate = _Open()
 
 
 class CertificateGate:
-    """The gate of one replica of `pool`, which runs in `environment`.
+    """The gate of one replica of `pool`, which runs in `environment`. `others`: the pools that a
+    refusal may send callers to.
 
     `certify` makes a certificate in a sandboxed child here, `tell` hands it to control; both block.
     """
 
-    def __init__(self, pool: str, environment: Environment, certify: Certify, tell: Tell) -> None:
+    def __init__(
+        self,
+        pool: str,
+        environment: Environment,
+        certify: Certify,
+        tell: Tell,
+        *,
+        others: Sequence[Pool] = (),
+    ) -> None:
         self.environment = environment
+        self._others = others
         self._pool = pool
         self._certify = certify
         self._tell = tell
@@ -67,6 +77,20 @@ class CertificateGate:
         self._made: dict[Digest, Standing] = {}
 
     def refusal(self, entry: VersionEntry) -> NotCertified | None:
+        refused = self._refusal(entry)
+        places = [] if refused is None else self._elsewhere(entry)
+        if refused is None or not places:
+            return refused
+        return NotCertified(f"{refused.message}; call it at {' or '.join(places)}")
+
+    def _elsewhere(self, entry: VersionEntry) -> list[str]:
+        return [
+            pool.route_prefix + (f" (gRPC port {pool.grpc_port})" if pool.grpc_port else "")
+            for pool in self._others
+            if entry.manifest.meant_for(pool.provider) and _passed_elsewhere(entry, pool.provider)
+        ]
+
+    def _refusal(self, entry: VersionEntry) -> NotCertified | None:
         provider = self.environment.provider
         if not entry.manifest.meant_for(provider):
             return NotCertified(f"its manifest does not name the provider '{provider}'")

@@ -27,6 +27,7 @@ from plaza_serving.dataplane.admission import Admission
 from plaza_serving.dataplane.background import Background
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
+from plaza_serving.dataplane.counting import Counting
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.hosted import Hosted, VersionKey
 from plaza_serving.dataplane.hosting import ModelHost
@@ -89,6 +90,7 @@ class DataPlane:
         self._random = buffered(random)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self.catalogue = Catalogue(_EMPTY)
+        self.counting = Counting(lambda: self.catalogue, clock.unix_us)
         self.slots = Slots(clock)
         self._beats = 0
         self._queue = FairQueue(options.worker_threads)
@@ -299,6 +301,7 @@ class DataPlane:
     def _record_dropped(self, work: Work) -> None:
         """Usage of a request that never started; a started one is written by its worker."""
         if not work.started:
+            self.counting.dropped(work, self.clock.monotonic_ns())
             self._workers.later(lambda: self._append([self._usage(work, work.dropped_as or "")]))
 
     def _settle(self, finished: list[Finished]) -> None:
@@ -308,6 +311,7 @@ class DataPlane:
             if again:
                 self._loop.call_soon_threadsafe(self._offer_again, again)
         won = [done for done in finished if done.work.claim()]
+        self.counting.note(finished, self.clock.monotonic_ns())
         refusal = self._append([self._usage(d.work, _outcome(d), d.bill) for d in finished])
         for done in finished:
             self._reservations.settle(done.work, 0 if refusal else done.bill.charge)

@@ -104,7 +104,7 @@ class OpenInference:
         started = self._plane.clock.monotonic_ns()
         request = await self._request(exchange, await self._bodies.read(exchange))
         if request.outputs is not None:
-            _check_outputs(self._view(exchange), request.outputs)
+            check_outputs(self._view(exchange), request.outputs)
         outcome = await self._plane.infer(
             exchange.principal,
             Call(
@@ -145,7 +145,8 @@ def _describe(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": spec.wire_shape()}
 
 
-def _check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:
+def check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:
+    """Raises InvalidTensor naming the first that the model does not have."""
     known = {spec.name for spec in view.signature.outputs}
     for name in outputs:
         if name not in known:

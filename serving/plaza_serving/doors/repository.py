@@ -12,10 +12,11 @@ configurations and files in the parameters are refused, and so is every paramete
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from plaza_core.errors import InvalidInput, MalformedRequest, Unavailable
+from plaza_core.principal import Principal
 from plaza_serving.doors.body import BodyReader, parse_json
 from plaza_serving.doors.exchange import JSON, Exchange, Reply
 from plaza_serving.doors.tensors_json import dumps
@@ -78,21 +79,15 @@ class ModelRepository:
         parameters = (await self._body(exchange, "parameters")).get("parameters", {})
         if type(parameters) is not dict:
             raise MalformedRequest("parameters must be an object", input="parameters")
-        _refuse_unknown(parameters, known)
-        timeout = parameters.get(_TIMEOUT, round(self._default_s * 1e6))
-        if type(timeout) is not int or not 0 < timeout <= _LONGEST_S * 1_000_000:
-            raise InvalidInput(
-                f"timeout must be an integer of microseconds, at most {_LONGEST_S} seconds",
-                input=_TIMEOUT,
-            )
-        if type(parameters.get(_DEPENDENTS, False)) is not bool:
-            raise InvalidInput(f"{_DEPENDENTS} must be true or false", input=_DEPENDENTS)
-        return Meant(
+        return meant_by(
             principal=exchange.principal,
             authorization=exchange.headers[b"authorization"].decode("latin-1"),
             name=exchange.model,
             version=exchange.version,
-            deadline_ns=started + timeout * 1000,
+            parameters=parameters,
+            known=known,
+            started_ns=started,
+            default_s=self._default_s,
         )
 
     async def _body(self, exchange: Exchange, known: str) -> dict[str, Any]:
@@ -107,7 +102,31 @@ class ModelRepository:
         return document
 
 
-def _refuse_unknown(parameters: dict[str, Any], known: Collection[str]) -> None:
+def meant_by(
+    *,
+    principal: Principal,
+    authorization: str,
+    name: str,
+    version: str | None,
+    parameters: Mapping[str, Any],
+    known: Collection[str],
+    started_ns: int,
+    default_s: float,
+) -> Meant:
+    """What a request with these parameters means. Raises InvalidInput naming one of them."""
+    _refuse_unknown(parameters, known)
+    timeout = parameters.get(_TIMEOUT, round(default_s * 1e6))
+    if type(timeout) is not int or not 0 < timeout <= _LONGEST_S * 1_000_000:
+        raise InvalidInput(
+            f"timeout must be an integer of microseconds, at most {_LONGEST_S} seconds",
+            input=_TIMEOUT,
+        )
+    if type(parameters.get(_DEPENDENTS, False)) is not bool:
+        raise InvalidInput(f"{_DEPENDENTS} must be true or false", input=_DEPENDENTS)
+    return Meant(principal, authorization, name, version, started_ns + timeout * 1000)
+
+
+def _refuse_unknown(parameters: Mapping[str, Any], known: Collection[str]) -> None:
     for name in parameters:
         if name == "config" or name.startswith("file:"):
             raise InvalidInput(

@@ -19,8 +19,13 @@ LONGEST = 256
 def sticky_of(exchange: Exchange, parameter: Any = None) -> str | None:
     """Raises MalformedRequest for a word that is empty, too long or no text."""
     header = exchange.headers.get(HEADER)
+    return sticky_word(None if header is None else header.decode("latin-1"), parameter)
+
+
+def sticky_word(header: str | None, parameter: Any = None) -> str | None:
+    """The same, for a door that has other headers."""
     if header is not None:
-        return _valid(header.decode("latin-1"), HEADER.decode())
+        return _valid(header, HEADER.decode())
     return None if parameter is None else _valid(parameter, PARAMETER)
 
 

@@ -36,7 +36,7 @@ def read(name: str, datatype: str, shape: Any, body: bytes, *, start: int, size:
     if count * dtype.itemsize != size:
         raise InvalidTensor(
             f"{datatype} of shape {shape} has {count * dtype.itemsize} bytes, "
-            f"binary_data_size is {size}",
+            f"the binary data has {size}",
             input=name,
         )
     array: Array = np.frombuffer(body, dtype, count, start)

@@ -35,8 +35,10 @@ class PoolReplica:
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         settings = Settings()
         self._replica = replica = await open_replica(settings, pool=self._pool)
-        if settings.bypass and isinstance(replica, Replica):
-            edge.register(replica.door)
+        if isinstance(replica, Replica):
+            await replica.listen(settings)
+            if settings.bypass:
+                edge.register(replica.door)
 
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] == "lifespan":

@@ -98,6 +98,7 @@ class Progress:
         self._console.print(
             f"[bold green]The {'hub' if self._whole else 'node'} is ready[/] in {took:.1f} s\n"
             f"  inference  http://{s.listen}:{s.http_port}"
+            + (f", gRPC {s.listen}:{s.grpc_port}" if s.grpc_port else "")
             + (f"\n  control    http://{s.listen}:{s.control_port}" if self._whole else "")
         )
 

@@ -27,7 +27,7 @@ from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
 from plaza_serving.supervisor.mirroring import lag
 from plaza_serving.supervisor.places import Places
-from plaza_serving.supervisor.ports import fixed_ports
+from plaza_serving.supervisor.ports import fixed_ports, grpc_ports
 from plaza_serving.supervisor.process import Identity, boot_id, command_line, table
 from plaza_serving.supervisor.single import holder
 from plaza_serving.supervisor.sockets import Listener, held, listeners, owners
@@ -233,7 +233,8 @@ def _network(settings: Settings, mine: set[int]) -> Iterator[Finding]:
         return
     by = owners(mine)
     open_sockets = [one for one in listeners() if one.inode in by and not one.local]
-    meant = {settings.http_port, settings.control_port}
+    grpc = {port for _, port in grpc_ports(settings)}
+    meant = {settings.http_port, settings.control_port} | grpc
     for one in sorted(open_sockets, key=lambda s: s.port):
         who = _call(by[one.inode])
         if one.port in meant:

@@ -46,6 +46,7 @@ def fixed_ports(settings: Settings) -> dict[int, str]:
     """Port -> what it is for, of everything that must be free before a start."""
     inside = Ports.of(settings)
     return {
+        **{port: f"inference over gRPC, pool '{name}'" for name, port in grpc_ports(settings)},
         settings.http_port: "inference over HTTP",
         settings.control_port: "control",
         settings.dashboard_port: "Ray's REST API",
@@ -62,3 +63,8 @@ def fixed_ports(settings: Settings) -> dict[int, str]:
         inside.fallback_http: "Serve's fallback proxy (HTTP)",
         inside.fallback_grpc: "Serve's fallback proxy (gRPC)",
     }
+
+
+def grpc_ports(settings: Settings) -> list[tuple[str, int]]:
+    """(pool, port) of the pools that answer gRPC, the main pool first."""
+    return [(p.name, p.grpc_port) for p in settings.all_pools if p.grpc_port is not None]

@@ -9,6 +9,7 @@ import pytest
 
 from plaza_core.certificate import Certificate, CertificateKey
 from plaza_core.errors import NotCertified, Unavailable
+from plaza_core.pools import Pool
 from plaza_core.testing_certificates import SOMEWHERE
 from plaza_serving.dataplane.certified import CertificateGate
 from plaza_serving.dataplane.views import view_of
@@ -60,8 +61,9 @@ class Job:
             raise Unavailable("control cannot be reached")
         self.told.append(made)
 
-    def gate(self, pool="main", environment=None):
-        return CertificateGate(pool, environment or self.environment, self.certify, self.tell)
+    def gate(self, pool="main", environment=None, others=()):
+        here = environment or self.environment
+        return CertificateGate(pool, here, self.certify, self.tell, others=others)
 
 
 def with_gate(kit, job, pool="main"):
@@ -100,6 +102,23 @@ async def test_a_further_pool_refuses_what_nobody_certified_for_it(kit):
     with pytest.raises(NotCertified, match="--provider openvino"):
         await demand(k, model)
     assert k.host.failed() == {f"{model.id}/1": "not_certified"}
+
+
+async def test_a_refusal_names_the_pools_that_serve_the_version(kit):
+    pools = [
+        Pool(name="ov", provider="openvino", grpc_port=8002),
+        Pool(name="second", provider="openvino"),
+        Pool(name="gpu", provider="cuda"),
+    ]
+    k = kit()
+    k.host._gate = Job(SOMEWHERE).gate(others=pools)
+    model = make_model()
+    both = [certificate(model, passed=False), certificate(model, OPENVINO)]
+    with pytest.raises(NotCertified) as caught:
+        await demand(k, certified(model, *both))
+    assert "it crashed" in caught.value.message
+    where = "call it at /pools/ov (gRPC port 8002) or /pools/second"
+    assert caught.value.message.endswith(where)
 
 
 async def test_a_pool_opens_ahead_only_what_it_may(kit):

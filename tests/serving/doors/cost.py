@@ -44,7 +44,9 @@ class Instant:
 
 
 def outcome(tensors=None, answer=None):
-    return Outcome("m", 1, Digest("0" * 64), Timing(1, 2, 3, 4), 9, 1, tensors or {}, answer)
+    return Outcome(
+        "m", 1, Digest("0" * 64), Timing(1, 2, 3, 4), 9, 1, tensors=tensors or {}, answer=answer
+    )
 
 
 def cases():

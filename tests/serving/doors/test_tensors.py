@@ -182,7 +182,7 @@ def test_unknown_datatypes(datatype):
 
 def test_binary_byte_counts():
     read = tensors_binary.read
-    with pytest.raises(InvalidTensor, match="has 8 bytes, binary_data_size is 7"):
+    with pytest.raises(InvalidTensor, match="has 8 bytes, the binary data has 7"):
         read("x", "FP32", [2], bytes(9), start=0, size=7)
     with pytest.raises(InvalidTensor, match="0 or 1"):
         read("x", "BOOL", [2], b"\x01\x02", start=0, size=2)

@@ -69,17 +69,15 @@ def test_one_node_stays_on_loopback_and_a_cluster_uses_its_address():
     assert "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER" not in ray_env(node_ip="10.7.0.1")
 
 
+_PORTS = ("http", "grpc", "control", "dashboard", "ray", "haproxy_stats", "haproxy_metrics")
+
+
 def test_two_installations_share_no_port_no_socket_and_no_directory(tmp_path):
     def everything(base, name):
         settings = Settings(
             state_dir=tmp_path / name,
             internal_ports=base,
-            **{
-                f"{what}_port": base + 1000 + number
-                for number, what in enumerate(
-                    ("http", "control", "dashboard", "ray", "haproxy_stats", "haproxy_metrics")
-                )
-            },
+            **{f"{what}_port": base + 1000 + number for number, what in enumerate(_PORTS)},
         )
         places = Places.of(settings)
         values = ray_environment(settings, places, {}).items()

@@ -1,0 +1,1 @@
+"""The gRPC door: `inference.GRPCInferenceService` over a plane. Only this package imports grpc."""
