@@ -200,7 +200,8 @@ def test_statistics_and_configuration_and_repository(hub, client):
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory, hub):
     place = tmp_path_factory.mktemp("grpc2")
-    with running_hub(place / "state", replicas=2) as running:
+    plenty = {"rate_per_second": 1_000_000, "rate_burst": 1_000_000}
+    with running_hub(place / "state", replicas=2, **plenty) as running:
         running.grpc = f"127.0.0.1:{running.environment['PLAZA_GRPC_PORT']}"
         running.admin.models.register(graphs.tiny().write(place / "tiny"), visibility="public")
         yield running

@@ -117,3 +117,10 @@ def test_a_worker_node_joins_the_head_with_the_same_options(tmp_path):
     assert "--node-ip-address=10.7.0.2" in words
     head = set(ray_command(settings, places))
     assert set(words) - head == {"--address=10.7.0.1:6379"}
+
+
+def test_every_grpc_port_must_be_free_before_a_start():
+    pools = [{"name": "second", "grpc_port": 9001}, {"name": "third"}]
+    named = fixed_ports(Settings(grpc_port=9000, pools=pools))
+    assert {port for port, what in named.items() if "gRPC, pool" in what} == {9000, 9001}
+    assert 0 not in fixed_ports(Settings(grpc_port=0))
