@@ -75,7 +75,7 @@ openvino: .venv/.dev $(OPENVINO)  ## an environment for pools on OpenVINO, and t
 	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/test_openvino.py tests/accel/test_conformance.py
 
 .PHONY: prove
-prove: .venv/.dev  ## every bar in full; writes prove.json
+prove: .venv/.dev $(OPENVINO)  ## every bar in full; writes prove.json
 	$(BIN)/python -m benchmarks.prove
 
 .PHONY: bench

@@ -13,7 +13,10 @@
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
                  flipped in the store, on the wire and in the node's cache
     gate         the gate's errors over 10,000 simulated good rollouts and 7,000 bad ones
+    corpus       the hostile files that only time stops, one by one
     hostile      every file of the hostile corpus is registered while a neighbour's traffic runs
+    accelerators pools of several providers on one hub; OpenVINO and the example package examined
+    grpc         two replicas share the port of gRPC, and one is killed
     cells        what crashes, hangs or hoards memory only at run time takes down nothing but its
                  cell: two neighbours ask on, it is put out and comes back, the books balance
     rollouts     bad versions are stopped by a real hub, 20 good ones are not
@@ -151,6 +154,18 @@ def prove_hostile() -> dict[str, Any]:
     return {**seen, "held": done.returncode == 0}
 
 
+def prove_accelerators() -> dict[str, Any]:
+    """Pools of three providers on one hub, one that cannot run, the example package from outside,
+    and the examination in the environment of OpenVINO."""
+    pools = _tested("tests/hub/test_pools.py", "tests/accel/test_example_package.py")
+    exam = ["tests/accel/test_openvino.py", "tests/accel/test_conformance.py"]
+    overlay = ROOT / ".venv-openvino" / "bin" / "python"
+    done = subprocess.run(  # noqa: S603 our own command
+        [overlay, "-m", "pytest", "-q", "-p", "no:cacheprovider", *exam], cwd=ROOT, check=False
+    )
+    return {"held": pools["held"] and done.returncode == 0}
+
+
 def prove_rollouts() -> dict[str, Any]:
     results = rollouts.measure(good=20, requests=2000)
     documents = [asdict(result) for result in results]
@@ -193,7 +208,10 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "keys": prove_keys,
     "crash-points": prove_crash_points,
     "gate": prove_gate,
+    "corpus": lambda: _tested("-m", "prove", "tests/accel"),
     "hostile": prove_hostile,
+    "accelerators": prove_accelerators,
+    "grpc": lambda: _tested("-m", "prove", "tests/hub/test_grpc.py"),
     "cells": contained.prove,
     "rollouts": prove_rollouts,
     "swaps": swaps.prove_swaps,

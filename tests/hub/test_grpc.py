@@ -217,6 +217,7 @@ def _listeners(hub):
     ]
 
 
+@pytest.mark.prove
 def test_two_replicas_share_the_port_and_one_may_die(pair):
     _when(lambda: len(_listeners(pair)) == 2)
     assert all(one.laddr.ip.endswith("127.0.0.1") for one in _listeners(pair))
