@@ -33,6 +33,8 @@ class Hosted:
     """Told when it is closed: its files are no longer needed."""
     on_idle: Callable[[Hosted], None]
     """Called when the last user has left."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes, where its family knows some in this process."""
     users: int = 0
     retired: bool = field(default=False, init=False)
     remote: RemoteRunner | None = field(default=None, init=False)

@@ -324,6 +324,7 @@ class ModelHost:
             room=room,
             release=partial(self._bundles.release, entry),
             on_idle=self._on_idle,
+            labels=tuple(getattr(family, "labels", ())),
         )
 
     # ── room ─────────────────────────────────────────────────────────────────────────────────────

@@ -1,29 +1,41 @@
 """The Open Inference Protocol v2 over REST, with the binary tensor data extension.
 
 Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
-`extension_parameters.md`. Of the request parameters `timeout` (µs), `binary_data_output` and
+`extension_parameters.md`, `extension_schedule_policy.md`. Of the request parameters `timeout` (µs,
+never later than without it), `priority` (among the key's own requests), `binary_data_output` and
 `sticky` act; others are ignored, as the protocol says, except those that would change what the
-answer means (`classification`, shared memory), which are refused: this hub does not offer them.
+answer means (sequences, shared memory), which are refused: this hub does not offer them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest
-from plaza_core.inference import Call, Outcome
+from plaza_core.inference import DEFAULT_PRIORITY, LOWEST_PRIORITY, Call, Outcome
 from plaza_core.tensors import Array, TensorSpec
-from plaza_serving.doors import tensors_binary, tensors_json
+from plaza_serving.doors import classification, tensors_binary, tensors_json
+from plaza_serving.doors.asking import cost_headers
 from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
-from plaza_serving.doors.exchange import JSON, Exchange, Header, Reply
+from plaza_serving.doors.exchange import JSON, Exchange, Reply
 from plaza_serving.doors.sticky import PARAMETER, sticky_of
+from plaza_serving.doors.triton import PLATFORM
 from plaza_serving.plane import ModelView, Plane
 
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = [
+    "binary_tensor_data",
+    "binary_tensor_data(raw_body)",
+    "classification",
+    "schedule_policy",
+    "parameters",
+]
 BINARY = b"application/octet-stream"
 _MAX_NAME = 256
 _MAX_TIMEOUT_US = 10**12
+_MAX_CLASSES = 1 << 20
 
 
 class InferRequest(NamedTuple):
@@ -36,6 +48,9 @@ class InferRequest(NamedTuple):
     outputs: dict[str, bool] | None = None
     binary: bool = False
     sticky: Any = None
+    priority: int = DEFAULT_PRIORITY
+    classes: Mapping[str, int] = MappingProxyType({})
+    """Outputs of which so many of the best entries are wanted, as texts."""
 
 
 class OpenInference:
@@ -77,7 +92,7 @@ class OpenInference:
                 {
                     "name": view.name,
                     "versions": [str(version) for version in view.versions],
-                    "platform": "onnx_onnxv1",
+                    "platform": PLATFORM,
                     "inputs": [_describe(spec) for spec in view.signature.inputs],
                     "outputs": [_describe(spec) for spec in view.signature.outputs],
                     "properties": {
@@ -103,8 +118,11 @@ class OpenInference:
     async def infer(self, exchange: Exchange) -> Reply:
         started = self._plane.clock.monotonic_ns()
         request = await self._request(exchange, await self._bodies.read(exchange))
+        view = None
         if request.outputs is not None:
-            _check_outputs(self._view(exchange), request.outputs)
+            view = self._view(exchange)
+            _check_outputs(view, request.outputs)
+            classification.check(view.signature, request.classes)
         outcome = await self._plane.infer(
             exchange.principal,
             Call(
@@ -115,9 +133,13 @@ class OpenInference:
                 deadline_ns=None
                 if request.timeout_us is None
                 else started + request.timeout_us * 1000,
+                priority=request.priority,
                 sticky=sticky_of(exchange, request.sticky),
             ),
         )
+        if view is not None and request.classes:
+            size = sum([outcome.tensors[name].nbytes for name in request.classes])
+            outcome = await off_loop(size, _classified, request, outcome, view)
         wanted = request.outputs
         if request.binary if wanted is None else all(wanted.values()):
             return write_answer(request, outcome)
@@ -150,6 +172,15 @@ def _check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:
     for name in outputs:
         if name not in known:
             raise InvalidTensor("the model has no such output", input=name)
+
+
+def _classified(request: InferRequest, outcome: Outcome, view: ModelView) -> Outcome:
+    tensors = dict(outcome.tensors)
+    for name, most in request.classes.items():
+        tensors[name] = classification.classified(
+            tensors[name], most, view.labels, batched=view.signature.batched
+        )
+    return replace(outcome, tensors=tensors)
 
 
 def _header_length(text: bytes, size: int) -> int:
@@ -187,19 +218,23 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
         raise MalformedRequest("id must be a string", input="id")
     if identity is not None and "plz_" in identity:  # it is answered, and kept by who asked
         raise MalformedRequest("a key belongs in the Authorization header", input="id")
-    timeout_us, binary, sticky = None, False, None
-    parameters = document.get("parameters")
-    if parameters is not None:
-        timeout_us, binary = _parameters(parameters)
-        sticky = parameters.get(PARAMETER)
-    outputs = document.get("outputs")
+    given, outputs = document.get("parameters"), document.get("outputs")
+    if given is None and not outputs:
+        return InferRequest(tensors, identity)
+    parameters = {} if given is None else _mapping(given, "parameters")
+    _refuse_sequences(parameters)
+    binary = _flag(parameters, "binary_data_output", default=False)
     return InferRequest(
         tensors,
         identity,
-        timeout_us,
+        # In the protocol's scheduling extension 0 stands for "no timeout of this request's own".
+        _integer(parameters, "timeout", most=_MAX_TIMEOUT_US) or None,
         _outputs(outputs, binary) if outputs else None,
         binary,
-        sticky,
+        parameters.get(PARAMETER),
+        # … and likewise for the usual priority.
+        _integer(parameters, "priority", most=LOWEST_PRIORITY) or DEFAULT_PRIORITY,
+        _classes(outputs) if outputs else {},
     )
 
 
@@ -242,14 +277,21 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _parameters(value: Any) -> tuple[int | None, bool]:
-    """(timeout in µs, binary outputs) of the request's parameters."""
-    parameters = _mapping(value, "parameters")
-    timeout = parameters.get("timeout")
-    if timeout is not None and (type(timeout) is not int or not 0 <= timeout <= _MAX_TIMEOUT_US):
-        raise MalformedRequest("timeout must be an integer of microseconds", input="timeout")
-    # In the protocol's scheduling extension 0 stands for "no timeout of this request's own".
-    return timeout or None, _flag(parameters, "binary_data_output", default=False)
+def _integer(parameters: dict[str, Any], key: str, *, most: int) -> int:
+    """0 when absent."""
+    value = parameters.get(key)
+    if value is None:
+        return 0
+    if type(value) is not int or not 0 <= value <= most:
+        raise MalformedRequest(f"{key} must be an integer from 0 to {most}", input=key)
+    return value
+
+
+def _refuse_sequences(parameters: dict[str, Any]) -> None:
+    """0, "" and false say that a request belongs to none."""
+    for key in ("sequence_id", "sequence_start", "sequence_end"):
+        if parameters.get(key):
+            raise BadRequest("models of this hub keep no state between requests", input=key)
 
 
 def _flag(parameters: dict[str, Any], key: str, *, default: bool) -> bool:
@@ -273,10 +315,21 @@ def _outputs(value: Any, binary: bool) -> dict[str, bool]:
     return wanted
 
 
+def _classes(outputs: list[dict[str, Any]]) -> dict[str, int]:
+    """Of outputs that were checked: those to be classified, and by how many entries."""
+    counts = (
+        (
+            entry["name"],
+            _integer(entry.get("parameters") or {}, "classification", most=_MAX_CLASSES),
+        )
+        for entry in outputs
+    )
+    return {name: count for name, count in counts if count}
+
+
 def _refuse_unoffered(parameters: dict[str, Any], name: str) -> None:
-    for key in ("classification", "shared_memory_region"):
-        if key in parameters:
-            raise BadRequest(f"this hub does not offer the parameter {key}", input=name)
+    if "shared_memory_region" in parameters:
+        raise BadRequest("this hub does not share memory with its callers", input=name)
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
@@ -313,15 +366,3 @@ def write_answer(request: InferRequest, outcome: Outcome) -> Reply:
         return Reply(200, JSON, head, costs)
     length = (b"inference-header-content-length", b"%d" % len(head))
     return Reply(200, BINARY, b"".join((head, *tail)), (length, *costs))
-
-
-def cost_headers(outcome: Outcome) -> tuple[Header, ...]:
-    """What the request used and was charged, and what is left of its budget where that is known."""
-    costs = (
-        (b"x-plaza-charge", b"%d" % outcome.charge),
-        (b"x-plaza-compute-us", b"%d" % outcome.compute_us),
-        (b"x-plaza-host-us", b"%d" % outcome.host_us),
-        (b"x-plaza-batch-rows", b"%d" % outcome.batch_rows),
-    )
-    left = outcome.budget_remaining
-    return costs if left is None else (*costs, (b"x-plaza-budget-remaining", b"%d" % left))

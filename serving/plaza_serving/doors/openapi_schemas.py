@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from plaza_core.tensors import DType
-from plaza_serving.doors.tasks import MAX_DETECTIONS, MAX_TEXTS
+from plaza_serving.doors.asking import MAX_TEXTS
+from plaza_serving.doors.tasks import MAX_DETECTIONS
 
 Schema = dict[str, Any]
 

@@ -152,11 +152,11 @@ class Pool:
             return
         for organisation in self.queue._active:
             live = [
-                entry[2]
+                entry[3]
                 for queues in organisation.lanes.values()
                 for queue in queues.values()
                 for entry in queue
-                if not entry[2].claimed and self.now_ns < entry[2].deadline_ns
+                if not entry[3].claimed and self.now_ns < entry[3].deadline_ns
             ]
             capped = organisation.pace and organisation.free_ns > self.now_ns + TOLERANCE_NS
             assert not live or capped
