@@ -21,7 +21,7 @@ from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
 from plaza_core.ids import RequestId
 from plaza_core.principal import Right
 from plaza_core.settings import Settings
-from plaza_serving.doors import openapi, triton
+from plaza_serving.doors import openapi, openapi_page, triton
 from plaza_serving.doors.asking import Asking
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
@@ -100,7 +100,7 @@ class HttpDoor:
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
         document = openapi.document()
         self._document = orjson.dumps(document)
-        self._page = openapi.page(document)
+        self._page = openapi_page.page(document)
         depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
         about = (*triton.EXTENSIONS, *more)
         oip = OpenInference(plane, self._bodies, depth, hub_version(), about)

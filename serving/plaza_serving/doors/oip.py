@@ -2,7 +2,7 @@
 
 Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
 `extension_parameters.md`, `extension_schedule_policy.md`. Of the request parameters `timeout` (µs,
-never later than without it), `priority` (among the key's own requests), `binary_data_output` and
+never beyond what the model allows), `priority` (among the key's own requests), `binary_data_output` and
 `sticky` act; others are ignored, as the protocol says, except those that would change what the
 answer means (sequences, shared memory), which are refused: this hub does not offer them.
 """

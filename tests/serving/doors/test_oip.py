@@ -254,8 +254,16 @@ BAD = {
     "output without name": (request(outputs=[{}]), "malformed_request", "outputs"),
     "unknown output": (request(outputs=[{"name": "q"}]), "invalid_tensor", "q"),
     "same output twice": (request(outputs=[{"name": "y"}] * 2), "invalid_tensor", "y"),
-    "classification": (
-        request(outputs=[{"name": "y", "parameters": {"classification": 2}}]), "bad_request", "y"),
+    "classification no integer": (
+        request(outputs=[{"name": "y", "parameters": {"classification": "2"}}]),
+        "malformed_request", "classification"),
+    "priority no integer": (request(parameters={"priority": 1.0}), "malformed_request", "priority"),
+    "priority beyond the last": (
+        request(parameters={"priority": 10}), "malformed_request", "priority"),
+    "sequence": (request(parameters={"sequence_id": 42}), "bad_request", "sequence_id"),
+    "sequence by name": (request(parameters={"sequence_id": "a"}), "bad_request", "sequence_id"),
+    "start of a sequence": (
+        request(parameters={"sequence_start": True}), "bad_request", "sequence_start"),
     "shared memory": (
         {"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]}, "bad_request", "x"),
     "both data and binary": (
