@@ -11,6 +11,7 @@ is refused, because URLs end up in logs.
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl
@@ -98,9 +99,7 @@ class HttpDoor:
         self._brake = Brake(plane.clock)
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
-        document = openapi.document()
-        self._document = orjson.dumps(document)
-        self._page = openapi_page.page(document)
+        self._document, self._page = _published()
         depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
         about = (*triton.EXTENSIONS, *more)
         oip = OpenInference(plane, self._bodies, depth, hub_version(), about)
@@ -219,6 +218,13 @@ class HttpDoor:
                 if b"idempotency-key" in headers:
                     return await answer_once(self._keeper, self._bodies, exchange, route.handler)
         return await route.handler(exchange)
+
+
+@cache
+def _published() -> tuple[bytes, bytes]:
+    """The OpenAPI document, and its page."""
+    document = openapi.document()
+    return orjson.dumps(document), openapi_page.page(document)
 
 
 def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:

@@ -1,10 +1,10 @@
 """The Open Inference Protocol v2 over REST, with the binary tensor data extension.
 
-Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
+Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md`,
 `extension_parameters.md`, `extension_schedule_policy.md`. Of the request parameters `timeout` (µs,
-never beyond what the model allows), `priority` (among the key's own requests), `binary_data_output` and
-`sticky` act; others are ignored, as the protocol says, except those that would change what the
-answer means (sequences, shared memory), which are refused: this hub does not offer them.
+never beyond what the model allows), `priority` (among the key's own requests), `sticky` and
+`binary_data_output` act; others are ignored, as the protocol says, except those that would change
+what the answer means (sequences, shared memory), which are refused: this hub does not offer them.
 """
 
 from __future__ import annotations
@@ -25,13 +25,7 @@ from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.doors.triton import PLATFORM
 from plaza_serving.plane import ModelView, Plane
 
-EXTENSIONS = [
-    "binary_tensor_data",
-    "binary_tensor_data(raw_body)",
-    "classification",
-    "schedule_policy",
-    "parameters",
-]
+EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
 BINARY = b"application/octet-stream"
 _MAX_NAME = 256
 _MAX_TIMEOUT_US = 10**12

@@ -136,7 +136,7 @@ SCHEMAS: dict[str, Schema] = {
                 {
                     "timeout": {
                         **COUNT,
-                        "description": "Deadline, in microseconds; never beyond what the model allows",
+                        "description": "Deadline, in microseconds; the model's own is the limit",
                     },
                     "priority": {
                         **COUNT,
