@@ -27,7 +27,9 @@ async def main():
             tensor = InferInput("x", list(array.shape), "FP32")
             tensor.set_data_from_numpy(array, binary_data=binary)
             request = InferRequest(model_name="identity-fp32", infer_inputs=[tensor])
-            answer = await client.infer(telling.URL, request, headers=headers)
+            answer = await client.infer(
+                telling.URL, request, model_name=request.model_name, headers=headers
+            )
             assert np.array_equal(answer.outputs[0].as_numpy(), array)
     with telling.call("infer, FP16 in binary"):
         half = array.astype(np.float16)
@@ -37,11 +39,18 @@ async def main():
             model_name="identity-fp16", infer_inputs=[tensor],
             parameters={"binary_data_output": True},
         )  # fmt: skip
-        answer = await client.infer(telling.URL, request, headers=headers)
+        answer = await client.infer(
+            telling.URL, request, model_name=request.model_name, headers=headers
+        )
         assert np.array_equal(answer.outputs[0].as_numpy(), half)
     with telling.call("infer, unknown model"):
         try:
-            await client.infer(telling.URL, InferRequest("nothing", [tensor]), headers=headers)
+            await client.infer(
+                telling.URL,
+                InferRequest("nothing", [tensor]),
+                model_name="nothing",
+                headers=headers,
+            )
         except httpx.HTTPStatusError as error:
             assert error.response.status_code == 404
         else:

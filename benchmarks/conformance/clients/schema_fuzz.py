@@ -25,19 +25,23 @@ SETTINGS = """
 "path.model" = "tiny"
 "path.version" = "1"
 
-[[operations]]
-include-path-regex = "^/tei/"
-parameters = { "path.model" = "sentence-embedder" }
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", "504"]
 
 [[operations]]
 include-path-regex = "^/tei/.*/predict$"
 parameters = { "path.model" = "banking-intents" }
 
 [[operations]]
+include-path-regex = "^/tei/"
+parameters = { "path.model" = "sentence-embedder" }
+
+[[operations]]
 include-path-regex = "/(un)?load$"
 enabled = false
 """
-"""Names that exist, so that more than refusals is tried. Nothing is opened or closed."""
+"""Names that exist, so that more than refusals is tried. Nothing is opened or closed. 504 is what a
+deadline of some microseconds rightly meets."""
 
 
 def run(phase, examples):

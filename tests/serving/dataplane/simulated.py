@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from plaza_core.budget import ShareEntry
 from plaza_core.errors import ModelFailed
+from plaza_core.ids import RequestId
+from plaza_core.inference import Call
 from plaza_core.principal import Principal, Role
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.fair import TOLERANCE_NS, FairQueue
@@ -63,9 +65,9 @@ def table(weights, borrow=None, priorities=None):
     return HubTable(version="1", models=[], keys=keys, shares=shares)
 
 
-def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS):
+def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS, priority=5):
     made = Work(
-        call=None,
+        call=Call(RequestId("r"), "m", None, priority=priority),
         principal=principal(organisation, key, project),
         target=None,
         provider="none",
