@@ -82,6 +82,10 @@ prove: .venv/.dev $(OPENVINO)  ## every bar in full; writes prove.json
 bench: .venv/.hub  ## the front door against bare uvicorn + ONNX Runtime, in one run
 	$(BIN)/python -m benchmarks.bench
 
+.PHONY: conformance
+conformance: .venv/.hub  ## unmodified clients of others against a hub; writes docs/conformance.md
+	$(BIN)/python -m benchmarks.conformance
+
 .PHONY: fix
 fix: .venv/.dev  ## format and apply safe lint fixes
 	$(BIN)/ruff check --fix-only --quiet .
@@ -104,4 +108,4 @@ LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url 
 
 .PHONY: clean
 clean:  ## remove the environment and this node's state
-	rm -rf .venv .venv-openvino .plaza
+	rm -rf .venv .venv-openvino .conformance .plaza

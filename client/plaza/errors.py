@@ -45,13 +45,16 @@ class Unreachable(PlazaError):
 
 
 def error_from(status: int, headers: Mapping[str, str], content: bytes) -> PlazaError:
-    """The error in an answer: `{"error": message, "code", "input", "request_id"}`.
+    """The error in an answer: `{"error": message, "code", "input", "request_id"}`, or with the
+    message inside of `error`, as OpenAI's endpoints tell it.
 
     Another body (a load balancer's page) becomes the code `http_<status>`.
     """
     fields = _object(content)
     code = fields.get("code")
     message = fields.get("error")
+    if isinstance(message, dict):
+        message = message.get("message")
     if not isinstance(message, str):
         code, message = None, f"the answer had status {status} and no explanation"
     return PlazaError(

@@ -9,6 +9,9 @@ from typing import Any
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.tensors import Array
 
+DEFAULT_PRIORITY = 5
+LOWEST_PRIORITY = 9
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -26,6 +29,8 @@ class Call:
     family: str | None = None
     """The family the endpoint serves; another family's model is refused."""
     deadline_ns: int | None = None
+    priority: int = DEFAULT_PRIORITY
+    """Among the waiting requests of its own key: 1 goes first, LOWEST_PRIORITY last."""
     sticky: str | None = None
     """Callers with the same word meet the same version of a split alias; None: each for itself."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from plaza_core.tensors import Array
 
@@ -52,16 +53,39 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class ForecastsTask:
+    """Several series at once; horizon and quantiles are as in `ForecastTask`, for all of them."""
+
+    series: tuple[tuple[float, ...], ...]
+    horizon: int
+    quantiles: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecasts:
+    """One forecast for each series, in their order."""
+
+    forecasts: tuple[Forecast, ...]
+
+
+Cut = Literal["no", "end", "beginning"]
+"""What becomes of a text that is too long for the model: it is refused, or loses this part."""
+
+
+@dataclass(frozen=True, slots=True)
 class ClassifyTask:
     texts: tuple[str, ...]
     top_k: int = 3
+    raw: bool = False
+    """Scores as the model gives them, before they become probabilities."""
+    cut: Cut = "no"
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
     label: str
     score: float
-    """Probability, 0 to 1."""
+    """Probability, 0 to 1, unless raw scores were asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +97,14 @@ class Classified:
 @dataclass(frozen=True, slots=True)
 class EmbedTask:
     texts: tuple[str, ...]
+    normalise: bool = True
+    """Whether vectors get the length 1."""
+    cut: Cut = "no"
 
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
     vectors: Array = field(repr=False)
-    """float32, shape (texts, dimension), rows of length 1."""
+    """float32, shape (texts, dimension); rows of length 1 unless asked for as they are."""
     tokens: int
     """Tokens read, for `usage`."""

@@ -215,7 +215,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
     door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
-    grpc_door = GrpcDoor(plane, settings, repository=repository, statistics=plane.counting)
+    grpc_door = GrpcDoor(plane, settings, repository=repository)
     return Replica(its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks)
 
 

@@ -17,6 +17,7 @@ from plaza_core.inference import Call, Outcome
 from plaza_core.manifest import Manifest
 from plaza_core.principal import Principal
 from plaza_core.tensors import Signature
+from plaza_serving.statistics import VersionStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,8 @@ class ModelView:
     """Execution provider -> graph nodes on it, of the open session, else of its certificate."""
     certificate: str = ""
     """The environment that it is certified for, by its fingerprint; "" where there is none."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes, where its family has some and it is open in this process."""
 
 
 class Plane(Protocol):
@@ -57,6 +60,12 @@ class Plane(Protocol):
 
     def models(self, principal: Principal) -> list[ModelView]:
         """Every model this caller may use, at its default version."""
+
+    def statistics(
+        self, principal: Principal, name: str | None, version: str | None
+    ) -> list[VersionStatistics]:
+        """What this replica served the caller's organisation of one version, of every version of a
+        model, or without a name of all that it used. Raises ModelNotFound."""
 
     async def infer(self, principal: Principal, call: Call) -> Outcome:
         """The whole path: resolve, admit, queue, prepare, run, interpret, settle."""

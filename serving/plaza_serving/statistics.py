@@ -1,64 +1,52 @@
-"""Statistics of versions as doors see them: what a caller's organisation asked of this replica.
+"""What a replica has served since it started, as its doors tell it: counts and times per version.
 
-`dataplane.counting.Counting` keeps the real ones. Names of phases are those of Triton's statistics
-extension: a success spends its time in the queue, preparing (`input`), running (`infer`) and
-interpreting (`output`).
+A caller is told of the requests of its own organisation alone: how busy others are is theirs to
+know. `dataplane.counting` keeps the numbers.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Protocol
-
-from plaza_core.principal import Principal
+from dataclasses import dataclass
 
 
-@dataclass(slots=True)
-class Spent:
-    """How often something was done and what it took in all."""
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """How often something was timed, and how long it took together, in nanoseconds."""
 
     count: int = 0
     ns: int = 0
 
-    def add(self, us: int) -> None:
-        self.count += 1
-        self.ns += us * 1000
 
+@dataclass(frozen=True, slots=True)
+class BatchStatistics:
+    """Runs of one size, in rows, that carried requests of the organisation."""
 
-@dataclass(slots=True)
-class Phases:
-    input: Spent = field(default_factory=Spent)
-    infer: Spent = field(default_factory=Spent)
-    output: Spent = field(default_factory=Spent)
-
-
-@dataclass(slots=True)
-class VersionStatistics:
-    """Of one version for one organisation since the replica started."""
-
-    success: Spent = field(default_factory=Spent)
-    fail: Spent = field(default_factory=Spent)
-    queue: Spent = field(default_factory=Spent)
-    phases: Phases = field(default_factory=Phases)
-    inferences: int = 0
-    """Rows of answered requests."""
-    executions: int = 0
-    """Runs of the model that had requests of this organisation in them."""
-    last_unix_ms: int = 0
-    batches: dict[int, Phases] = field(default_factory=dict)
-    """Rows of a run -> what such runs took."""
+    size: int
+    prepare: Lasting
+    run: Lasting
+    interpret: Lasting
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """`name` is one that means this model to the caller."""
+class VersionStatistics:
+    """One version, since this replica started. Durations below `failed` are of successes only."""
 
     name: str
+    """One that means the model to the caller."""
     version: int
-    statistics: VersionStatistics
-
-
-class Statistics(Protocol):
-    def of(self, principal: Principal, name: str, version: str | None) -> list[Counted]:
-        """Of a model's version, of all its versions where `version` is None, of every model that
-        the caller may use where `name` is "". Raises ModelNotFound."""
+    last_ms: int = 0
+    """When the latest request was admitted, in ms since 1970; 0: never."""
+    rows: int = 0
+    """Of successful requests."""
+    runs: int = 0
+    """Of the model; several requests may share one."""
+    succeeded: Lasting = Lasting()
+    """From admission to the answer."""
+    failed: Lasting = Lasting()
+    """Admitted and not answered: errors, deadlines, callers that left."""
+    queued: Lasting = Lasting()
+    prepare: Lasting = Lasting()
+    run: Lasting = Lasting()
+    """Each request counts the whole time of the run that it shared."""
+    interpret: Lasting = Lasting()
+    batches: tuple[BatchStatistics, ...] = ()

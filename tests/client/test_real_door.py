@@ -15,6 +15,8 @@ from plaza_models.tasks import (
     DetectTask,
     Embedded,
     Forecast,
+    Forecasts,
+    ForecastsTask,
     ForecastTask,
     Label,
 )
@@ -40,8 +42,11 @@ class Parrot:
                 quantiles = task.quantiles or (0.1, 0.9)
                 rows = tuple((task.values[-1] + q,) * task.horizon for q in quantiles)
                 return Forecast(quantiles, rows)
+            case ForecastsTask():
+                one = Forecast(task.quantiles, ((1.0,) * task.horizon,) * len(task.quantiles))
+                return Forecasts((one,) * len(task.series))
             case ClassifyTask():
-                labels = tuple(Label(f"l{i}", 0.5) for i in range(task.top_k))
+                labels = tuple(Label(f"l{i}", 0.5) for i in range(min(task.top_k, 3)))
                 return Classified((labels,) * len(task.texts))
         vectors = np.array([[len(text), 0.5] for text in task.texts], np.float32)
         return Embedded(vectors, tokens=11)

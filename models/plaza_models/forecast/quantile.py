@@ -1,10 +1,10 @@
-"""Family `forecast.quantile`: one series in, quantiles of its next values out.
+"""Family `forecast.quantile`: series in, quantiles of their next values out.
 
     values ──last `context`──▶ scaled (batch, context) ──▶ model ──▶ (batch, quantile, horizon)
     ──undo the scaling, sort per step, keep what was asked──▶ Forecast
 
 The graph has one float32 input (batch, context) and one float32 output (batch, quantiles,
-horizon), both in scaled units. One task is one row, so the batcher may join tasks.
+horizon), both in scaled units. A series is one row, so the batcher may join tasks.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from plaza_core.manifest import Manifest
 from plaza_core.ports import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, DType, TensorSpec
 from plaza_models.options import Options, read_options
-from plaza_models.tasks import Forecast, ForecastTask
+from plaza_models.tasks import Forecast, Forecasts, ForecastsTask, ForecastTask
 
 Scaling = Literal["none", "mean-abs", "standard"]
 _LARGEST = 1e30
@@ -81,21 +81,24 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    scale: Scale
+    scales: tuple[Scale, ...]
+    """One for each series."""
     horizon: int
     columns: tuple[int, ...]
     """Positions of the asked quantiles among the model's, in the order they were asked."""
+    one: bool
+    """Whether one series was given by itself, and its forecast is wanted so."""
 
 
 class QuantileFamily:
-    """`prepare` takes a ForecastTask, `interpret` gives a Forecast."""
+    """`prepare` takes a ForecastTask, `interpret` gives a Forecast; or both in the plural."""
 
     def __init__(self, options: ForecastOptions, input: str, output: str) -> None:
         self.options = options
         self._input = input
         self._output = output
 
-    def prepare(self, payload: ForecastTask) -> Prepared:
+    def prepare(self, payload: ForecastTask | ForecastsTask) -> Prepared:
         """Tensors for the last `context` values. Raises InvalidInput naming the field."""
         options = self.options
         if not 1 <= payload.horizon <= options.horizon:
@@ -103,36 +106,53 @@ class QuantileFamily:
                 f"the model looks 1 to {options.horizon} steps ahead", input="horizon"
             )
         columns = self._columns(payload.quantiles)
-        values = _finite(payload.values)
-        if len(values) < options.context:
-            raise InvalidInput(
-                f"the model needs at least {options.context} values, got {len(values)}",
-                input="values",
-            )
-        context = values[-options.context :]
-        if np.abs(context).max() > _LARGEST:
-            raise InvalidInput("values are too large to compute with", input="values")
-        scale = Scale.of(context, options.scaling)
-        row = scale.apply(context).astype(np.float32)
-        asked = _Asked(scale, payload.horizon, columns)
-        return Prepared({self._input: row[np.newaxis]}, rows=1, context=asked)
+        one = isinstance(payload, ForecastTask)
+        named = _series(payload)
+        scaled = [self._scaled(series, where) for where, series in named]
+        if not scaled:
+            raise InvalidInput("send at least one series", input="series")
+        rows = np.stack([row for _, row in scaled])
+        scales = tuple(scale for scale, _ in scaled)
+        asked = _Asked(scales, payload.horizon, columns, one)
+        return Prepared({self._input: rows}, rows=len(rows), context=asked)
 
-    def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Forecast:
+    def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Forecast | Forecasts:
         """Quantiles in the units of the series; a higher level is never below a lower one.
 
         Raises ModelFailed when the model gave something that is not a number.
         """
-        scaled = outputs[self._output][0, :, : context.horizon].astype(np.float64)
+        scaled = outputs[self._output][:, :, : context.horizon].astype(np.float64)
         if not np.isfinite(scaled).all():
             raise ModelFailed("the model's forecast is not finite")
+        pairs = zip(scaled, context.scales, strict=True)
+        forecasts = tuple(self._forecast(row, scale, context.columns) for row, scale in pairs)
+        return forecasts[0] if context.one else Forecasts(forecasts)
+
+    def _scaled(self, series: tuple[float, ...], where: str) -> tuple[Scale, NDArray[np.float32]]:
+        """How the last `context` values were scaled, and they so. Raises InvalidInput."""
+        values = _finite(series, where)
+        if len(values) < self.options.context:
+            raise InvalidInput(
+                f"the model needs at least {self.options.context} values, got {len(values)}",
+                input=where,
+            )
+        context = values[-self.options.context :]
+        if np.abs(context).max() > _LARGEST:
+            raise InvalidInput("values are too large to compute with", input=where)
+        scale = Scale.of(context, self.options.scaling)
+        return scale, scale.apply(context).astype(np.float32)
+
+    def _forecast(
+        self, scaled: NDArray[np.float64], scale: Scale, columns: tuple[int, ...]
+    ) -> Forecast:
         # Sorting per step is the rearrangement of Chernozhukov et al. (2010): it removes crossings
         # and can only lower the pinball loss.
-        values = np.sort(context.scale.undo(scaled), axis=0)
+        values = np.sort(scale.undo(scaled), axis=0)
         if self.options.lower is not None or self.options.upper is not None:
             values = np.clip(values, self.options.lower, self.options.upper)
         return Forecast(
-            quantiles=tuple(self.options.quantiles[column] for column in context.columns),
-            values=tuple(tuple(values[column].tolist()) for column in context.columns),
+            quantiles=tuple(self.options.quantiles[column] for column in columns),
+            values=tuple(tuple(values[column].tolist()) for column in columns),
         )
 
     def _columns(self, asked: tuple[float, ...] | None) -> tuple[int, ...]:
@@ -175,14 +195,21 @@ def _require(spec: TensorSpec, shape: tuple[int | str, ...], options: str) -> No
         raise InvalidBundle(f"with its {options} this must be FP32 ({want})", input=spec.name)
 
 
-def _finite(values: tuple[float, ...]) -> NDArray[np.float64]:
+def _series(payload: ForecastTask | ForecastsTask) -> list[tuple[str, tuple[float, ...]]]:
+    """Each series with the name of its field."""
+    if isinstance(payload, ForecastTask):
+        return [("values", payload.values)]
+    return [(f"series[{at}]", series) for at, series in enumerate(payload.series)]
+
+
+def _finite(values: tuple[float, ...], where: str) -> NDArray[np.float64]:
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise InvalidInput("values must be numbers", input="values") from None
+        raise InvalidInput("values must be numbers", input=where) from None
     if array.ndim != 1:
-        raise InvalidInput("values must be one flat list of numbers", input="values")
+        raise InvalidInput("values must be one flat list of numbers", input=where)
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise InvalidInput("values must be finite numbers", input=f"values[{bad}]")
+        raise InvalidInput("values must be finite numbers", input=f"{where}[{bad}]")
     return array

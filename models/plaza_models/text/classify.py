@@ -38,6 +38,7 @@ class ClassifyOptions(NgramOptions):
 @dataclass(frozen=True, slots=True)
 class _Asked:
     top: int
+    raw: bool
 
 
 class ClassifyFamily:
@@ -51,9 +52,9 @@ class ClassifyFamily:
         """Raises InvalidInput naming `top_k`, `texts` or `texts[i]`."""
         if payload.top_k < 1:
             raise InvalidInput("ask for at least one label", input="top_k")
-        prepared = self._graph.prepare(payload.texts)
+        prepared = self._graph.prepare(payload.texts, payload.cut)
         top = min(payload.top_k, len(self.labels))
-        return Prepared(prepared.tensors, prepared.rows, context=_Asked(top))
+        return Prepared(prepared.tensors, prepared.rows, context=_Asked(top, payload.raw))
 
     def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Classified:
         """The best labels of every text; equal scores keep the order of the label file.
@@ -64,8 +65,10 @@ class ClassifyFamily:
         if not (usable := np.isfinite(logits).all(axis=1)).all():
             bad = int(np.flatnonzero(~usable)[0])
             raise ModelFailed("the model's scores are not finite", input=f"texts[{bad}]")
-        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-        scores /= scores.sum(axis=1, keepdims=True)
+        scores = logits
+        if not context.raw:
+            scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+            scores /= scores.sum(axis=1, keepdims=True)
         best = np.argsort(-scores, axis=1, kind="stable")[:, : context.top]
         return Classified(
             tuple(

@@ -1,4 +1,4 @@
-"""Family `text.embed`: short texts in, vectors of length 1 out.
+"""Family `text.embed`: short texts in, vectors out, of length 1 unless asked otherwise.
 
     texts ─n-grams─▶ indices, weights ─▶ model ─▶ rows (batch, dimension) ─normalise─▶ Embedded
 
@@ -9,6 +9,7 @@ is no attention and no word order beyond the n-grams, and a text costs microseco
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,12 @@ class EmbedOptions(NgramOptions):
     """`options` of the manifest: those of the n-grams, nothing more."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    words: int
+    normalise: bool
+
+
 class EmbedFamily:
     """`prepare` takes an EmbedTask, `interpret` gives an Embedded."""
 
@@ -36,16 +43,20 @@ class EmbedFamily:
 
     def prepare(self, payload: EmbedTask) -> Prepared:
         """Raises InvalidInput naming `texts` or `texts[i]`."""
-        return self._graph.prepare(payload.texts)
+        prepared = self._graph.prepare(payload.texts, payload.cut)
+        asked = _Asked(prepared.context, payload.normalise)
+        return Prepared(prepared.tensors, prepared.rows, context=asked)
 
-    def interpret(self, outputs: Mapping[str, Array], context: int) -> Embedded:
+    def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Embedded:
         """Raises ModelFailed, naming the text, for a row without a direction."""
         rows = self._graph.rows(outputs).astype(np.float64)
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         if not (usable := np.isfinite(lengths) & (lengths > 0)).all():
             bad = int(np.flatnonzero(~usable)[0])
             raise ModelFailed("the model gave no direction for this text", input=f"texts[{bad}]")
-        return Embedded((rows / lengths).astype(np.float32), tokens=context)
+        if context.normalise:
+            rows /= lengths
+        return Embedded(rows.astype(np.float32), tokens=context.words)
 
 
 def open_family(directory: Path, manifest: Manifest) -> EmbedFamily:  # noqa: ARG001 port

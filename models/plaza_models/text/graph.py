@@ -9,6 +9,7 @@ from plaza_core.errors import InvalidBundle
 from plaza_core.manifest import Manifest
 from plaza_core.ports import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, DType
+from plaza_models.tasks import Cut
 from plaza_models.text.ngrams import NgramOptions, features
 
 INDICES = "indices"
@@ -50,9 +51,9 @@ class TextGraph:
             raise InvalidBundle("the values per text must be a fixed number", input=answer.name)
         return cls(options, answer.name, count)
 
-    def prepare(self, texts: Sequence[str]) -> Prepared:
+    def prepare(self, texts: Sequence[str], cut: Cut = "no") -> Prepared:
         """One row per text; `context` is the number of words read."""
-        read = features(texts, self.options)
+        read = features(texts, self.options, cut)
         tensors: dict[str, Array] = {INDICES: read.indices, WEIGHTS: read.weights}
         return Prepared(tensors, rows=len(texts), context=read.words)
 

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -25,6 +27,7 @@ from pydantic import Field, model_validator
 
 from plaza_core.errors import InvalidInput
 from plaza_models.options import Options
+from plaza_models.tasks import Cut
 
 # Scripts written without spaces: Thai to Myanmar, kana and Han with their extensions.
 _UNSPACED = (
@@ -98,10 +101,11 @@ def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]
     return counts
 
 
-def features(texts: Sequence[str], options: NgramOptions) -> Features:
+def features(texts: Sequence[str], options: NgramOptions, cut: Cut = "no") -> Features:
     """Features of every text, one row each. A bucket's weight grows with the root of its count.
 
-    Raises InvalidInput naming `texts`, or `texts[i]` when that text is empty or too long.
+    Raises InvalidInput naming `texts`, or `texts[i]` when that text is empty, or too long and not
+    to be `cut`.
     """
     if not texts:
         raise InvalidInput("send at least one text", input="texts")
@@ -109,7 +113,7 @@ def features(texts: Sequence[str], options: NgramOptions) -> Features:
     weights = np.zeros((len(texts), options.width), np.float32)
     total = 0
     for row, text in enumerate(texts):
-        words, counts = _read(text, options, f"texts[{row}]")
+        words, counts = _read(text, options, cut, f"texts[{row}]")
         total += len(words)
         filled = len(counts)
         indices[row, :filled] = np.fromiter(counts.keys(), np.int64, filled)
@@ -118,22 +122,56 @@ def features(texts: Sequence[str], options: NgramOptions) -> Features:
     return Features(indices, weights, total)
 
 
-def _read(text: str, options: NgramOptions, where: str) -> tuple[list[str], dict[int, int]]:
+def _read(
+    text: str, options: NgramOptions, cut: Cut, where: str
+) -> tuple[list[str], dict[int, int]]:
     if not isinstance(text, str):
         raise InvalidInput("a text must be a string", input=where)
-    if len(text) > options.max_characters:
-        raise InvalidInput(
-            f"a text may have {options.max_characters} characters, this has {len(text)}",
-            input=where,
-        )
+    most = options.max_characters
+    if len(text) > most:
+        if cut == "no":
+            raise InvalidInput(
+                f"a text may have {most} characters, this has {len(text)}", input=where
+            )
+        text = text[:most] if cut == "end" else text[-most:]
     words = split(text)
     if not words:
         raise InvalidInput("the text has no letter and no digit", input=where)
     counts = bucket_counts(words, options)
     if len(counts) > options.width:
+        if cut != "no":
+            words = _fitting(words, options, cut)
+            return words, bucket_counts(words, options)
         raise InvalidInput(
             f"the text is too long: it has {len(counts)} features and the model reads "
             f"{options.width}",
             input=where,
         )
     return words, counts
+
+
+def _fitting(words: Sequence[str], options: NgramOptions, cut: Cut) -> list[str]:
+    """As many whole words as the model reads, from one end; of a first word too long its part."""
+
+    def features_of(count: int) -> int:
+        return len(bucket_counts(_part(words, count, cut), options))
+
+    def features_within(count: int) -> int:
+        return len(bucket_counts([_part(word, count, cut)], options))
+
+    # More words never have fewer features, so the number is found by halving. Of one word that is
+    # only nearly so; what halving ends at fits all the same.
+    kept = bisect_right(range(len(words) + 1), options.width, key=features_of) - 1
+    if kept:
+        return list(_part(words, kept, cut))
+    (word,) = _part(words, 1, cut)
+    letters = bisect_right(range(1, len(word) + 1), options.width, key=features_within)
+    return [_part(word, letters, cut)]
+
+
+_Parts = TypeVar("_Parts", bound=Sequence[str])
+
+
+def _part(whole: _Parts, count: int, cut: Cut) -> _Parts:
+    """`count` items of one end, the other one cut off."""
+    return whole[:count] if cut == "end" else whole[len(whole) - count :]  # type: ignore[return-value]  # a slice has its own type

@@ -89,7 +89,7 @@ class FairQueue:
     def offer(self, lane: Lane, work: Work) -> bool:
         """Let `work` wait. True when a worker must be told that there is something to take."""
         key = self._keys.get(work.principal.key) or self._admit(work.principal)
-        entry = (work.deadline_ns, next(self._serial), work)
+        entry = (work.call.priority, work.deadline_ns, next(self._serial), work)
         with self._lock:
             organisation = key.organisation
             queues = organisation.lanes.get(lane)
@@ -112,7 +112,7 @@ class FairQueue:
         return wake
 
     def wait_us(self, lane: Lane, work: Work) -> float | None:
-        """How long `work` would wait behind its own key's earlier deadlines, if it may be known.
+        """How long `work` would wait behind what its own key has ahead of it, if it may be known.
 
         Well founded only where the lane was measured; then it is the time to serve what is ahead
         at the organisation's present share of all threads.
@@ -123,7 +123,8 @@ class FairQueue:
         with self._lock:
             organisation = key.organisation
             queue = organisation.lanes.get(lane, {}).get(key, ())
-            ahead = sum(entry[0] <= work.deadline_ns for entry in queue)
+            mine = (work.call.priority, work.deadline_ns)
+            ahead = sum(entry[:2] <= mine for entry in queue)
             whole = sum(o.weight for o in self._active if o is not organisation)
         share = organisation.weight / (organisation.weight + whole)
         return ahead * lane.mean_us / (share * self._threads)
@@ -233,7 +234,7 @@ class FairQueue:
             key = next(iter(queues)) if len(queues) == 1 else organisation.pick(queues)
             queue = queues[key]
             while queue:
-                work = heappop(queue)[2]
+                work = heappop(queue)[3]
                 if now_ns < work.deadline_ns and work.start():
                     key.charge(work, lane.mean_us, now_ns)
                     taken = work
@@ -282,7 +283,7 @@ class FairQueue:
         return None if part >= 1 else 1000 / (part * self._threads)
 
 
-def _sweep(queue: list[tuple[int, int, Work]]) -> None:
+def _sweep(queue: list[tuple[int, int, int, Work]]) -> None:
     """Drop abandoned requests that were not met yet, so that leaving clients fill no memory."""
-    queue[:] = [entry for entry in queue if not entry[2].claimed]
+    queue[:] = [entry for entry in queue if not entry[3].claimed]
     heapify(queue)

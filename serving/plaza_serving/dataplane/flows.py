@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 PATIENCE = 8
 """A waiting key is passed over by higher priorities for 8 requests per waiting key, not more."""
 
-Queues = dict["Key", list[tuple[int, int, Work]]]
-"""Key -> heap of (deadline, serial, work): the earliest deadline first."""
+Queues = dict["Key", list[tuple[int, int, int, Work]]]
+"""Key -> heap of (request's priority, deadline, serial, work): what the key itself says is urgent,
+then the earliest deadline."""
 
 _BY_PRIORITY = attrgetter("order", "tag")
 _BY_SERVED = attrgetter("served")
@@ -80,7 +81,7 @@ class Organisation:
     def first(self) -> Lane:
         """The lane of the request that is next in this organisation."""
         key = self.pick([key for queues in self.lanes.values() for key in queues])
-        heads = [(queues[key][0][:2], lane) for lane, queues in self.lanes.items() if key in queues]
+        heads = [(queues[key][0][:3], lane) for lane, queues in self.lanes.items() if key in queues]
         return min(heads, key=lambda head: head[0])[1]
 
 

@@ -37,6 +37,8 @@ class Hosted:
     """When it was last seen in use (monotonic), as of the last look."""
     touched: bool = False
     """Used since that look: asking the clock at each request would cost as much as the rest."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes, where its family knows some in this process."""
     users: int = 0
     retired: bool = field(default=False, init=False)
     remote: RemoteRunner | None = field(default=None, init=False)

@@ -332,6 +332,7 @@ class ModelHost:
             release=partial(self._bundles.release, entry),
             used_ns=self._clock.monotonic_ns(),
             on_idle=self._on_idle,
+            labels=tuple(getattr(family, "labels", ())),
         )
 
     # ── room ─────────────────────────────────────────────────────────────────────────────────────

@@ -40,9 +40,10 @@ from plaza_serving.dataplane.shadows import Means, Shadows
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.views import view_of
-from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
+from plaza_serving.dataplane.work import FREE, Bill, Finished, Work, deliver
 from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
+from plaza_serving.statistics import VersionStatistics
 
 _SWEEP_LEAST_S = 0.005
 """Deadlines closer together than this are answered by one sweep."""
@@ -90,7 +91,6 @@ class DataPlane:
         self._random = buffered(random)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self.catalogue = Catalogue(_EMPTY)
-        self.counting = Counting(lambda: self.catalogue, clock.unix_us)
         self.slots = Slots(clock)
         self._beats = 0
         self._queue = FairQueue(options.worker_threads)
@@ -116,6 +116,7 @@ class DataPlane:
         )
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_ns = _NEVER
+        self._counting = Counting()
         self._sightings = Sightings(self._beat_soon)
         self._router = Router(host, self._sightings)
         self._background = Background(self._queue.spare)
@@ -138,6 +139,7 @@ class DataPlane:
         self._background.keep_only(self._sightings.keep_only(table))
         self.catalogue = Catalogue(table)
         self._host.keep_only(table)
+        self._counting.keep_only(table)
         self.slots.due.set()  # a promotion waits until control has heard of it
 
     def heartbeat(self) -> Heartbeat:
@@ -177,6 +179,12 @@ class DataPlane:
     def models(self, principal: Principal) -> list[ModelView]:
         principal.require(Right.MODELS_READ)
         return [self._view(r.model.name, r) for r in self.catalogue.visible(principal)]
+
+    def statistics(
+        self, principal: Principal, name: str | None, version: str | None
+    ) -> list[VersionStatistics]:
+        principal.require(Right.MODELS_READ)
+        return self._counting.asked(self.catalogue, principal, name, version)
 
     def live(self) -> bool:
         return self._workers.alive()
@@ -301,7 +309,7 @@ class DataPlane:
     def _record_dropped(self, work: Work) -> None:
         """Usage of a request that never started; a started one is written by its worker."""
         if not work.started:
-            self.counting.dropped(work, self.clock.monotonic_ns())
+            self._counting.dropped(work, self.clock.monotonic_ns())
             self._workers.later(lambda: self._append([self._usage(work, work.dropped_as or "")]))
 
     def _settle(self, finished: list[Finished]) -> None:
@@ -311,16 +319,16 @@ class DataPlane:
             if again:
                 self._loop.call_soon_threadsafe(self._offer_again, again)
         won = [done for done in finished if done.work.claim()]
-        self.counting.note(finished, self.clock.monotonic_ns())
-        refusal = self._append([self._usage(d.work, _outcome(d), d.bill) for d in finished])
+        refusal = self._append([self._usage(d.work, d.told, d.bill) for d in finished])
         for done in finished:
             self._reservations.settle(done.work, 0 if refusal else done.bill.charge)
             if done.outcome is not None:
                 self._reservations.learn(done.work, done.bill)
+        self._counting.note(finished, self.clock.monotonic_ns())
         if refusal is not None:
             won = [Finished(d.work, None, d.error or refusal) for d in won]
         if won:
-            self._loop.call_soon_threadsafe(_deliver, won)
+            self._loop.call_soon_threadsafe(deliver, won)
 
     def _offer_again(self, works: Sequence[Work]) -> None:
         """What a canary failed on waits for the stable version, unless nobody waits for it."""
@@ -387,19 +395,3 @@ class DataPlane:
         await asyncio.to_thread(self._background.close)
         await asyncio.to_thread(self._workers.close)
         await self._host.close()
-
-
-def _outcome(done: Finished) -> str:
-    """What the caller was told, also when it was told before the run ended."""
-    return done.work.dropped_as or (done.error.code if done.error else "ok")
-
-
-def _deliver(finished: list[Finished]) -> None:
-    for done in finished:
-        future = done.work.future
-        if future.done():
-            continue
-        if done.error is not None:
-            future.set_exception(done.error)
-        elif done.outcome is not None:
-            future.set_result(done.outcome)

@@ -89,11 +89,12 @@ class _Recent:
 
 
 def rows_of(call: Call, *, batched: bool) -> int:
-    """Rows that a request will have, as far as its form tells: a list of texts has one each.
+    """Rows that a request will have, as far as its form tells: one for each text or series.
 
     Payloads of other kinds count as one row; a family that makes more of them shows in the cost
     per request, which `Reserves` learns.
     """
     if call.tensors is not None:
         return max(1, len(next(iter(call.tensors.values())))) if batched else 1
-    return max(1, len(getattr(call.task, "texts", ()) or ()))
+    many = getattr(call.task, "texts", None) or getattr(call.task, "series", None) or ()
+    return max(1, len(many))

@@ -26,6 +26,7 @@ def view_of(
         ready=hosted is not None,
         provider="" if environment is None else environment.provider,
         placement=_proven(hosted) or (None if known is None else known.placement),
+        labels=() if hosted is None else hosted.labels,
         certificate=known.environment if known is not None and known.passed else "",
     )
 

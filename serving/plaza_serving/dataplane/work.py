@@ -135,3 +135,20 @@ class Finished:
     bill: Bill = FREE
     ran: Ran | None = None
     """None where nothing ran, or it failed."""
+
+    @property
+    def told(self) -> str:
+        """What the caller was told, also when it was told before the run ended."""
+        return self.work.dropped_as or (self.error.code if self.error else "ok")
+
+
+def deliver(finished: list[Finished]) -> None:
+    """Give each caller its answer. On the loop."""
+    for done in finished:
+        future = done.work.future
+        if future.done():
+            continue
+        if done.error is not None:
+            future.set_exception(done.error)
+        elif done.outcome is not None:
+            future.set_result(done.outcome)

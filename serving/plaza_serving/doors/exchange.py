@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plaza_core.ids import RequestId
 from plaza_core.principal import Principal
+
+if TYPE_CHECKING:
+    from plaza_serving.doors.problems import Wording
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -52,7 +55,7 @@ class Exchange:
 
     __slots__ = (
         "body", "body_read", "born", "cut", "headers", "held", "infers", "listener", "model",
-        "principal", "reading", "receive", "request_id", "scope", "task", "version",
+        "principal", "reading", "receive", "request_id", "scope", "task", "version", "wording",
     )  # fmt: skip
 
     principal: Principal
@@ -64,6 +67,8 @@ class Exchange:
         self.receive = receive
         self.headers = headers
         self.request_id = request_id
+        self.wording: Wording | None = None
+        """How an error is told here; None until the route is found."""
         self.model = ""
         self.version: str | None = None
         self.body: bytes | None = None

@@ -95,6 +95,14 @@ class Fields:
             raise InvalidInput(f"{name} must be a number from {low} to {high}", input=name)
         return float(value)
 
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if type(value) is not bool:
+            raise InvalidInput(f"{name} must be true or false", input=name)
+        return value
+
     def numbers(self, name: str) -> tuple[float, ...]:
         """A list of numbers that is not empty. JSON numbers are finite."""
         value = self._values.get(name)

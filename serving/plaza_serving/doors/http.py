@@ -1,6 +1,6 @@
 """The HTTP door: one ASGI application, in front of or inside Ray Serve's ingress.
 
-    route → authenticate → right → read body → dialect (`oip`, `tasks`) → plane → reply
+    route → authenticate → right → read body → dialect (`oip`, `tasks`, `openai` …) → plane → reply
 
 Who is not known has no body read. Headers of Ray Serve (`x-request-timeout-seconds`,
 `x-request-disconnect-disabled`, `serve_multiplexed_model_id`, …) and `X-Request-Id` have no effect:
@@ -11,6 +11,7 @@ is refused, because URLs end up in logs.
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 from urllib.parse import parse_qsl
@@ -21,7 +22,8 @@ from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
 from plaza_core.ids import RequestId
 from plaza_core.principal import Right
 from plaza_core.settings import Settings
-from plaza_serving.doors import openapi
+from plaza_serving.doors import openapi, openapi_page, triton
+from plaza_serving.doors.asking import Asking
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
 from plaza_serving.doors.exchange import (
@@ -37,10 +39,14 @@ from plaza_serving.doors.exchange import (
 )
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
+from plaza_serving.doors.openai import OpenAI
 from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.repository import EXTENSIONS, ModelRepository
 from plaza_serving.doors.routes import Route, Router, WrongMethod
 from plaza_serving.doors.tasks import Tasks
+from plaza_serving.doors.tei import TextEmbeddings
+from plaza_serving.doors.tei_about import AboutTextEmbeddings
+from plaza_serving.doors.timeseries import TimeSeries
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
 from plaza_serving.repository import Repository
@@ -93,19 +99,31 @@ class HttpDoor:
         self._brake = Brake(plane.clock)
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
-        document = openapi.document()
-        self._document = orjson.dumps(document)
-        self._page = openapi.page(document)
+        self._document, self._page = _published()
         depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
-        oip = OpenInference(plane, self._bodies, depth, hub_version(), more)
-        tasks = Tasks(plane, self._bodies, depth)
+        about = (*triton.EXTENSIONS, *more)
+        oip = OpenInference(plane, self._bodies, depth, hub_version(), about)
+        asking = Asking(plane, self._bodies, depth)
+        tei = AboutTextEmbeddings(
+            asking, hub_version(), settings.queue_limit, settings.worker_threads
+        )
         default_s = settings.default_deadline_ms / 1000
         shelf = ModelRepository(
             repository, plane, self._bodies, max_depth=depth, default_s=default_s
         )
-        self.router = Router((*self._routes(oip, tasks), *_repository_routes(shelf)), prefix)
+        routes = (
+            *self._routes(oip),
+            *triton.TritonExtensions(plane).routes(),
+            *_repository_routes(shelf),
+            *Tasks(asking).routes(),
+            *OpenAI(asking).routes(),
+            *TextEmbeddings(asking).routes(),
+            *tei.routes(),
+            *TimeSeries(asking).routes(),
+        )
+        self.router = Router(routes, prefix)
 
-    def _routes(self, oip: OpenInference, tasks: Tasks) -> tuple[Route, ...]:
+    def _routes(self, oip: OpenInference) -> tuple[Route, ...]:
         model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
         read, infer = Right.MODELS_READ, Right.INFER
         return (
@@ -121,11 +139,6 @@ class HttpDoor:
             Route("GET", versioned, read, oip.metadata),
             Route("GET", f"{versioned}/ready", read, oip.model_ready),
             Route("POST", f"{versioned}/infer", infer, oip.infer),
-            Route("GET", "/v1/models", read, tasks.models),
-            Route("POST", "/v1/vision/detect", infer, tasks.detect),
-            Route("POST", "/v1/forecast", infer, tasks.forecast),
-            Route("POST", "/v1/text/classify", infer, tasks.classify),
-            Route("POST", "/v1/embeddings", infer, tasks.embed),
         )
 
     async def _openapi(self, exchange: Exchange) -> Reply:
@@ -159,7 +172,7 @@ class HttpDoor:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
             costs = charged(error) if exchange.infers else ()
-            reply = problem(error, request_id, *costs)
+            reply = problem(error, request_id, *costs, wording=exchange.wording)
             known = getattr(exchange, "principal", None)
             late = known is not None and self._brake.holds(error, known.organisation)
         except ClientGoneError:
@@ -170,9 +183,9 @@ class HttpDoor:
             if exchange.cut is Cut.GONE:
                 return
             slow = DeadlineExceeded("the body did not arrive in time", input="body")
-            reply = problem(slow, request_id)
+            reply = problem(slow, request_id, wording=exchange.wording)
         except Exception as error:  # noqa: BLE001 the border: nothing may leave but an answer
-            reply = internal(error, request_id)
+            reply = internal(error, request_id, exchange.wording)
         finally:
             if exchange.task is not None:
                 self._watch.leave(exchange)
@@ -205,6 +218,13 @@ class HttpDoor:
                 if b"idempotency-key" in headers:
                     return await answer_once(self._keeper, self._bodies, exchange, route.handler)
         return await route.handler(exchange)
+
+
+@cache
+def _published() -> tuple[bytes, bytes]:
+    """The OpenAPI document, and its page."""
+    document = openapi.document()
+    return orjson.dumps(document), openapi_page.page(document)
 
 
 def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:

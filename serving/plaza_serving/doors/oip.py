@@ -1,41 +1,38 @@
 """The Open Inference Protocol v2 over REST, with the binary tensor data extension.
 
-Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md` and
-`extension_parameters.md`. Of the request parameters `timeout` (µs), `binary_data_output` and
-`sticky` act; others are ignored, as the protocol says, except those that would change what the
-answer means (`classification`, shared memory), which are refused: this hub does not offer them.
+Source: open-inference-protocol `inference_rest.md`; Triton `extension_binary_data.md`,
+`extension_parameters.md`, `extension_schedule_policy.md`. Of the request parameters `timeout` (µs,
+never beyond what the model allows), `priority` (among the key's own requests), `sticky` and
+`binary_data_output` act; others are ignored, as the protocol says, except those that would change
+what the answer means (sequences, shared memory), which are refused: this hub does not offer them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest
+from plaza_core.errors import InvalidTensor, MalformedRequest
 from plaza_core.inference import Call, Outcome
 from plaza_core.tensors import Array, TensorSpec
-from plaza_serving.doors import tensors_binary, tensors_json
+from plaza_serving.doors import inferring, tensors_binary, tensors_json
+from plaza_serving.doors.asking import cost_headers
 from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
-from plaza_serving.doors.exchange import JSON, Exchange, Header, Reply
+from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.inferring import (
+    InferRequest,
+    check_outputs,
+    classified,
+    refuse_sequences,
+    refuse_unoffered,
+)
 from plaza_serving.doors.sticky import PARAMETER, sticky_of
+from plaza_serving.doors.triton import PLATFORM
 from plaza_serving.plane import ModelView, Plane
 
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
 BINARY = b"application/octet-stream"
 _MAX_NAME = 256
-_MAX_TIMEOUT_US = 10**12
-
-
-class InferRequest(NamedTuple):
-    """A parsed request body. `outputs` maps a requested output to whether it goes out as binary;
-    None means all, each as `binary` says."""
-
-    tensors: dict[str, Array]
-    id: str | None = None
-    timeout_us: int | None = None
-    outputs: dict[str, bool] | None = None
-    binary: bool = False
-    sticky: Any = None
 
 
 class OpenInference:
@@ -77,7 +74,7 @@ class OpenInference:
                 {
                     "name": view.name,
                     "versions": [str(version) for version in view.versions],
-                    "platform": "onnx_onnxv1",
+                    "platform": PLATFORM,
                     "inputs": [_describe(spec) for spec in view.signature.inputs],
                     "outputs": [_describe(spec) for spec in view.signature.outputs],
                     "properties": {
@@ -103,8 +100,10 @@ class OpenInference:
     async def infer(self, exchange: Exchange) -> Reply:
         started = self._plane.clock.monotonic_ns()
         request = await self._request(exchange, await self._bodies.read(exchange))
+        view = None
         if request.outputs is not None:
-            check_outputs(self._view(exchange), request.outputs)
+            view = self._view(exchange)
+            check_outputs(view, request)
         outcome = await self._plane.infer(
             exchange.principal,
             Call(
@@ -115,9 +114,13 @@ class OpenInference:
                 deadline_ns=None
                 if request.timeout_us is None
                 else started + request.timeout_us * 1000,
+                priority=request.priority,
                 sticky=sticky_of(exchange, request.sticky),
             ),
         )
+        if view is not None and request.classes:
+            size = sum([outcome.tensors[name].nbytes for name in request.classes])
+            outcome = await off_loop(size, classified, request, outcome, view)
         wanted = request.outputs
         if request.binary if wanted is None else all(wanted.values()):
             return write_answer(request, outcome)
@@ -143,14 +146,6 @@ def _placement(view: ModelView) -> str:
 
 def _describe(spec: TensorSpec) -> dict[str, Any]:
     return {"name": spec.name, "datatype": spec.datatype.value, "shape": spec.wire_shape()}
-
-
-def check_outputs(view: ModelView, outputs: dict[str, bool]) -> None:
-    """Raises InvalidTensor naming the first that the model does not have."""
-    known = {spec.name for spec in view.signature.outputs}
-    for name in outputs:
-        if name not in known:
-            raise InvalidTensor("the model has no such output", input=name)
 
 
 def _header_length(text: bytes, size: int) -> int:
@@ -188,19 +183,21 @@ def read_request(body: bytes, head: int, max_depth: int) -> InferRequest:
         raise MalformedRequest("id must be a string", input="id")
     if identity is not None and "plz_" in identity:  # it is answered, and kept by who asked
         raise MalformedRequest("a key belongs in the Authorization header", input="id")
-    timeout_us, binary, sticky = None, False, None
-    parameters = document.get("parameters")
-    if parameters is not None:
-        timeout_us, binary = _parameters(parameters)
-        sticky = parameters.get(PARAMETER)
-    outputs = document.get("outputs")
+    given, outputs = document.get("parameters"), document.get("outputs")
+    if given is None and not outputs:
+        return InferRequest(tensors, identity)
+    parameters = {} if given is None else _mapping(given, "parameters")
+    refuse_sequences(parameters)
+    binary = _flag(parameters, "binary_data_output", default=False)
     return InferRequest(
         tensors,
         identity,
-        timeout_us,
+        inferring.timeout_us(parameters),
         _outputs(outputs, binary) if outputs else None,
         binary,
-        sticky,
+        parameters.get(PARAMETER),
+        inferring.priority(parameters),
+        _classes(outputs) if outputs else {},
     )
 
 
@@ -223,7 +220,7 @@ def _tensor(name: str, entry: dict[str, Any], body: bytes, at: int) -> tuple[Arr
     size = None
     if parameters is not None:
         size = _mapping(parameters, name).get("binary_data_size")
-        _refuse_unoffered(parameters, name)
+        refuse_unoffered(parameters, name)
     if size is None:
         return tensors_json.read(name, datatype, shape, entry.get("data")), at
     if type(size) is not int or size < 0:
@@ -243,16 +240,6 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _parameters(value: Any) -> tuple[int | None, bool]:
-    """(timeout in µs, binary outputs) of the request's parameters."""
-    parameters = _mapping(value, "parameters")
-    timeout = parameters.get("timeout")
-    if timeout is not None and (type(timeout) is not int or not 0 <= timeout <= _MAX_TIMEOUT_US):
-        raise MalformedRequest("timeout must be an integer of microseconds", input="timeout")
-    # In the protocol's scheduling extension 0 stands for "no timeout of this request's own".
-    return timeout or None, _flag(parameters, "binary_data_output", default=False)
-
-
 def _flag(parameters: dict[str, Any], key: str, *, default: bool) -> bool:
     value = parameters.get(key, default)
     if type(value) is not bool:
@@ -269,15 +256,15 @@ def _outputs(value: Any, binary: bool) -> dict[str, bool]:
         if name in wanted:
             raise InvalidTensor("this output is asked for twice", input=name)
         parameters = _mapping(entry.get("parameters") or {}, name)
-        _refuse_unoffered(parameters, name)
+        refuse_unoffered(parameters, name)
         wanted[name] = _flag(parameters, "binary_data", default=binary)
     return wanted
 
 
-def _refuse_unoffered(parameters: dict[str, Any], name: str) -> None:
-    for key in ("classification", "shared_memory_region"):
-        if key in parameters:
-            raise BadRequest(f"this hub does not offer the parameter {key}", input=name)
+def _classes(outputs: list[dict[str, Any]]) -> dict[str, int]:
+    """Of outputs that were checked: those to be classified, and by how many entries."""
+    counts = ((one["name"], inferring.classes(one.get("parameters") or {})) for one in outputs)
+    return {name: count for name, count in counts if count}
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────
@@ -314,15 +301,3 @@ def write_answer(request: InferRequest, outcome: Outcome) -> Reply:
         return Reply(200, JSON, head, costs)
     length = (b"inference-header-content-length", b"%d" % len(head))
     return Reply(200, BINARY, b"".join((head, *tail)), (length, *costs))
-
-
-def cost_headers(outcome: Outcome) -> tuple[Header, ...]:
-    """What the request used and was charged, and what is left of its budget where that is known."""
-    costs = (
-        (b"x-plaza-charge", b"%d" % outcome.charge),
-        (b"x-plaza-compute-us", b"%d" % outcome.compute_us),
-        (b"x-plaza-host-us", b"%d" % outcome.host_us),
-        (b"x-plaza-batch-rows", b"%d" % outcome.batch_rows),
-    )
-    left = outcome.budget_remaining
-    return costs if left is None else (*costs, (b"x-plaza-budget-remaining", b"%d" % left))

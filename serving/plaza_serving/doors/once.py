@@ -46,9 +46,9 @@ async def answer_once(
         try:
             return await handler(exchange)
         except PlazaError as error:
-            return problem(error, request_id, *charged(error))
+            return problem(error, request_id, *charged(error), wording=exchange.wording)
         except Exception as error:  # noqa: BLE001 as at the border: a bug too is the answer, once
-            return internal(error, request_id)
+            return internal(error, request_id, exchange.wording)
 
     reply, exchange.request_id = await keeper.reply(asked, fingerprint, run)
     return reply

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from plaza_core.inference import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from plaza_core.tensors import DType
-from plaza_serving.doors.tasks import MAX_DETECTIONS, MAX_TEXTS
+from plaza_serving.doors.asking import MAX_TEXTS
+from plaza_serving.doors.tasks import MAX_DETECTIONS
 
 Schema = dict[str, Any]
 
-_TEXT: Schema = {"type": "string"}
-_COUNT: Schema = {"type": "integer", "minimum": 0}
-_NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
-_QUANTILES: Schema = {
+TEXT: Schema = {"type": "string"}
+COUNT: Schema = {"type": "integer", "minimum": 0}
+NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
+QUANTILES: Schema = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
 }
 _DATATYPE: Schema = {"type": "string", "enum": [datatype.value for datatype in DType]}
-_SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": -1}}
+SHAPE: Schema = {"type": "array", "items": {"type": "integer", "minimum": -1}}
 _PARAMETERS: Schema = {"type": "object"}
-_TEXTS: Schema = {
-    "oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1, "maxItems": MAX_TEXTS}]
+_OUTPUT_PARAMETERS: Schema = {
+    "type": "object",
+    "properties": {
+        "binary_data": {"type": "boolean"},
+        "classification": {
+            "type": "integer",
+            "minimum": 0,
+            "description": "So many of the greatest entries, as texts `value:index[:label]`",
+        },
+    },
+}
+TEXTS: Schema = {
+    "oneOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1, "maxItems": MAX_TEXTS}]
 }
 
 
-def _object(required: Schema, optional: Schema | None = None) -> Schema:
+def object_(required: Schema, optional: Schema | None = None) -> Schema:
     return {
         "type": "object",
         "required": list(required),
@@ -32,11 +45,11 @@ def _object(required: Schema, optional: Schema | None = None) -> Schema:
     }
 
 
-def _list(items: Schema) -> Schema:
+def list_(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-_TENSOR_SPEC = _object({"name": _TEXT, "datatype": _DATATYPE, "shape": _SHAPE})
+_TENSOR_SPEC = object_({"name": TEXT, "datatype": _DATATYPE, "shape": SHAPE})
 _DATA: Schema = {
     "type": "array",
     "description": "Flat row-major, or nested as `shape` says. In answers flat; null stands for "
@@ -49,7 +62,7 @@ _STICKY: Schema = {
     "description": "Requests with the same word meet the same version of an alias whose requests "
     "are divided. The header `x-plaza-sticky` goes before it.",
 }
-_REQUEST_FIELDS: Schema = {
+REQUEST_FIELDS: Schema = {
     "version": {
         "type": ["integer", "string"],
         "description": "An integer or an alias; default `champion`",
@@ -59,57 +72,57 @@ _REQUEST_FIELDS: Schema = {
 }
 _MODEL_FIELD: Schema = {"model": {"type": "string", "description": "Name of the model"}}
 _ANSWER_FIELDS: Schema = {
-    "model": _TEXT,
+    "model": TEXT,
     "version": {"type": "integer"},
-    "timing": _object(
+    "timing": object_(
         {
-            "queue_us": _COUNT,
-            "prepare_us": _COUNT,
-            "run_us": _COUNT,
-            "interpret_us": _COUNT,
-            "compute_us": {**_COUNT, "description": "What the request was charged"},
+            "queue_us": COUNT,
+            "prepare_us": COUNT,
+            "run_us": COUNT,
+            "interpret_us": COUNT,
+            "compute_us": {**COUNT, "description": "What the request was charged"},
         }
     ),
 }
 
 
-def _task_request(required: Schema, optional: Schema | None = None) -> Schema:
-    return _object({**_MODEL_FIELD, **required}, {**_REQUEST_FIELDS, **(optional or {})})
+def task_request(required: Schema, optional: Schema | None = None) -> Schema:
+    return object_({**_MODEL_FIELD, **required}, {**REQUEST_FIELDS, **(optional or {})})
 
 
-def _task_response(fields: Schema) -> Schema:
-    return _object({**_ANSWER_FIELDS, **fields})
+def task_response(fields: Schema) -> Schema:
+    return object_({**_ANSWER_FIELDS, **fields})
 
 
 SCHEMAS: dict[str, Schema] = {
-    "Error": _object(
+    "Error": object_(
         {
             "error": {"type": "string", "description": "For people; may change"},
             "code": {"type": "string", "description": "Stable, for programs"},
             "input": {"type": ["string", "null"], "description": "The offending input"},
-            "request_id": _TEXT,
+            "request_id": TEXT,
         }
     ),
-    "Live": _object({"live": {"type": "boolean"}}),
-    "Ready": _object({"ready": {"type": "boolean"}, "live": {"type": "boolean"}}),
-    "Server": _object({"name": _TEXT, "version": _TEXT, "extensions": _list(_TEXT)}),
-    "ModelReady": _object({"name": _TEXT, "ready": {"type": "boolean"}}),
-    "Metadata": _object(
+    "Live": object_({"live": {"type": "boolean"}}),
+    "Ready": object_({"ready": {"type": "boolean"}, "live": {"type": "boolean"}}),
+    "Server": object_({"name": TEXT, "version": TEXT, "extensions": list_(TEXT)}),
+    "ModelReady": object_({"name": TEXT, "ready": {"type": "boolean"}}),
+    "Metadata": object_(
         {
-            "name": _TEXT,
-            "versions": _list(_TEXT),
-            "platform": _TEXT,
-            "inputs": _list(_TENSOR_SPEC),
-            "outputs": _list(_TENSOR_SPEC),
+            "name": TEXT,
+            "versions": list_(TEXT),
+            "platform": TEXT,
+            "inputs": list_(_TENSOR_SPEC),
+            "outputs": list_(_TENSOR_SPEC),
         },
-        {"properties": {"type": "object", "additionalProperties": _TEXT}},
+        {"properties": {"type": "object", "additionalProperties": TEXT}},
     ),
-    "InferRequest": _object(
+    "InferRequest": object_(
         {
             "inputs": {
-                **_list(
-                    _object(
-                        {"name": _TEXT, "datatype": _DATATYPE, "shape": _SHAPE},
+                **list_(
+                    object_(
+                        {"name": TEXT, "datatype": _DATATYPE, "shape": SHAPE},
                         {"data": _DATA, "parameters": _PARAMETERS},
                     )
                 ),
@@ -118,65 +131,57 @@ SCHEMAS: dict[str, Schema] = {
         },
         {
             "id": {"type": "string", "description": "Echoed"},
-            "parameters": _object(
+            "parameters": object_(
                 {},
                 {
-                    "timeout": {**_COUNT, "description": "Deadline, in microseconds"},
+                    "timeout": {
+                        **COUNT,
+                        "description": "Deadline, in microseconds; the model's own is the limit",
+                    },
+                    "priority": {
+                        **COUNT,
+                        "maximum": LOWEST_PRIORITY,
+                        "description": "Among the waiting requests of the same key: 1 goes first; "
+                        f"0 or none is {DEFAULT_PRIORITY}",
+                    },
                     "binary_data_output": {"type": "boolean"},
                     "sticky": _STICKY,
                 },
             ),
-            "outputs": _list(_object({"name": _TEXT}, {"parameters": _PARAMETERS})),
+            "outputs": list_(object_({"name": TEXT}, {"parameters": _OUTPUT_PARAMETERS})),
         },
     ),
-    "InferResponse": _object(
+    "InferResponse": object_(
         {
-            "model_name": _TEXT,
-            "model_version": _TEXT,
-            "outputs": _list(
-                _object(
-                    {"name": _TEXT, "datatype": _DATATYPE, "shape": _SHAPE},
+            "model_name": TEXT,
+            "model_version": TEXT,
+            "outputs": list_(
+                object_(
+                    {"name": TEXT, "datatype": _DATATYPE, "shape": SHAPE},
                     {"data": _DATA, "parameters": _PARAMETERS},
                 )
             ),
         },
-        {"id": _TEXT},
+        {"id": TEXT},
     ),
-    "Models": _object(
-        {
-            "object": {"const": "list"},
-            "data": _list(
-                _object(
-                    {
-                        "id": {"type": "string", "description": "What to send as `model`"},
-                        "object": {"const": "model"},
-                        "owned_by": _TEXT,
-                        "family": _TEXT,
-                        "version": {"type": "integer"},
-                        "ready": {"type": "boolean"},
-                    }
-                )
-            ),
-        }
-    ),
-    "DetectRequest": _task_request(
+    "DetectRequest": task_request(
         {"image": {"type": "string", "contentEncoding": "base64"}},
         {
             "threshold": {"type": "number", "minimum": 0, "maximum": 1},
             "max_detections": {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS},
         },
     ),
-    "DetectResponse": _task_response(
+    "DetectResponse": task_response(
         {
-            "width": _COUNT,
-            "height": _COUNT,
-            "detections": _list(
-                _object(
+            "width": COUNT,
+            "height": COUNT,
+            "detections": list_(
+                object_(
                     {
-                        "label": _TEXT,
+                        "label": TEXT,
                         "score": {"type": "number", "minimum": 0, "maximum": 1},
                         "box": {
-                            **_NUMBERS,
+                            **NUMBERS,
                             "minItems": 4,
                             "maxItems": 4,
                             "description": "x1, y1, x2, y2 in pixels of the picture as sent",
@@ -186,60 +191,28 @@ SCHEMAS: dict[str, Schema] = {
             ),
         }
     ),
-    "ForecastRequest": _task_request(
+    "ForecastRequest": task_request(
         {
-            "values": {**_NUMBERS, "minItems": 1, "description": "Oldest first, evenly spaced"},
+            "values": {**NUMBERS, "minItems": 1, "description": "Oldest first, evenly spaced"},
             "horizon": {"type": "integer", "minimum": 1, "description": "Steps ahead"},
         },
-        {"quantiles": _QUANTILES},
+        {"quantiles": QUANTILES},
     ),
-    "ForecastResponse": _task_response(
+    "ForecastResponse": task_response(
         {
-            "quantiles": _QUANTILES,
-            "values": {**_list(_NUMBERS), "description": "One row per quantile"},
+            "quantiles": QUANTILES,
+            "values": {**list_(NUMBERS), "description": "One row per quantile"},
         }
     ),
-    "ClassifyRequest": _task_request(
-        {"input": _TEXTS}, {"top_k": {"type": "integer", "minimum": 1, "default": 3}}
+    "ClassifyRequest": task_request(
+        {"input": TEXTS}, {"top_k": {"type": "integer", "minimum": 1, "default": 3}}
     ),
-    "ClassifyResponse": _task_response(
+    "ClassifyResponse": task_response(
         {
             "results": {
-                **_list(_list(_object({"label": _TEXT, "score": {"type": "number"}}))),
+                **list_(list_(object_({"label": TEXT, "score": {"type": "number"}}))),
                 "description": "For each text its labels, best first",
             }
-        }
-    ),
-    "EmbedRequest": _task_request(
-        {"input": _TEXTS},
-        {
-            "encoding_format": {"enum": ["float", "base64"], "default": "float"},
-            "dimensions": {"type": "integer", "description": "Only the model's own length"},
-            "user": {"type": "string", "description": "Ignored"},
-        },
-    ),
-    "EmbedResponse": _task_response(
-        {
-            "object": {"const": "list"},
-            "data": _list(
-                _object(
-                    {
-                        "object": {"const": "embedding"},
-                        "index": _COUNT,
-                        "embedding": {
-                            "oneOf": [
-                                _NUMBERS,
-                                {
-                                    "type": "string",
-                                    "contentEncoding": "base64",
-                                    "description": "Little-endian float32",
-                                },
-                            ]
-                        },
-                    }
-                )
-            ),
-            "usage": _object({"prompt_tokens": _COUNT, "total_tokens": _COUNT}),
         }
     ),
 }
@@ -251,13 +224,13 @@ _PICTURE = (
 """An 8 × 8 PNG of one colour."""
 
 
-def _example(summary: str, value: Schema) -> Schema:
+def example(summary: str, value: Schema) -> Schema:
     return {"summary": summary, "value": value}
 
 
 EXAMPLES: dict[str, Schema] = {
     "InferRequest": {
-        "flat": _example(
+        "flat": example(
             "One row, flat",
             {
                 "id": "a-1",
@@ -266,7 +239,7 @@ EXAMPLES: dict[str, Schema] = {
                 ],
             },
         ),
-        "nested": _example(
+        "nested": example(
             "Two rows, nested, one output, half a second at most",
             {
                 "inputs": [
@@ -283,12 +256,12 @@ EXAMPLES: dict[str, Schema] = {
         ),
     },
     "DetectRequest": {
-        "base64": _example(
+        "base64": example(
             "A picture in base64", {"model": "detector", "image": _PICTURE, "threshold": 0.4}
         )
     },
     "ForecastRequest": {
-        "fan": _example(
+        "fan": example(
             "Three steps ahead with an 80 % band",
             {
                 "model": "forecaster",
@@ -299,17 +272,8 @@ EXAMPLES: dict[str, Schema] = {
         )
     },
     "ClassifyRequest": {
-        "one": _example(
+        "one": example(
             "One text", {"model": "classifier", "input": "The delivery was late.", "top_k": 2}
         )
-    },
-    "EmbedRequest": {
-        "float": _example(
-            "Two texts", {"model": "embedder", "input": ["a red lorry", "ein roter Lastwagen"]}
-        ),
-        "base64": _example(
-            "One text, compact",
-            {"model": "embedder", "input": "a red lorry", "encoding_format": "base64"},
-        ),
     },
 }

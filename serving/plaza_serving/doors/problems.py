@@ -1,10 +1,11 @@
-"""Errors as HTTP: the only map from an error class to a status, and the one JSON shape.
+"""Errors as HTTP: the only map from an error class to a status, and the JSON shapes.
 
     {"error": "…", "code": "invalid_tensor", "input": "x", "request_id": "0190…"}
 
-`error` is prose and may change; `code` is stable. What is not a PlazaError becomes `internal` with
-a fixed text; its type and frames go to the log with the request id. The message of an unknown
-exception is not logged, because it may quote the payload.
+`error` is prose and may change; `code` is stable. Endpoints in the dialect of another server word
+`error` as that one does (`Wording`); the other three fields are there all the same. What is not a
+PlazaError becomes `internal` with a fixed text; its type and frames go to the log with the request
+id. The message of an unknown exception is not logged, because it may quote the payload.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import logging
 import math
 import traceback
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
@@ -48,21 +51,82 @@ _TRY_AGAIN = (e.RateLimited, e.Overloaded, e.Unavailable)
 _INTERNAL = e.PlazaError("the hub failed to answer this request")
 
 
-def status_of(error: e.PlazaError) -> int:
-    for kind in type(error).__mro__:
-        if kind in STATUS:
-            return STATUS[kind]
-    raise AssertionError("every PlazaError has an ancestor in STATUS")
+Body = dict[str, Any]
 
 
-def body_of(error: e.PlazaError, request_id: RequestId) -> dict[str, str | None]:
+class Wording(NamedTuple):
+    """How errors of one dialect are told. `statuses` goes before `STATUS`."""
+
+    worded: Callable[[e.PlazaError, Body], Body]
+    """The fields that take the place of `error`, or come beside it."""
+    statuses: Mapping[type[e.PlazaError], int] = {}
+
+
+_T = TypeVar("_T")
+
+
+def _nearest(table: Mapping[type[e.PlazaError], _T], error: e.PlazaError) -> _T | None:
+    return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
+
+
+PLAZA = Wording(lambda _, body: body)
+
+_OPENAI_KINDS: dict[type[e.PlazaError], str] = {
+    e.BadRequest: "invalid_request_error",
+    e.NotFound: "invalid_request_error",
+    e.MethodNotAllowed: "invalid_request_error",
+    e.Conflict: "invalid_request_error",
+    e.Unauthenticated: "authentication_error",
+    e.Forbidden: "permission_error",
+    e.RateLimited: "rate_limit_error",
+    e.QuotaExceeded: "insufficient_quota",
+    e.PlazaError: "server_error",
+}
+
+
+def _as_openai(error: e.PlazaError, body: Body) -> Body:
+    said = {"message": body["error"], "type": _nearest(_OPENAI_KINDS, error)}
+    return {**body, "error": {**said, "param": body["input"], "code": body["code"]}}
+
+
+OPENAI = Wording(_as_openai)
+"""`{"error": {"message", "type", "param", "code"}}`, which KServe's forecasts use too."""
+
+_TEI_KINDS: dict[type[e.PlazaError], str] = {
+    e.BadRequest: "Validation",
+    e.NotFound: "Validation",
+    e.Conflict: "Validation",
+    e.RateLimited: "Overloaded",
+    e.QuotaExceeded: "Overloaded",
+    e.Overloaded: "Overloaded",
+    e.Unavailable: "Unhealthy",
+    e.PlazaError: "Backend",
+}
+
+
+def _as_tei(error: e.PlazaError, body: Body) -> Body:
+    return {**body, "error_type": _nearest(_TEI_KINDS, error)}
+
+
+TEI = Wording(_as_tei, {e.ModelFailed: 424, e.Overloaded: 429})
+"""`{"error", "error_type"}` of text-embeddings-inference."""
+
+
+def status_of(error: e.PlazaError, wording: Wording = PLAZA) -> int:
+    status = _nearest(wording.statuses, error) or _nearest(STATUS, error)
+    assert status is not None, "every PlazaError has an ancestor in STATUS"
+    return status
+
+
+def body_of(error: e.PlazaError, request_id: RequestId, wording: Wording = PLAZA) -> Body:
     """What is quoted of a request (a field's or a model's name) may be a key in a wrong place."""
-    return {
+    body = {
         "error": without_keys(error.message),
         "code": error.code,
         "input": None if error.input is None else without_keys(error.input),
         "request_id": request_id,
     }
+    return wording.worded(error, body)
 
 
 def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
@@ -84,14 +148,17 @@ def charged(error: e.PlazaError) -> tuple[Header, ...]:
     return ((b"x-plaza-charge", b"0"),)
 
 
-def problem(error: e.PlazaError, request_id: RequestId, *more: Header) -> Reply:
+def problem(
+    error: e.PlazaError, request_id: RequestId, *more: Header, wording: Wording | None = None
+) -> Reply:
     """The answer to a request that ended in `error`."""
-    body = orjson.dumps(body_of(error, request_id))
-    return Reply(status_of(error), JSON, body, (*headers_of(error), *more))
+    wording = wording or PLAZA
+    body = orjson.dumps(body_of(error, request_id, wording))
+    return Reply(status_of(error, wording), JSON, body, (*headers_of(error), *more))
 
 
-def internal(error: BaseException, request_id: RequestId) -> Reply:
+def internal(error: BaseException, request_id: RequestId, wording: Wording | None = None) -> Reply:
     """The answer to a request that met a bug; writes the log line."""
     frames = "".join(traceback.format_tb(error.__traceback__))
     log.error("request %s: %s\n%s", request_id, type(error).__qualname__, frames)
-    return problem(_INTERNAL, request_id)
+    return problem(_INTERNAL, request_id, wording=wording)

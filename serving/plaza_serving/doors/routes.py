@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
 from plaza_core.principal import Right
 from plaza_serving.doors.exchange import Exchange, Reply
+from plaza_serving.doors.problems import PLAZA, Wording
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
-_MODEL = "/v2/models/"
-_REPOSITORY = "/v2/repository/models/"
+_NAMED = ("/v2/models/", "/v2/repository/models/", "/v1/models/", "/tei/")
+"""What stands before a model's name in a path."""
 _VERSION = "versions/"
 
 
@@ -24,11 +25,13 @@ _VERSION = "versions/"
 class Route:
     method: str
     template: str
-    """A fixed path, or one under `/v2/models/{model}` or `/v2/repository/models/{model}` with or
-    without `/versions/{version}`."""
+    """A fixed path, or one under `/v2/models/{model}` or another of `_NAMED`, with or without
+    `/versions/{version}`."""
     right: Right | None
     """What the caller's role must include; None is for everybody, without a key."""
     handler: Handler
+    wording: Wording = PLAZA
+    """How its errors are told."""
 
 
 class WrongMethod(MethodNotAllowed):
@@ -40,21 +43,19 @@ class WrongMethod(MethodNotAllowed):
 
 
 class Router:
-    """Finds a route in two dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`."""
+    """Finds a route in a few dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`."""
 
     def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
         self.routes = tuple(routes)
         self._prefix = prefix
         self._fixed: dict[str, dict[str, Route]] = {}
-        self._of_model: dict[str, dict[str, Route]] = {}
-        self._in_repository: dict[str, dict[str, Route]] = {}
+        self._named: dict[str, dict[str, dict[str, Route]]] = {head: {} for head in _NAMED}
         for route in self.routes:
             head, named, tail = route.template.partition("{model}")
             if not named:
                 table = self._fixed.setdefault(route.template, {})
             else:
-                tables = self._of_model if head == _MODEL else self._in_repository
-                table = tables.setdefault(tail[1:], {})
+                table = self._named[head].setdefault(tail[1:], {})
             table[route.method] = route
             if route.method == "GET":
                 table["HEAD"] = route
@@ -68,13 +69,12 @@ class Router:
             if not path.startswith(f"{self._prefix}/"):
                 raise RouteNotFound("no such path")
             path = path[len(self._prefix) :]
-        methods: dict[str, Route] | None
-        if path.startswith(_MODEL):
-            methods = _find(self._of_model, path[len(_MODEL) :], exchange)
-        elif path.startswith(_REPOSITORY):
-            methods = _find(self._in_repository, path[len(_REPOSITORY) :], exchange)
-        else:
-            methods = self._fixed.get(path)
+        methods = self._fixed.get(path)
+        if methods is None:
+            for head, tables in self._named.items():
+                if path.startswith(head):
+                    methods = _find(tables, path[len(head) :], exchange)
+                    break
         if methods is None:
             if path.startswith("/pools/"):
                 raise PoolNotFound("there is no such pool")
@@ -82,6 +82,7 @@ class Router:
         route = methods.get(method)
         if route is None:
             raise WrongMethod(methods)
+        exchange.wording = route.wording
         return route
 
 

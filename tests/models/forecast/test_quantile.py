@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import manifest_from
 from plaza_models.forecast.quantile import Scale, open_family
-from plaza_models.tasks import ForecastTask
+from plaza_models.tasks import ForecastsTask, ForecastTask
 
 CONTEXT, HORIZON, LEVELS = 6, 3, [0.1, 0.5, 0.9]
 
@@ -179,3 +179,31 @@ def test_a_model_with_two_inputs_is_of_another_family():
     }
     with pytest.raises(InvalidBundle, match="one input"):
         open_family(Path(), manifest(signature))
+
+
+values = st.lists(st.floats(-1e6, 1e6), min_size=CONTEXT, max_size=9)
+
+
+@given(st.lists(values, min_size=1, max_size=5))
+def test_several_series_have_the_forecasts_they_have_alone(series):
+    opened = family()
+    many = ForecastsTask(tuple(map(tuple, series)), 2, (0.1, 0.9))
+    prepared = opened.prepare(many)
+    assert prepared.rows == len(series)
+    rows = np.random.default_rng(len(series)).normal(size=(len(series), len(LEVELS), HORIZON))
+    rows = rows.astype(np.float32)
+    together = opened.interpret({"ahead": rows}, prepared.context).forecasts
+    alone = [answer(opened, ForecastTask(tuple(one), 2, (0.1, 0.9)), row)
+             for one, row in zip(series, rows, strict=True)]  # fmt: skip
+    assert list(together) == alone
+
+
+@pytest.mark.parametrize(
+    ("series", "where"),
+    [((), "series"), ((SERIES, SERIES[:3]), "series[1]"),
+     ((SERIES, (*SERIES, math.nan)), "series[1][8]")],
+)  # fmt: skip
+def test_of_several_series_the_wrong_one_is_named(series, where):
+    with pytest.raises(InvalidInput) as caught:
+        family().prepare(ForecastsTask(series, horizon=1))
+    assert caught.value.input == where

@@ -152,3 +152,24 @@ def test_a_graph_of_another_shape_is_refused(tmp_path):
     with pytest.raises(InvalidBundle) as refusal:
         embed.open_family(tmp_path, manifest("text.embed", "many"))
     assert refusal.value.input == "rows"
+
+
+def test_raw_scores_are_the_models_own(classifier):
+    task = ClassifyTask(("where is my card",), raw=True)
+    logits = model(classifier.prepare(task).tensors)["rows"][0]
+    (result,) = ask(classifier, task).results
+    assert [one.score for one in result] == pytest.approx(sorted(logits, reverse=True), abs=1e-6)
+
+
+def test_vectors_may_be_had_as_the_model_gives_them(embedder):
+    task = EmbedTask(("where is my card", "new"), normalise=False)
+    rows = model(embedder.prepare(task).tensors)["rows"]
+    np.testing.assert_allclose(ask(embedder, task).vectors, rows, rtol=1e-6)
+
+
+def test_a_text_too_long_may_be_cut(classifier, embedder):
+    long = " ".join(f"word{n}" for n in range(400))
+    for family, task in ((classifier, ClassifyTask), (embedder, EmbedTask)):
+        with pytest.raises(InvalidInput):
+            family.prepare(task((long,)))
+        assert family.prepare(task((long,), cut="end")).rows == 1

@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidBundle, InvalidInput
@@ -125,3 +125,34 @@ def test_a_wrong_option_is_named(options, where):
     with pytest.raises(InvalidBundle) as refusal:
         read_options(NgramOptions, options)
     assert refusal.value.input == where
+
+
+# ── cutting ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("cut", ["end", "beginning"])
+@given(text=st.text(min_size=1, max_size=400), width=st.integers(1, 60))
+def test_a_cut_text_always_fits_and_is_a_part_of_the_whole(cut, text, width):
+    words = split(text)
+    assume(words)
+    options = NgramOptions(buckets=1 << 20, width=width, words=2)
+    read = features([text], options, cut)
+    assert np.count_nonzero(read.weights[0]) <= width
+    whole = NgramOptions(buckets=1 << 20, width=1 << 14, words=2)
+    if read.words == len(words):
+        return
+    assert read.words >= 1
+    kept = words[: read.words] if cut == "end" else words[len(words) - read.words :]
+    if len(bucket_counts(kept, options)) <= width:  # whole words, not a part of one
+        wanted = features([" ".join(kept)], whole)
+        assert set(read.indices[0][read.weights[0] > 0]) == set(
+            wanted.indices[0][wanted.weights[0] > 0]
+        )
+        more = words[: read.words + 1] if cut == "end" else words[len(words) - read.words - 1 :]
+        assert len(bucket_counts(more, options)) > width
+
+
+def test_more_characters_than_a_text_may_have_are_cut_at_the_end_asked_for():
+    options = NgramOptions(buckets=64, width=4, words=1, characters=None, max_characters=5)
+    first, last = (features(["aa bb cc dd"], options, cut) for cut in ("end", "beginning"))
+    assert (first.words, last.words) == (2, 2)
+    assert first.indices.tolist() == features(["aa bb"], options).indices.tolist()
+    assert last.indices.tolist() == features(["cc dd"], options).indices.tolist()

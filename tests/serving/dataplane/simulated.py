@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 from plaza_core.budget import ShareEntry
 from plaza_core.errors import ModelFailed
+from plaza_core.ids import RequestId
+from plaza_core.inference import Call
 from plaza_core.principal import Principal, Role
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.fair import TOLERANCE_NS, FairQueue
@@ -63,9 +65,9 @@ def table(weights, borrow=None, priorities=None):
     return HubTable(version="1", models=[], keys=keys, shares=shares)
 
 
-def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS):
+def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS, priority=5):
     made = Work(
-        call=None,
+        call=Call(RequestId("r"), "m", None, priority=priority),
         principal=principal(organisation, key, project),
         target=None,
         provider="none",
@@ -152,11 +154,11 @@ class Pool:
             return
         for organisation in self.queue._active:
             live = [
-                entry[2]
+                entry[3]
                 for queues in organisation.lanes.values()
                 for queue in queues.values()
                 for entry in queue
-                if not entry[2].claimed and self.now_ns < entry[2].deadline_ns
+                if not entry[3].claimed and self.now_ns < entry[3].deadline_ns
             ]
             capped = organisation.pace and organisation.free_ns > self.now_ns + TOLERANCE_NS
             assert not live or capped

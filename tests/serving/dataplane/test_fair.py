@@ -204,6 +204,22 @@ def test_inside_a_key_the_earliest_deadline_goes_first():
     assert [queue.take(0)[1][0].deadline_ns for _ in works] == [100, 200, 300]
 
 
+def test_inside_a_key_what_it_calls_urgent_goes_before_any_deadline():
+    queue, where = FairQueue(1), lane()
+    queue.configure(table({"a": 1}))
+    for priority, deadline_ns in ((9, 100), (5, 200), (1, 400), (5, 150)):
+        queue.offer(where, work("a", deadline_ns=deadline_ns, priority=priority).work)
+    assert [queue.take(0)[1][0].deadline_ns for _ in range(4)] == [400, 150, 200, 100]
+
+
+def test_a_request_cannot_call_itself_urgent_before_other_keys():
+    queue, where = FairQueue(1), lane()
+    queue.configure(table({"a": 1}))
+    queue.offer(where, work("a", key="first", priority=9).work)
+    queue.offer(where, work("a", key="second", priority=1).work)
+    assert order(queue) == ["first", "second"]
+
+
 def test_a_higher_priority_goes_first_but_nobody_is_passed_over_for_ever():
     queue, where = FairQueue(1), lane()
     queue.configure(table({"a": 1}, priorities={"a/high": 5, "a/low": -5}))

@@ -30,6 +30,7 @@ from plaza_models import tasks
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.plane import ModelView
 from plaza_serving.repository import Meant, RepositoryState, Shelved
+from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
 Work = Callable[[Any], Any]
 
@@ -47,6 +48,7 @@ def _view(name: str, manifest: dict[str, Any], version: int = 1) -> ModelView:
         provider="cpu",
         placement={"CPUExecutionProvider": 2},
         certificate="0123456789abcdef",
+        labels=("complaint", "praise") if parsed.family == "text.classify" else (),
     )
 
 
@@ -131,6 +133,19 @@ class SmallHub:
             answer=made if call.tensors is None else None,
         )
 
+    def statistics(
+        self, principal: Principal, name: str | None, version: str | None
+    ) -> list[VersionStatistics]:
+        names = list(self._models)[:2] if name is None else [name]
+        numbers = ["1", "2"] if version is None else [version]
+        views = [self.model(principal, name, number) for name in names for number in numbers]
+        once = Lasting(1, 5000)
+        sizes = (BatchStatistics(3, once, once, once),)
+        return [
+            VersionStatistics(view.name, view.version, 7, 3, 1, once, run=once, batches=sizes)
+            for view in views
+        ]
+
     def live(self) -> bool:
         return self.is_live
 
@@ -186,7 +201,16 @@ def _detect(task: tasks.DetectTask) -> tasks.Detections:
     return tasks.Detections(8, 8, (tasks.Detection("car", 0.75, (1.0, 2.0, 3.0, 4.5)),))
 
 
-def _forecast(task: tasks.ForecastTask) -> tasks.Forecast:
+def _forecast(
+    task: tasks.ForecastTask | tasks.ForecastsTask,
+) -> tasks.Forecast | tasks.Forecasts:
+    if isinstance(task, tasks.ForecastsTask):
+        each = [tasks.ForecastTask(row, task.horizon, task.quantiles) for row in task.series]
+        return tasks.Forecasts(tuple(_one_forecast(one) for one in each))
+    return _one_forecast(task)
+
+
+def _one_forecast(task: tasks.ForecastTask) -> tasks.Forecast:
     if task.horizon > 24:
         raise InvalidInput("the model looks 24 steps ahead", input="horizon")
     quantiles = task.quantiles or (0.5,)
@@ -194,14 +218,15 @@ def _forecast(task: tasks.ForecastTask) -> tasks.Forecast:
 
 
 def _classify(task: tasks.ClassifyTask) -> tasks.Classified:
-    labels = (tasks.Label("complaint", 0.75), tasks.Label("praise", 0.25))
+    scores = (4.0, -2.0) if task.raw else (0.75, 0.25)
+    labels = (tasks.Label("complaint", scores[0]), tasks.Label("praise", scores[1]))
     return tasks.Classified(tuple(labels[: task.top_k] for _ in task.texts))
 
 
 def _embed(task: tasks.EmbedTask) -> tasks.Embedded:
     vectors = np.zeros((len(task.texts), 4), np.float32)
     for row, text in enumerate(task.texts):
-        vectors[row, len(text) % 4] = 1
+        vectors[row, len(text) % 4] = 1 if task.normalise else 2
     return tasks.Embedded(vectors, tokens=sum(len(text.split()) for text in task.texts))
 
 
@@ -269,11 +294,16 @@ class Answer:
         return json.loads(self.body, parse_constant=refuse)
 
     def problem(self) -> tuple[int, str, str | None]:
-        """(status, code, input), after checking the one shape of errors."""
+        """(status, code, input), after checking the shape of errors, in whatever dialect."""
         body = self.json()
-        assert body.keys() == {"error", "code", "input", "request_id"}
+        assert body.keys() - {"error_type"} == {"error", "code", "input", "request_id"}
         assert body["request_id"] == self.headers["x-request-id"]
-        assert isinstance(body["error"], str)
+        said = body["error"]
+        if isinstance(said, dict):
+            assert said.keys() == {"message", "type", "param", "code"}
+            assert (said["param"], said["code"]) == (body["input"], body["code"])
+            said = said["message"]
+        assert isinstance(said, str)
         return self.status, body["code"], body["input"]
 
 

@@ -7,12 +7,13 @@ import pytest
 from plaza_core.principal import Right, Role
 from plaza_serving.doors.http import HttpDoor
 
-PUBLIC = {"/v2/health/live", "/v2/health/ready", "/openapi.json", "/docs"}
+PUBLIC = {"/v2/health/live", "/v2/health/ready", "/openapi.json", "/docs", "/health"}
 
 
 def paths(door):
     for route in door.router.routes:
-        filled = route.template.replace("{model}", "echo").replace("{version}", "1")
+        model = "embedder" if route.template.startswith("/tei/") else "echo"
+        filled = route.template.replace("{model}", model).replace("{version}", "1")
         yield route, filled
 
 
@@ -27,7 +28,7 @@ async def test_every_route_without_a_key_is_refused_except_the_public_ones(door,
             assert answer.headers["www-authenticate"] == "Bearer"
     assert {path for path, status in seen.items() if status == 200} == PUBLIC
     assert {status for path, status in seen.items() if path not in PUBLIC} == {401}
-    assert len(seen) == 22
+    assert len(seen) == len({route.template for route in door.router.routes}) == 43
     assert hub.calls == []
 
 
@@ -81,7 +82,9 @@ async def test_other_headers_may_repeat(client):
     "path",
     ["/", "", "/v1", "/V2", "//v2", "/v2//", "/v2/models", "/v2/models/", "/v2/models//infer",
      "/v2/models/echo/", "/v2/models/echo/infer/", "/v2/models/echo/versions",
-     "/v2/models/echo/versions/", "/v2/models/echo/versions/1/", "/v2/models/echo/config",
+     "/v2/models/echo/versions/", "/v2/models/echo/versions/1/", "/v2/models/echo/config/",
+     "/tei", "/tei/", "/tei/embedder/", "/tei/embedder/tokenize", "/tokenize", "/embed/",
+     "/v1/models/", "/v1/models/echo/infer", "/v1/timeseries", "/v2/stats",
      "/v2;x", "/v2/health/live/", "/docs/../v2", "/openapi.json/", "/./v2", "/v2/%2e%2e",
      "/v2/repository", "/v2/repository/index/", "/v2/repository/models/echo",
      "/v2/repository/models//load", "/v2/repository/models/echo/versions/1",

@@ -20,7 +20,6 @@ from plaza_serving.doors.brake import FREE
 from plaza_serving.doors.rpc.door import GrpcDoor
 from plaza_serving.doors.rpc.problems import code_of
 from plaza_serving.doors.rpc.server import listen
-from plaza_serving.statistics import Counted, Phases, Spent, VersionStatistics
 
 SERVICE = "/inference.GRPCInferenceService/"
 KEY = {"authorization": "Bearer consumer"}
@@ -535,29 +534,21 @@ async def test_the_synchronous_clients_stream(listener):
 
 
 # ── statistics ───────────────────────────────────────────────────────────────────────────────────
-class SmallCounts:
-    """Statistics of one version, whatever is asked for."""
-
-    def of(self, principal, name, version):
-        found = VersionStatistics(inferences=5, executions=2, last_unix_ms=7)
-        found.success.add(300)
-        found.phases.infer.add(40)
-        found.batches[4] = Phases(infer=Spent(1, 40_000))
-        return [Counted(name or "echo", int(version or 1), found)]
-
-
-async def test_statistics_are_in_the_shape_that_clients_know(hub, client):
-    with pytest.raises(InferenceServerException) as caught:
-        await client.get_inference_statistics(headers=KEY)
-    assert caught.value.status() == "StatusCode.UNAVAILABLE", "this hub keeps none"
-    settings = Settings()
-    listener = await listen(GrpcDoor(hub, settings, statistics=SmallCounts()), settings, 0)
-    try:
-        async with triton.InferenceServerClient(f"127.0.0.1:{listener.port}") as other:
-            found = await other.get_inference_statistics("echo", "2", headers=KEY)
-    finally:
-        await listener.close()
+async def test_statistics_are_in_the_shape_that_clients_know(client):
+    found = await client.get_inference_statistics("echo", "2", headers=KEY)
     (one,) = found.model_stats
-    assert (one.name, one.version, one.inference_count, one.execution_count) == ("echo", "2", 5, 2)
-    assert (one.inference_stats.success.count, one.inference_stats.success.ns) == (1, 300_000)
-    assert one.batch_stats[0].compute_infer.ns == 40_000
+    assert (one.name, one.version, one.inference_count, one.execution_count) == ("echo", "2", 3, 1)
+    assert (one.inference_stats.success.count, one.inference_stats.success.ns) == (1, 5000)
+    assert (one.batch_stats[0].batch_size, one.batch_stats[0].compute_infer.ns) == (3, 5000)
+    everything = await client.get_inference_statistics(headers=KEY)
+    assert len(everything.model_stats) == 4
+
+
+# ── priority and classification ──────────────────────────────────────────────────────────────────
+async def test_the_best_entries_are_wanted_as_texts(client, hub):
+    wanted = [triton.InferRequestedOutput("y", class_count=2)]
+    answer = await client.infer("echo", given(X), outputs=wanted, priority=2, headers=KEY)
+    texts = answer.as_numpy("y")
+    assert texts.dtype == object
+    assert texts.shape[-1] == min(2, X.shape[-1])
+    assert all(b":" in text for text in texts.ravel())

@@ -12,7 +12,7 @@ from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest, Plaza
 from plaza_core.ids import Digest
 from plaza_core.inference import Outcome, Timing
 from plaza_core.tensors import NUMPY, DType
-from plaza_serving.doors.oip import InferRequest
+from plaza_serving.doors.inferring import InferRequest
 from plaza_serving.doors.rpc.asked import is_loopback
 from plaza_serving.doors.rpc.requests import answer, read_request
 from plaza_serving.doors.rpc.schema import INFERENCE, SERVICE, Schema
@@ -192,11 +192,21 @@ def test_what_does_not_fit_its_claims_names_the_tensor():
     assert refusal(request(), MalformedRequest) == "inputs"
 
 
-@pytest.mark.parametrize("key", ["classification", "shared_memory_region"])
-def test_parameters_that_would_change_the_answer_are_refused(key):
+def test_memory_is_not_shared_and_requests_belong_to_no_sequence():
     made = request(("x", "INT8", [0]))
-    made.outputs.add(name="y").parameters[key].int64_param = 1
+    made.outputs.add(name="y").parameters["shared_memory_region"].string_param = "mine"
     assert refusal(made, BadRequest) == "y"
+    made = request(("x", "INT8", [0]))
+    made.parameters["sequence_id"].int64_param = 7
+    assert refusal(made, BadRequest) == "sequence_id"
+
+
+def test_priority_and_classification_are_read():
+    made = request(("x", "INT8", [0]), raw=[b""])
+    made.parameters["priority"].uint64_param = 3
+    made.outputs.add(name="y").parameters["classification"].int64_param = 2
+    found = read_request(made.SerializeToString()).request
+    assert (found.priority, dict(found.classes), list(found.outputs)) == (3, {"y": 2}, ["y"])
 
 
 def test_a_key_in_the_id_and_a_timeout_that_is_no_integer_are_refused():

@@ -43,17 +43,25 @@ class Row:
     headers: dict = field(default_factory=dict)
     query: str = ""
     public: bool = False
+    alone: bool = False
+    """Whether it is about the only model that the caller may use, so that without one it fails."""
 
     def expected(self, who):
         if self.public:
             return 200
         if who in {"revoked", "none"}:
             return 401
+        if self.alone and who != "owner":
+            return 422
         return 200 if who == "owner" or self.model is None else 404
 
 
 def task(path, family, **document):
     return Row(path, family.replace(".", "-"), document)
+
+
+def of_model(verb, family, **document):
+    return Row(f"/tei/{{model}}{verb}", family.replace(".", "-"), document)
 
 
 MODEL = "/v2/models/{model}"
@@ -90,6 +98,51 @@ MATRIX = {
     "POST /v1/forecast": task("/v1/forecast", "forecast.quantile", values=[1, 2], horizon=1),
     "POST /v1/text/classify": task("/v1/text/classify", "text.classify", input=["a"]),
     "POST /v1/embeddings": task("/v1/embeddings", "text.embed", input=["a"]),
+    "GET /v1/models/{model}": Row("/v1/models/{model}", "petal"),
+    "GET /v2/models/stats": Row("/v2/models/stats"),
+    **{
+        f"GET {MODEL}{version}/{what}": Row(f"{MODEL}{number}/{what}", "petal")
+        for version, number in (("", ""), ("/versions/{version}", "/versions/1"))
+        for what in ("config", "stats")
+    },
+    "GET /health": Row("/health", public=True),
+    "GET /info": Row("/info", alone=True),
+    **{
+        f"GET /tei/{{model}}/{what}": Row(f"/tei/{{model}}/{what}", "text-embed")
+        for what in ("health", "info")
+    },
+    "POST /tei/{model}": of_model("", "text.embed", inputs="a"),
+    **{
+        f"POST {head}/{verb}": row
+        for verb, family, document in (
+            ("embed", "text.embed", {"inputs": "a"}),
+            (
+                "similarity",
+                "text.embed",
+                {"inputs": {"source_sentence": "a", "sentences": ["b"]}},
+            ),
+            ("rerank", "text.embed", {"query": "a", "texts": ["b"]}),
+            ("predict", "text.classify", {"inputs": "a"}),
+        )
+        for head, row in (
+            ("", task(f"/{verb}", family, **document)),
+            ("/tei/{model}", of_model(f"/{verb}", family, **document)),
+        )
+    },
+    "GET /v1/timeseries/models": Row("/v1/timeseries/models"),
+    "POST /v1/timeseries/forecast": task(
+        "/v1/timeseries/forecast",
+        "forecast.quantile",
+        inputs=[
+            {
+                "type": "univariate_time_series",
+                "name": "a",
+                "series": [1, 2],
+                "frequency": "H",
+            }
+        ],
+        options={"horizon": 1},
+    ),
 }
 
 
@@ -134,7 +187,7 @@ async def ask(client, name, model):
     body = row.body
     headers = dict(row.headers)
     if row.document is not None:
-        named = {} if row.path.startswith("/v2") else {"model": model}
+        named = {} if "{model}" in row.path else {"model": model}
         body = json.dumps(row.document | named).encode()
         headers["content-type"] = "application/json"
     path = row.path.replace("{model}", model)

@@ -56,7 +56,10 @@ async def test_health(client, hub):
 @pytest.mark.parametrize("path", ["/v2", "/v2/"])
 async def test_server_metadata(client, path):
     body = (await client.get(path)).json()
-    extensions = ["binary_tensor_data", "model_repository", "model_repository(unload_dependents)"]
+    tensors = ["binary_tensor_data", "classification", "schedule_policy"]
+    models = ["model_configuration", "statistics"]
+    repository = ["model_repository", "model_repository(unload_dependents)"]
+    extensions = tensors + models + repository
     assert (body["name"], body["extensions"]) == ("plaza", extensions)
     assert body["version"]
 
@@ -218,10 +221,49 @@ async def test_the_timeout_parameter_is_the_deadline(client, hub):
 
 async def test_parameters_the_hub_does_not_know_are_ignored(client):
     known = await client.infer(request())
-    parameters = {"priority": 1, "sequence_id": "s", "sequence_start": True, "anything": [1, {}]}
+    parameters = {"sequence_id": "", "sequence_start": False, "anything": [1, {}]}
     x = {**X, "parameters": {"content_type": "np"}}
     unknown = await client.infer({"inputs": [x], "parameters": parameters, "extra": 1})
     assert known.json() == unknown.json()
+
+
+@pytest.mark.parametrize(("sent", "meant"), [(0, 5), (1, 1), (9, 9), (None, 5)])
+async def test_a_priority_goes_on_to_the_queue(client, hub, sent, meant):
+    await client.infer(request(parameters={"priority": sent}))
+    assert hub.calls[0].priority == meant
+
+
+async def classes(client, hub, count, **parameters):
+    """`y` of two rows by three, classified."""
+    asked = {"name": "y", "parameters": {"classification": count, **parameters}}
+    x = {**X, "data": [0.5, 3, 3, -1, -2, -1.25]}
+    return await client.infer({"inputs": [x], "outputs": [asked]})
+
+
+async def test_classification_names_the_best_of_each_row(client, hub):
+    (output,) = (await classes(client, hub, 2)).json()["outputs"]
+    assert output == {
+        "name": "y",
+        "datatype": "BYTES",
+        "shape": [2, 2],
+        "data": ["3.000000:1", "3.000000:2", "-1.000000:0", "-1.250000:2"],
+    }
+    assert (await classes(client, hub, 9)).json()["outputs"][0]["shape"] == [2, 3]
+    assert (await classes(client, hub, 0)).json()["outputs"][0]["datatype"] == "FP32"
+
+
+async def test_classification_in_binary_is_bytes_with_their_lengths(client, hub):
+    answer = await classes(client, hub, 1, binary_data=True)
+    head = int(answer.headers["inference-header-content-length"])
+    assert answer.body[head:] == b"\x0a\0\0\x003.000000:1\x0b\0\0\0-1.000000:0"
+
+
+async def test_what_has_no_order_is_not_classified(client, hub):
+    x = {"name": "x", "datatype": "BYTES", "shape": [1], "data": ["a"]}
+    asked = {"name": "y", "parameters": {"classification": 1}}
+    answer = await client.infer({"inputs": [x], "outputs": [asked]}, model="words")
+    assert answer.problem() == (400, "invalid_tensor", "y")
+    assert hub.calls == []
 
 
 BAD = {
@@ -254,8 +296,16 @@ BAD = {
     "output without name": (request(outputs=[{}]), "malformed_request", "outputs"),
     "unknown output": (request(outputs=[{"name": "q"}]), "invalid_tensor", "q"),
     "same output twice": (request(outputs=[{"name": "y"}] * 2), "invalid_tensor", "y"),
-    "classification": (
-        request(outputs=[{"name": "y", "parameters": {"classification": 2}}]), "bad_request", "y"),
+    "classification no integer": (
+        request(outputs=[{"name": "y", "parameters": {"classification": "2"}}]),
+        "malformed_request", "classification"),
+    "priority no integer": (request(parameters={"priority": 1.0}), "malformed_request", "priority"),
+    "priority beyond the last": (
+        request(parameters={"priority": 10}), "malformed_request", "priority"),
+    "sequence": (request(parameters={"sequence_id": 42}), "bad_request", "sequence_id"),
+    "sequence by name": (request(parameters={"sequence_id": "a"}), "bad_request", "sequence_id"),
+    "start of a sequence": (
+        request(parameters={"sequence_start": True}), "bad_request", "sequence_start"),
     "shared memory": (
         {"inputs": [{**X, "parameters": {"shared_memory_region": "r"}}]}, "bad_request", "x"),
     "both data and binary": (

@@ -2,11 +2,10 @@
 
 import base64
 
-import numpy as np
 import pytest
 
 from plaza_core.testing import FakeClock
-from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
+from plaza_models.tasks import ClassifyTask, DetectTask, ForecastTask
 
 PNG = b"\x89PNG picture"
 TIMING = {"queue_us": 1, "prepare_us": 2, "run_us": 3, "interpret_us": 4, "compute_us": 9}
@@ -146,43 +145,6 @@ async def test_texts_are_strings(client, texts):
         assert answer.problem() == (422, "invalid_input", "input")
 
 
-# ── embeddings ───────────────────────────────────────────────────────────────────────────────────
-async def test_embeddings_have_the_shape_of_openai(client, hub):
-    answer = (await client.post("/v1/embeddings", {**EMBED, "user": "u", "new": 1})).json()
-    assert answer == {
-        "object": "list",
-        "data": [
-            {"object": "embedding", "index": 0, "embedding": [0, 0, 0, 1]},
-            {"object": "embedding", "index": 1, "embedding": [0, 0, 0, 1]},
-        ],
-        "model": "embedder",
-        "usage": {"prompt_tokens": 3, "total_tokens": 3},
-        "version": 1,
-        "timing": TIMING,
-    }
-    assert hub.calls[0].task == EmbedTask(("a b", "abc"))
-
-
-async def test_embeddings_in_base64_are_little_endian_float32(client):
-    answer = await client.post("/v1/embeddings", {**EMBED, "encoding_format": "base64"})
-    for item in answer.json()["data"]:
-        assert np.frombuffer(base64.b64decode(item["embedding"]), "<f4").tolist() == [0, 0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("change", "field"),
-    [({"encoding_format": "hex"}, "encoding_format"), ({"dimensions": 3}, "dimensions"),
-     ({"dimensions": "4"}, "dimensions"), ({"dimensions": 4}, None)],
-)  # fmt: skip
-async def test_what_an_embedder_cannot_do_is_refused_before_it_runs(client, hub, change, field):
-    answer = await client.post("/v1/embeddings", {**EMBED, **change})
-    if field is None:
-        assert answer.status == 200
-    else:
-        assert answer.problem() == (422, "invalid_input", field)
-        assert hub.calls == []
-
-
 # ── all ──────────────────────────────────────────────────────────────────────────────────────────
 @pytest.mark.parametrize("path", ALL)
 async def test_common_fields(client, hub, path):
@@ -207,16 +169,3 @@ async def test_what_no_task_takes(client, path):
                   "application/x-www-form-urlencoded"):  # fmt: skip
         answer = await client.post(path, body, headers={"content-type": media})
         assert answer.problem() == (415, "unsupported_media", "content-type")
-
-
-async def test_the_list_of_models(client):
-    body = (await client.get("/v1/models")).json()
-    assert body["object"] == "list"
-    assert {
-        "id": "embedder",
-        "object": "model",
-        "owned_by": "plaza",
-        "family": "text.embed",
-        "version": 1,
-        "ready": True,
-    } in body["data"]

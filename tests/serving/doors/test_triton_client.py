@@ -127,7 +127,7 @@ def test_the_synchronous_client(served):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == len(DType) + 3
+    assert len(done.stdout.splitlines()) == len(DType) + 4
 
 
 @pytest.fixture

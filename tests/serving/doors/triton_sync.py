@@ -58,6 +58,7 @@ def main(url, key):
         print("round trips of", datatype)  # noqa: T201 the parent reads it
     two_outputs(client, headers)
     errors(client, headers)
+    extensions(client, headers)
     repository(client)
 
 
@@ -97,7 +98,7 @@ def errors(client, headers):
         ("400", lambda: client.infer("both", [given], headers=headers())),
         ("404", lambda: client.get_model_metadata("nothing", headers=headers())),
         ("401", client.get_server_metadata),
-        ("404", lambda: client.get_model_config("both", headers=headers())),
+        ("404", lambda: client.get_model_config("nothing", headers=headers())),
     )
     for status, ask in cases:
         try:
@@ -109,6 +110,28 @@ def errors(client, headers):
             raise AssertionError(f"expected {status}")
     assert not client.is_model_ready("nothing", headers=headers())
     print("errors")  # noqa: T201 as above
+
+
+def extensions(client, headers):
+    config = client.get_model_config("both", headers=headers())
+    assert [one["dims"] for one in config["input"]] == [[3]]
+    assert config["max_batch_size"] > 0
+    (first, second) = client.get_inference_statistics("both", headers=headers())["model_stats"]
+    assert (first["version"], second["version"]) == ("1", "2")
+    given = triton.InferInput("x", [2, 3], "FP32")
+    given.set_data_from_numpy(np.array([[0, 5, 1], [9, 0, 3]], np.float32))
+    for binary in (True, False):
+        wanted = triton.InferRequestedOutput("plus", binary_data=binary, class_count=2)
+        answer = client.infer("both", [given], outputs=[wanted], priority=1, headers=headers())
+        best = answer.as_numpy("plus").astype(str).tolist()
+        assert best == [["6.000000:1", "2.000000:2"], ["10.000000:0", "4.000000:2"]], best
+    try:
+        client.infer("both", [given], sequence_id=7, sequence_start=True, headers=headers())
+    except InferenceServerException as error:
+        assert error.status() == "400"  # noqa: PT017 no pytest in this program
+    else:
+        raise AssertionError("a sequence was taken")
+    print("configuration, statistics, classification, priority")  # noqa: T201 as above
 
 
 def repository(client):

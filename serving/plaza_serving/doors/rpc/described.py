@@ -8,7 +8,7 @@ from typing import Any
 from plaza_core.tensors import BATCH_AXIS, DType, TensorSpec
 from plaza_serving.doors.rpc.schema import message
 from plaza_serving.plane import ModelView
-from plaza_serving.statistics import Counted, Phases, Spent
+from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
 PLATFORM = "onnxruntime_onnx"
 """What Triton calls a model that ONNX Runtime runs."""
@@ -67,36 +67,35 @@ def _type(datatype: DType) -> str:
     return "TYPE_STRING" if datatype is DType.BYTES else f"TYPE_{datatype.value}"
 
 
-def statistics(counted: Iterable[Counted]) -> Any:
+def statistics(found: Iterable[VersionStatistics]) -> Any:
     """A ModelStatisticsResponse. This hub has no response cache: its two counts stay 0."""
     made = message("ModelStatisticsResponse")()
-    for one in counted:
-        found = one.statistics
+    for one in found:
         into = made.model_stats.add(
             name=one.name,
             version=str(one.version),
-            last_inference=found.last_unix_ms,
-            inference_count=found.inferences,
-            execution_count=found.executions,
+            last_inference=one.last_ms,
+            inference_count=one.rows,
+            execution_count=one.runs,
         )
         inside = into.inference_stats
-        _spent(inside.success, found.success)
-        _spent(inside.fail, found.fail)
-        _spent(inside.queue, found.queue)
-        _phases(inside, found.phases)
+        _lasting(inside.success, one.succeeded)
+        _lasting(inside.fail, one.failed)
+        _lasting(inside.queue, one.queued)
+        _phases(inside, one)
         inside.cache_hit.SetInParent()
         inside.cache_miss.SetInParent()
-        for rows, phases in sorted(found.batches.items()):
-            _phases(into.batch_stats.add(batch_size=rows), phases)
+        for batch in one.batches:
+            _phases(into.batch_stats.add(batch_size=batch.size), batch)
     return made
 
 
-def _phases(into: Any, phases: Phases) -> None:
-    _spent(into.compute_input, phases.input)
-    _spent(into.compute_infer, phases.infer)
-    _spent(into.compute_output, phases.output)
+def _phases(into: Any, of: VersionStatistics | BatchStatistics) -> None:
+    _lasting(into.compute_input, of.prepare)
+    _lasting(into.compute_infer, of.run)
+    _lasting(into.compute_output, of.interpret)
 
 
-def _spent(into: Any, spent: Spent) -> None:
+def _lasting(into: Any, lasting: Lasting) -> None:
     into.SetInParent()
-    into.count, into.ns = spent.count, spent.ns
+    into.count, into.ns = lasting.count, lasting.ns

@@ -21,15 +21,15 @@ from plaza_core.errors import (
     Overloaded,
     PayloadTooLarge,
     PlazaError,
-    Unavailable,
 )
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Right
 from plaza_core.settings import Settings
+from plaza_serving.doors.asking import cost_headers
 from plaza_serving.doors.body import OFFLOAD_BYTES, off_loop
 from plaza_serving.doors.brake import Brake
 from plaza_serving.doors.http import BODIES_IN_FLIGHT, hub_version
-from plaza_serving.doors.oip import InferRequest, check_outputs, cost_headers
+from plaza_serving.doors.inferring import InferRequest, check_outputs, classified
 from plaza_serving.doors.rpc import described, problems, requests
 from plaza_serving.doors.rpc.asked import Asked, Context
 from plaza_serving.doors.rpc.schema import INFERENCE, SERVICE, message
@@ -38,7 +38,6 @@ from plaza_serving.doors.rpc.streaming import in_order
 from plaza_serving.doors.sticky import sticky_word
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.repository import Repository
-from plaza_serving.statistics import Statistics
 
 EXTENSIONS = ("model_configuration", "statistics", "model_repository",
               "model_repository(unload_dependents)")  # fmt: skip
@@ -54,8 +53,8 @@ class Verb(NamedTuple):
 
 
 class GrpcDoor:
-    """The handlers of a gRPC server over a plane. Without a `repository` or `statistics` what is
-    asked of them is refused."""
+    """The handlers of a gRPC server over a plane. Without a `repository` what is asked of it
+    is refused."""
 
     def __init__(
         self,
@@ -63,10 +62,8 @@ class GrpcDoor:
         settings: Settings,
         *,
         repository: Repository | None = None,
-        statistics: Statistics | None = None,
     ) -> None:
         self._plane = plane
-        self._counts = statistics
         self._loopback_key = settings.loopback_key
         self._default_ms = settings.default_deadline_ms
         self._most_bytes = settings.max_answer_mb << 20
@@ -209,9 +206,10 @@ class GrpcDoor:
     ) -> tuple[list[Any], Outcome]:
         slow = len(data) if len(data) > OFFLOAD_BYTES and requests.is_slow(data) else 0
         model, version, request = await off_loop(slow, requests.read_request, data)
+        view = None
         if request.outputs is not None:
             view = self._plane.model(asked.principal, model, version)
-            check_outputs(view, request.outputs)
+            check_outputs(view, request)
         outcome = await self._plane.infer(
             asked.principal,
             Call(
@@ -220,9 +218,13 @@ class GrpcDoor:
                 version,
                 request.tensors,
                 deadline_ns=asked.deadline_ns(request.timeout_us, self._default_ms),
+                priority=request.priority,
                 sticky=sticky_word(asked.sticky, request.sticky),
             ),
         )
+        if view is not None and request.classes:
+            size = sum([outcome.tensors[name].nbytes for name in request.classes])
+            outcome = await off_loop(size, classified, request, outcome, view)
         return await self._written(request, outcome, final=final), outcome
 
     async def _written(self, request: InferRequest, outcome: Outcome, *, final: bool) -> list[Any]:
@@ -260,10 +262,8 @@ class GrpcDoor:
         return message("ModelConfigResponse")(config=described.config(self._view(asked, request)))
 
     async def _statistics(self, asked: Asked, request: Any) -> Any:
-        if self._counts is None:
-            raise Unavailable("this hub keeps no statistics")
-        counted = self._counts.of(asked.principal, request.name, request.version or None)
-        return described.statistics(counted)
+        name, version = request.name or None, request.version or None
+        return described.statistics(self._plane.statistics(asked.principal, name, version))
 
     def _view(self, asked: Asked, request: Any) -> ModelView:
         return self._plane.model(asked.principal, request.name, request.version or None)

@@ -23,8 +23,8 @@ from plaza_core.inference import Outcome
 from plaza_core.keys import without_keys
 from plaza_core.protobuf import BYTES, FIXED32, FIXED64, VARINT, Malformed, varint
 from plaza_core.tensors import NUMPY, Array, DType
-from plaza_serving.doors import tensors_binary
-from plaza_serving.doors.oip import InferRequest
+from plaza_serving.doors import inferring, tensors_binary
+from plaza_serving.doors.inferring import InferRequest, refuse_sequences, refuse_unoffered
 from plaza_serving.doors.rpc.problems import details_of, metadata_of
 from plaza_serving.doors.rpc.schema import message
 from plaza_serving.doors.sticky import PARAMETER
@@ -39,8 +39,6 @@ _MOST_FIELDS = 4096
 _HEAD = 1 << 12
 """Datatypes of a raw request are named within."""
 _MAX_NAME = 256
-_MAX_TIMEOUT_US = 10**12
-_UNOFFERED = ("classification", "shared_memory_region")
 _TYPED = {
     "BOOL": "bool_contents",
     **dict.fromkeys(("INT8", "INT16", "INT32"), "int_contents"),
@@ -126,14 +124,18 @@ def read_request(data: bytes) -> Named:
     if "plz_" in identity:  # it is answered, and kept by who asked
         raise MalformedRequest("a key belongs in the metadata `authorization`", input="id")
     parameters = values(parsed.parameters)
+    refuse_sequences(parameters)
     binary = _flag(parameters, "binary_data_output", default=True)
+    outputs, classes = _outputs(parsed.outputs, binary=binary)
     request = InferRequest(
         tensors=_tensors(parsed.inputs, data, raws),
         id=identity,
-        timeout_us=_timeout(parameters),
-        outputs=_outputs(parsed.outputs, binary=binary),
+        timeout_us=inferring.timeout_us(parameters),
+        outputs=outputs,
         binary=binary,
         sticky=parameters.get(PARAMETER),
+        priority=inferring.priority(parameters),
+        classes=classes,
     )
     return Named(parsed.model_name, parsed.model_version or None, request)
 
@@ -145,16 +147,6 @@ def values(parameters: Mapping[str, Any]) -> dict[str, Any]:
         kind = parameter.WhichOneof("parameter_choice")
         found[name] = None if kind is None else getattr(parameter, kind)
     return found
-
-
-def _timeout(parameters: Mapping[str, Any]) -> int | None:
-    timeout = parameters.get("timeout")
-    if timeout is None:
-        return None
-    if type(timeout) is not int or not 0 <= timeout <= _MAX_TIMEOUT_US:
-        raise MalformedRequest("timeout must be an integer of microseconds", input="timeout")
-    # In the protocol's scheduling extension 0 stands for "no timeout of this request's own".
-    return timeout or None
 
 
 def _flag(parameters: Mapping[str, Any], key: str, *, default: bool) -> bool:
@@ -174,7 +166,7 @@ def _tensors(inputs: Any, data: bytes, raws: list[tuple[int, int]]) -> dict[str,
     tensors: dict[str, Array] = {}
     for number, tensor in enumerate(inputs):
         name = _name(tensor.name, tensors, "input")
-        _refuse_unoffered(tensor.parameters, name)
+        refuse_unoffered(tensor.parameters, name)
         shape = list(tensor.shape)
         if not raws:
             tensors[name] = _read_typed(name, tensor.datatype, shape, tensor.contents)
@@ -227,20 +219,18 @@ def _wider(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-def _outputs(asked: Any, *, binary: bool) -> dict[str, bool] | None:
+def _outputs(asked: Any, *, binary: bool) -> tuple[dict[str, bool] | None, dict[str, int]]:
+    """(which are wanted and which of them raw, which are to be classified by how many entries)."""
     wanted: dict[str, bool] = {}
+    classes: dict[str, int] = {}
     for output in asked:
         name = _name(output.name, wanted, "output")
-        _refuse_unoffered(output.parameters, name)
-        wanted[name] = _flag(values(output.parameters), "binary_data", default=binary)
-    return wanted or None
-
-
-def _refuse_unoffered(parameters: Mapping[str, Any], name: str) -> None:
-    if parameters:
-        for key in _UNOFFERED:
-            if key in parameters:
-                raise BadRequest(f"this hub does not offer the parameter {key}", input=name)
+        refuse_unoffered(output.parameters, name)
+        parameters = values(output.parameters)
+        wanted[name] = _flag(parameters, "binary_data", default=binary)
+        if count := inferring.classes(parameters):
+            classes[name] = count
+    return wanted or None, classes
 
 
 # ── writing ──────────────────────────────────────────────────────────────────────────────────────

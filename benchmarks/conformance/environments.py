@@ -1,0 +1,101 @@
+"""A client script's own environment, made from what the script says it needs.
+
+A script names its packages where the Python packaging standard for single files has them (PEP 723),
+and under `[tool.plaza]` the shared libraries that no package brings. Environments are kept by what
+is in them: a second run starts at once.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+import venv
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+CLIENTS = Path(__file__).parent / "clients"
+_BLOCK = re.compile(r"^# /// script\n((?:#.*\n)+?)# ///$", re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+_INSTALL_S = 900
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    path: Path
+    packages: tuple[str, ...]
+    """As pip takes them; the first one is the client."""
+    libraries: tuple[str, ...] = ()
+    hint: str = ""
+    """Where the libraries are to be had."""
+
+    @property
+    def client(self) -> str:
+        """The first package, with its version."""
+        return re.sub(r"\[.*\]", "", self.packages[0]).replace("==", " ")
+
+    @property
+    def about(self) -> str:
+        """The first line of its docstring, without the full stop."""
+        text = self.path.read_text(encoding="utf-8")
+        return text.partition('"""')[2].splitlines()[0].removesuffix('"""').removesuffix(".")
+
+    def missing(self) -> str:
+        """Why it cannot run on this machine; empty if it can."""
+        for library in self.libraries:
+            try:
+                ctypes.CDLL(library)
+            except OSError:
+                return f"{library} is not installed ({self.hint})"
+        return ""
+
+    def here(self) -> bool:
+        """Whether this very environment has all of its packages."""
+        return all(_installed(package) for package in self.packages)
+
+
+def scripts() -> list[Script]:
+    """Every client there is, by name."""
+    found = (path for path in sorted(CLIENTS.glob("*.py")) if path.name != "telling.py")
+    return [_read(path) for path in found]
+
+
+def interpreter(script: Script, home: Path) -> Path:
+    """The Python of the script's environment, made when it is not there yet.
+
+    Raises CalledProcessError when its packages cannot be installed.
+    """
+    digest = hashlib.sha256("\n".join(script.packages).encode()).hexdigest()[:12]
+    place = home / f"{script.path.stem}-{digest}"
+    python, made = place / "bin" / "python", place / ".made"
+    if not made.exists():
+        venv.create(place, with_pip=True, clear=True)
+        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        # What a script of ours asks for, in an environment of its own.
+        subprocess.run([*pip, *script.packages], check=True, timeout=_INSTALL_S, stdout=sys.stderr)  # noqa: S603
+        made.touch()
+    return python
+
+
+def _read(path: Path) -> Script:
+    block = _BLOCK.search(path.read_text(encoding="utf-8"))
+    if block is None:
+        raise ValueError(f"{path.name} does not say what it needs")
+    lines = [line[2:] for line in block.group(1).splitlines()]
+    said: dict[str, Any] = tomllib.loads("\n".join(lines))
+    more = said.get("tool", {}).get("plaza", {})
+    libraries, hint = tuple(more.get("libraries", ())), more.get("hint", "")
+    return Script(path, tuple(said["dependencies"]), libraries, hint)
+
+
+def _installed(package: str) -> bool:
+    name = _NAME.match(package)
+    try:
+        return name is not None and bool(version(name.group()))
+    except PackageNotFoundError:
+        return False

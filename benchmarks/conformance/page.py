@@ -1,0 +1,52 @@
+"""The reports of all clients as `docs/conformance.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.conformance.running import Report
+
+HEAD = """# Conformance
+
+Unmodified clients of other people, each in its own environment, against a whole hub: supervisor,
+control, HAProxy, replica. Written by `make conformance`; a client is one script under
+`benchmarks/conformance/clients`, which says what it needs and what it expects.
+
+There is no official suite for the Open Inference Protocol, so its users are the measure.
+"""
+_REFUSED = {
+    "Triton: shared memory, trace and log settings": "404; a tensor in a region: 400",
+    "Triton: sequences": "400, with the parameter's name",
+    "Triton: uploads by `load` (`config`, `file:`)": "422: register a version, then load it",
+    "Triton: compressed answers": "sent as they are; bodies of requests may be compressed",
+    "OpenAI: token arrays; `dimensions` other than the model's": "422",
+    "text-embeddings-inference: pairs of sentences, prompts, tokens": "422",
+    "text-embeddings-inference: sparse and unpooled vectors, tokenising": "404",
+    "KServe: series of several variables": "422",
+}
+
+
+def page(reports: Sequence[Report]) -> str:
+    lines = [HEAD, "| client | what | calls | result |", "|---|---|---|---|"]
+    for report in reports:
+        good = sum(one.problem is None for one in report.calls)
+        about = f"| {report.script.client} | {report.script.about} "
+        lines.append(f"{about}| {good} of {len(report.calls)} | {_result(report)} |")
+    for report in reports:
+        lines += ["", f"## {report.script.client}: {report.script.path.name}", ""]
+        if report.skipped:
+            lines.append(f"Not run: {report.skipped}.")
+        lines += [f"- {one.call}{_said(one.problem)}" for one in report.calls]
+    lines += ["", "## What is not offered", "", "| what | the hub's answer |", "|---|---|"]
+    lines += [f"| {what} | {answer} |" for what, answer in _REFUSED.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _result(report: Report) -> str:
+    if report.skipped:
+        return "not run"
+    return "passed" if report.passed else "failed"
+
+
+def _said(problem: str | None) -> str:
+    return "" if problem is None else f" — **failed**: `{' '.join(problem.split())[:200]}`"
