@@ -172,7 +172,7 @@ async def gated(world, keys):
 
     gate = Gate(threading)
     replica = Replica(world)
-    replica.kit.host._factory = gate
+    replica.kit.host._how._factory = gate
     world.replicas.append(replica)
     world.control.parts.feed.refresh()
     donor = await world.replica()
