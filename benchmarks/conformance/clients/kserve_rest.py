@@ -12,7 +12,7 @@ from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.rest.timeseries.types import ErrorResponse, ForecastRequest, ForecastResponse
 
 MODEL = "electricity-load-quantiles"
-headers = telling.authorisation()
+headers = telling.authorisation  # anew for each call: the client writes into it
 
 
 async def main():
@@ -20,7 +20,7 @@ async def main():
     with telling.call("is_server_live, is_server_ready, is_model_ready"):
         assert await client.is_server_live(telling.URL)
         assert await client.is_server_ready(telling.URL)
-        assert await client.is_model_ready(telling.URL, "tiny", headers=headers)
+        assert await client.is_model_ready(telling.URL, "tiny", headers=headers())
     array = np.arange(8, dtype=np.float32).reshape(2, 4)
     for binary in (False, True):
         with telling.call(f"infer, {'binary' if binary else 'JSON'}"):
@@ -28,7 +28,7 @@ async def main():
             tensor.set_data_from_numpy(array, binary_data=binary)
             request = InferRequest(model_name="identity-fp32", infer_inputs=[tensor])
             answer = await client.infer(
-                telling.URL, request, model_name=request.model_name, headers=headers
+                telling.URL, request, model_name=request.model_name, headers=headers()
             )
             assert np.array_equal(answer.outputs[0].as_numpy(), array)
     with telling.call("infer, FP16 in binary"):
@@ -40,7 +40,7 @@ async def main():
             parameters={"binary_data_output": True},
         )  # fmt: skip
         answer = await client.infer(
-            telling.URL, request, model_name=request.model_name, headers=headers
+            telling.URL, request, model_name=request.model_name, headers=headers()
         )
         assert np.array_equal(answer.outputs[0].as_numpy(), half)
     with telling.call("infer, unknown model"):
@@ -49,7 +49,7 @@ async def main():
                 telling.URL,
                 InferRequest("nothing", [tensor]),
                 model_name="nothing",
-                headers=headers,
+                headers=headers(),
             )
         except httpx.HTTPStatusError as error:
             assert error.response.status_code == 404
@@ -74,7 +74,7 @@ def forecasts():
     )
     path = f"{telling.URL}/v1/timeseries/forecast"
     with telling.call("timeseries.types: ForecastRequest to ForecastResponse"):
-        answer = httpx.post(path, json=asked.model_dump(mode="json"), headers=headers, timeout=30)
+        answer = httpx.post(path, json=asked.model_dump(mode="json"), headers=headers(), timeout=30)
         found = ForecastResponse.model_validate(answer.json())
         (output,) = found.outputs
         assert [len(each.mean_forecast) for each in output.content] == [6, 6]
@@ -83,7 +83,7 @@ def forecasts():
         assert output.content[0].start_timestamp == "2026-01-17T16:00:00"
     with telling.call("timeseries.types: ErrorResponse"):
         wrong = asked.model_copy(update={"model": "absent"}).model_dump(mode="json")
-        refused = httpx.post(path, json=wrong, headers=headers, timeout=30)
+        refused = httpx.post(path, json=wrong, headers=headers(), timeout=30)
         assert ErrorResponse.model_validate(refused.json()).error.code == "model_not_found"
 
 
