@@ -4,10 +4,14 @@ processes are nobody else's neighbours."""
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.mlflow_server import MlflowServer, running_mlflow
 from tests.postgres import Server, running_server
 from tests.registry.s3_server import S3Server, s3_server
+
+settings.register_profile("plaza", deadline=None)  # how long one example takes proves nothing
+settings.load_profile("plaza")
 
 
 def pytest_collection_modifyitems(items):

@@ -262,7 +262,9 @@ async def test_a_swap_of_versions_under_traffic_loses_nothing(kit):
     k.factory.gate.set()
     assert (await held).version == 1
     assert (await after).version == 2
-    assert k.factory.opened[0].closed
+    async with asyncio.timeout(5):  # by a thread of its own, soon after
+        while not k.factory.opened[0].closed:
+            await asyncio.sleep(0.005)
 
 
 async def test_a_key_cannot_have_more_inside_than_the_slots_of_its_organisation(kit):

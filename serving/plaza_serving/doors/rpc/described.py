@@ -7,11 +7,9 @@ from typing import Any
 
 from plaza_core.tensors import BATCH_AXIS, DType, TensorSpec
 from plaza_serving.doors.rpc.schema import message
+from plaza_serving.doors.triton import PLATFORM
 from plaza_serving.plane import ModelView
 from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
-
-PLATFORM = "onnxruntime_onnx"
-"""What Triton calls a model that ONNX Runtime runs."""
 
 
 def metadata(view: ModelView) -> Any:
@@ -19,7 +17,7 @@ def metadata(view: ModelView) -> Any:
     made = message("ModelMetadataResponse")(
         name=view.name,
         versions=[str(version) for version in view.versions],
-        platform="onnx_onnxv1",
+        platform=PLATFORM,
     )
     for into, specs in (
         (made.inputs, view.signature.inputs),
