@@ -109,7 +109,7 @@ async def test_the_server_and_its_models_describe_themselves(client):
 
 async def test_a_models_configuration_has_the_shape_that_clients_know(client):
     batched = (await client.get_model_config("echo", headers=KEY)).config
-    assert (batched.name, batched.platform) == ("echo", "onnxruntime_onnx")
+    assert (batched.name, batched.platform) == ("echo", "onnx_onnxv1")
     assert batched.max_batch_size > 0
     assert list(batched.input[0].dims) == [3], "the batch axis is left out"
     assert not batched.model_transaction_policy.decoupled
