@@ -340,7 +340,16 @@ def canned(key, body):
         "mlflow": {"waiting": 0, "since_unix_us": None, "problem": None, "stuck": {}},
         "ray": {"reachable": True, "error": None},
         "pools": [
-            {"name": "main", "route_prefix": "/", "wanted": 2, "running": 2, "status": "RUNNING"}
+            {
+                "name": "main",
+                "provider": "cpu",
+                "route_prefix": "/",
+                "grpc_port": 8001,
+                "wanted": 2,
+                "running": 2,
+                "status": "RUNNING",
+                "why": None,
+            }
         ],
         "replicas": [
             {

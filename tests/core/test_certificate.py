@@ -105,5 +105,5 @@ def test_a_pool_that_means_nothing_is_refused_at_start(further):
 def test_a_pool_has_no_field_that_is_not_described():
     assert set(Pool.model_fields) == {
         *("name", "provider", "options", "environment"),
-        *("resources", "cpus", "replicas", "autoscaling"),
+        *("resources", "cpus", "replicas", "autoscaling", "grpc_port"),
     }

@@ -112,7 +112,7 @@ def status(context: typer.Context) -> None:
             p["name"],
             p["provider"],
             p["route_prefix"],
-            p.get("grpc_port") or "",
+            p["grpc_port"] or "",
             f"{p['running']} of {p['wanted']}",
             p["status"],
         )
@@ -133,7 +133,7 @@ def status(context: typer.Context) -> None:
     here.answer(found, table_of(columns, pools))
     if not here.as_json:
         for pool in found.pools:
-            if pool.get("why"):
+            if pool["why"]:
                 line = f"pool '{pool['name']}' does not serve: {pool['why']}"
                 here.out.print(line, style="red", markup=False, soft_wrap=True)
         columns = ["replica", "pool", "state", "heartbeat s#", "table", "models#"]

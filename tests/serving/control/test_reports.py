@@ -110,6 +110,7 @@ async def test_status_shows_pools_replicas_and_what_waits(world):
             "name": "main",
             "provider": "cpu",
             "route_prefix": "/",
+            "grpc_port": 8001,
             "wanted": wanted,
             "running": 0,
             "status": "absent",
