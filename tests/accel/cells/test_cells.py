@@ -276,7 +276,7 @@ def test_who_waits_for_a_cell_that_ends_is_told_at_once(make_prison):
     callers = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
     for caller in callers:
         caller.start()
-    until(lambda: opened.runner._line.cell._free.empty())
+    until(opened.runner._line.cell._free.empty)
     time.sleep(0.05)  # so that the others wait
     os.kill(opened.runner.pid, signal.SIGKILL)
     until(lambda: len(told) == 4, 3)

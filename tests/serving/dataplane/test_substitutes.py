@@ -15,8 +15,8 @@ from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.substitutes import PATIENCE_NS, Substitutes
 from plaza_serving.dataplane.workers import Workers
-from tests.serving.dataplane.simulated import table, work
 from tests.serving.dataplane.simulated import lane as simulated_lane
+from tests.serving.dataplane.simulated import table, work
 from tests.serving.dataplane.test_cells import TwinCells, as_assembled, call
 from tests.serving.dataplane.test_workers import Costs, Counted
 from tests.serving.dataplane.world import make_key, make_manifest, make_model, make_table
