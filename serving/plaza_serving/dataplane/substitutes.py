@@ -5,9 +5,9 @@
 
 A worker that waits for a cell computes nothing, for as long as the model's owner allows; meanwhile
 a substitute serves the others. There are at most `most`, and each caller's organisation may have as
-many of its runs replaced as are left for others: one alone half of them, two a third each. Before
-it comes to that it is held: the queue gives out nothing of it until one of its runs returns, else
-its next runs would take the workers that remain. Where none is left, the worker is waited for.
+many as are left for others: the first half of all, the next half of the rest. Before it comes to
+that it is held: the queue gives out nothing of it until one of its runs returns, else its next runs
+would take the workers that remain. Where no substitute is left, the worker is waited for.
 
 Leaving and coming back cost one entry in a dictionary. Whoever takes the entry out decides, the
 worker or the watcher, and taking out is atomic; there is no timer and no lock for short calls.
