@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,6 +32,10 @@ from benchmarks.ledger import drift, entries
 from plaza_core.tensors import DType
 
 DEADLINE_MS = 700
+LONG_MS = 5000
+"""Deadline of the model whose runs take all workers of a default replica at once."""
+_NOTICED_S = 1.0
+"""A neighbour may be without an answer for so long meanwhile: patience, a look, busy processors."""
 FIRST_OUT_S, SECOND_OUT_S = 60, 120
 """How long the first and the second quarantine last."""
 _GRACE_S = 1.5
@@ -117,6 +122,7 @@ class Found:
 
     neighbours: dict[str, dict[str, int]] = field(default_factory=dict)
     longest_gap_s: dict[str, float] = field(default_factory=dict)
+    gap_beside_endless_s: dict[str, float] = field(default_factory=dict)
     answers: list[tuple[str, str, float]] = field(default_factory=list)
     """What the culprit asked, what it was told, seconds."""
     ledger: int = 0
@@ -137,7 +143,9 @@ def set_up(hub: Hub, place: Path) -> Scene:
     mark = secrets.token_hex(4)
     culprit, neighbour = (_organisation(hub, f"{who}-{mark}") for who in ("unruly", "neighbour"))
     made = {"crash": unruly.overflow(), "endless": unruly.turns(), "hoard": unruly.hoard()}
+    made["long"] = unruly.turns()
     made["endless"].manifest["limits"]["deadline_ms"] = DEADLINE_MS
+    made["long"].manifest["limits"]["deadline_ms"] = LONG_MS
     names = {}
     for what, graph in made.items():
         names[what] = graph.manifest["name"] = f"{what}-{mark}"
@@ -157,7 +165,8 @@ def set_up(hub: Hub, place: Path) -> Scene:
         names,
     )
     culprit.until("ok", names["crash"], x=1)
-    culprit.until("ok", names["endless"], turns=1, x=1.0)
+    for what in ("endless", "long"):
+        culprit.until("ok", names[what], turns=1, x=1.0)
     return scene
 
 
@@ -205,6 +214,24 @@ def never_ends(scene: Scene, found: Found) -> None:
     found.must("from the same process", before <= cells(scene.culprit.hub))
 
 
+def take_no_workers(scene: Scene, found: Found) -> None:
+    """As many runs without an end as a default replica has workers, for as long as their owner
+    lets them: the others are answered meanwhile."""
+    model, ask = scene.models["long"], scene.culprit.ask
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        said = list(pool.map(lambda _: ask(model, turns=2**62, x=1.0), range(2)))
+    ended = time.monotonic()
+    for each in said:
+        found.must("the deadline is told", each.kind == "deadline_exceeded", each)
+        late = LONG_MS / 1000 <= each.seconds < LONG_MS / 1000 + _GRACE_S
+        found.must("in time", late, each)
+    for who, traffic in scene.neighbours.items():
+        gap = traffic.journal.longest_gap(began, ended)
+        found.gap_beside_endless_s[who] = round(gap, 3)
+        found.must(f"{who} it is answered meanwhile", gap < _NOTICED_S, gap)
+
+
 def hoards(scene: Scene, found: Found) -> None:
     """Memory beyond its cap: the run fails, or the process is ended."""
     model, ask = scene.models["hoard"], scene.culprit.ask
@@ -214,7 +241,12 @@ def hoards(scene: Scene, found: Found) -> None:
     found.must("it answers again", (said := ask(model, turns=2, size=10)).value == 0, said)
 
 
-STEPS: tuple[Callable[[Scene, Found], None], ...] = (crashes, never_ends, hoards)
+STEPS: tuple[Callable[[Scene, Found], None], ...] = (
+    crashes,
+    never_ends,
+    take_no_workers,
+    hoards,
+)
 
 
 def round_of(hub: Hub, place: Path, steps: Sequence[Callable[[Scene, Found], None]]) -> Found:

@@ -92,7 +92,8 @@ class Cell:
         self._process = process
         self._now = clock.monotonic_ns
         # The one used last is the one whose memory is still in the caches.
-        self._free: LifoQueue[Channel] = LifoQueue()
+        # None: it has ended, and who waits for a channel need wait no longer.
+        self._free: LifoQueue[Channel | None] = LifoQueue()
         for channel in channels:
             self._free.put(channel)
         self._idle_cpu_ns = 0
@@ -178,7 +179,9 @@ class Cell:
                     os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(Empty):
             while True:
-                self._free.get_nowait().close()
+                if (channel := self._free.get_nowait()) is not None:
+                    channel.close()
+        self._free.put(None)
         return True
 
     def reap(self, timeout_s: float | None = None) -> int | None:
@@ -200,9 +203,12 @@ class Cell:
                 channel = self._free.get(timeout=wait_s)
             except Empty:
                 raise DeadlineExceeded("the deadline passed before the model was run") from None
-            if self.ended is None:
+            if channel is None:
+                self._free.put(None)  # for the next who waits
+            elif self.ended is None:
                 return channel
-            channel.close()
+            else:
+                channel.close()
         raise CellDied("the process that ran this model has ended; try again", retry_after=1)
 
     def _give_back(self, channel: Channel) -> None:

@@ -11,7 +11,9 @@ that is remembered. Who comes back from idle is lifted to the lowest tag that wa
 
 For two organisations i, j that always wait, served by one worker, with L the most that one batch
 gives an organisation:  |W_i/w_i − W_j/w_j| ≤ L_i/w_i + L_j/w_j  over any interval; twice that where
-requests that are joined cost other than estimated. Each further worker adds what it has in hand.
+requests that are joined cost other than estimated. Each further worker adds what it has in hand,
+and so does each whose place is taken while it waits for a cell (`substitutes`). An organisation
+that has too many of those is held: nothing of it is taken, and it earns no credit meanwhile.
 That is why a batch takes guests from its lane only while they are not ahead of somebody who waits
 in another lane: joining is cheap, yet it must not become a second way to be served.
 
@@ -62,6 +64,8 @@ class FairQueue:
         self._capped = False
         self._scheduled = False
         self._running = 0
+        self._replaced = 0
+        self._held: frozenset[str] = frozenset()
         self.resume_ns: int | None = None
         """When all that waits is over a borrowing limit: the moment the first of them is not."""
 
@@ -131,7 +135,7 @@ class FairQueue:
 
     # ── the workers' side ────────────────────────────────────────────────────────────────────────
     def take(self, now_ns: int) -> Batch | None:
-        """The next batch. None: nothing waits, or only what `resume_ns` tells."""
+        """The next batch. None: nothing waits, or only what `resume_ns` tells or is held."""
         with self._lock:
             self.resume_ns = None
             while (head := self._head(now_ns)) is not None:
@@ -172,7 +176,24 @@ class FairQueue:
         Without the lock: a request that comes at this moment finds its worker idle all the same,
         because background work has a thread of its own.
         """
-        return not self._active and self._running < self._threads
+        return not self._active and self._running - self._replaced < self._threads
+
+    def hold(self, names: frozenset[str], replaced: int) -> bool:
+        """Take nothing of the organisations `names` until told otherwise; `replaced` of the running
+        batches occupy no worker. True when a worker should look again."""
+        with self._lock:
+            self._replaced = replaced
+            for name in self._held - names:
+                organisation = self._organisations[name]
+                if organisation in self._active:
+                    self._lift(organisation)
+                organisation.held = False
+            for name in names:
+                self._organisations[name].held = True
+            released, self._held = self._held - names, names
+            wake = bool(released and self._active) and not self._scheduled
+            self._scheduled = self._scheduled or wake
+        return wake
 
     def alone(self, now_ns: int) -> bool:
         """Whether the next batch would be smaller than it is worth."""
@@ -190,12 +211,13 @@ class FairQueue:
         active = self._active
         if not active:
             return None
-        if not self._capped:
+        if not self._capped and not self._held:
             return min(active, key=_TAG) if len(active) > 1 else next(iter(active))
-        free = [o for o in active if o.pace is None or o.free_ns <= now_ns + TOLERANCE_NS]
+        free = [o for o in active if self._may(o, now_ns)]
         if free:
             return min(free, key=_TAG)
-        self.resume_ns = min(o.free_ns for o in active) - TOLERANCE_NS
+        earned = [o.free_ns for o in active if not o.held]
+        self.resume_ns = min(earned) - TOLERANCE_NS if earned else None
         return None
 
     def _fill(self, lane: Lane, head: Organisation, now_ns: int) -> list[Work]:
@@ -205,7 +227,8 @@ class FairQueue:
             while len(works) < enough and (work := self._pop(head, lane, now_ns)):
                 works.append(work)
             return works
-        elsewhere = min((o.tag for o in self._active if lane not in o.lanes), default=inf)
+        others = (o for o in self._active if lane not in o.lanes and self._may(o, now_ns))
+        elsewhere = min(map(_TAG, others), default=inf)
         order = [(o.tag, n, o, o.tag) for n, o in enumerate(lane.waiting) if self._may(o, now_ns)]
         heapify(order)
         while order and len(works) < enough:
@@ -217,11 +240,14 @@ class FairQueue:
                 heapreplace(order, (organisation.tag, n, organisation, before))
                 continue
             heappop(order)
-            if organisation.lanes and lane not in organisation.lanes:
+            lanes = organisation.lanes
+            if lanes and lane not in lanes and self._may(organisation, now_ns):
                 elsewhere = min(elsewhere, organisation.tag)
         return works
 
     def _may(self, organisation: Organisation, now_ns: int) -> bool:
+        if organisation.held:
+            return False
         return organisation.pace is None or organisation.free_ns <= now_ns + TOLERANCE_NS
 
     def _pop(self, organisation: Organisation, lane: Lane, now_ns: int) -> Work | None:
@@ -252,12 +278,17 @@ class FairQueue:
 
     def _arrive(self, organisation: Organisation) -> None:
         """Its first request begins to wait: it starts where the others are, without credit."""
+        self._lift(organisation)
+        self._active[organisation] = None
+
+    def _lift(self, organisation: Organisation) -> None:
+        """No credit for the time that it was away. Who is held is no measure of the others."""
         active = self._active
-        least = min(map(_TAG, active)) if active else self._virtual
+        tags = (o.tag for o in active if not o.held) if self._held else map(_TAG, active)
+        least = min(tags, default=self._virtual)
         if organisation.tag < least:
             organisation.tag = least
             organisation.lifts += 1
-        active[organisation] = None
 
     def _admit(self, principal: Principal) -> Key:
         with self._lock:

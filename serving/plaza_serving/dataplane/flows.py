@@ -61,6 +61,8 @@ class Organisation:
     lifts: int = 0
     free_ns: int = 0
     """Capped: when what it was served so far has been earned."""
+    held: bool = False
+    """Whether none of it may be taken now: too many workers wait for runs of it."""
     picks: int = 0
     """Requests taken from it so far."""
     waiting_keys: int = 0

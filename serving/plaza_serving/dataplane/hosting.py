@@ -321,12 +321,14 @@ class ModelHost:
 
     def _open_now(self, key: VersionKey, entry: VersionEntry, directory: Path, room: int) -> Hosted:
         runner, family, home = self._how.open(key[0], entry, directory)
+        lane = self._make_lane(runner, family, entry.manifest)
+        lane.outside = home is not None
         return Hosted(
             key=key,
             manifest=entry.manifest,
             signature=runner.signature,
             runner=runner,
-            lane=self._make_lane(runner, family, entry.manifest),
+            lane=lane,
             home=home,
             room=room,
             release=partial(self._bundles.release, entry),

@@ -27,15 +27,17 @@ class Runs(Protocol):
 
 
 class Lane:
-    """`mean_us`: what a request cost on the average so far, a guess until `measured` is above 0."""
+    """`mean_us`: what a request cost on the average so far, a guess until `measured` is above 0.
+    `outside`: another process computes, and the worker only waits for it."""
 
-    __slots__ = ("mean_us", "measured", "run", "waiting")
+    __slots__ = ("mean_us", "measured", "outside", "run", "waiting")
 
     def __init__(self, run: Runs) -> None:
         self.run = run
         self.waiting: dict[Organisation, Queues] = {}
         self.mean_us = _FIRST_GUESS_US
         self.measured = 0
+        self.outside = False
 
     def learn(self, total_us: float, requests: int) -> None:
         """Take note of what a batch cost."""

@@ -1,14 +1,18 @@
-"""Workers: a fixed set of threads that take batches from the fair queue and finish them.
+"""Workers: a fixed number of threads that take batches from the fair queue and finish them.
 
     loop ──offer──▶ FairQueue ──(wake-up)──▶ worker: take, run, settle ──(wake-up)──▶ loop
 
 Batching is opportunistic: a free worker takes what waits, as much as is worth joining, and adds no
 delay of its own. There is one turn in circulation while anything waits: who takes it and leaves
 something behind passes it on, so a lone request costs one wake-up and no request is forgotten.
+
+A thread that waits long for a cell does not count: `substitutes` has another take its place, and
+when it comes back it settles its batch and ends. So there are always as many as were asked for.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import threading
 import time
@@ -19,12 +23,17 @@ from plaza_core.clock import Clock
 from plaza_core.errors import ModelFailed
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.substitutes import Substitutes
 from plaza_serving.dataplane.waits import Waits
 from plaza_serving.dataplane.work import Finished, Work
 
 log = logging.getLogger(__name__)
 
 Settles = Callable[[list[Finished]], None]
+
+_CLOSE_S = 5.0
+_SUPERFLUOUS = object()
+"""What a task of a thread gives back that must end, as another has taken its place."""
 
 
 class Workers:
@@ -48,12 +57,13 @@ class Workers:
         self._turn: Callable[[], object] = self._take_turn
         self.on_spare: Callable[[], object] | None = None
         """Told on a worker's thread when it has nothing more to do."""
-        self._threads = [
-            threading.Thread(target=self._serve, name=f"worker-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._count = threads
+        self._numbers = itertools.count()
+        self._threads: set[threading.Thread] = set()
+        """All that must be alive, also those that wait and were replaced."""
+        self._substitutes = Substitutes(threads, self._start, self._hold, clock)
+        for _ in range(threads):
+            self._start()
 
     def offer(self, lane: Lane, work: Work) -> None:
         """Called on the loop. Wakes a worker only when nothing waited."""
@@ -65,18 +75,32 @@ class Workers:
         self._ready.put(task)
 
     def alive(self) -> bool:
-        return all(thread.is_alive() for thread in self._threads)
+        return self._substitutes.alive() and all(t.is_alive() for t in list(self._threads))
 
     def close(self) -> None:
         """Let running batches finish and end the threads."""
-        for _ in self._threads:
+        self._substitutes.close()
+        for _ in range(self._count):  # who was replaced ends by itself
             self._ready.put(None)
-        for thread in self._threads:
-            thread.join(timeout=5)
+        until = time.monotonic() + _CLOSE_S
+        for thread in list(self._threads):
+            thread.join(max(0.0, until - time.monotonic()))
+
+    def _start(self) -> None:
+        name = f"worker-{next(self._numbers)}"
+        thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        thread.start()
+        self._threads.add(thread)
+
+    def _hold(self, organisations: frozenset[str], replaced: int) -> None:
+        if self.queue.hold(organisations, replaced):
+            self._ready.put(self._turn)
 
     def _serve(self) -> None:
         while (task := self._next()) is not None:
-            task()
+            if task() is _SUPERFLUOUS:
+                self._threads.discard(threading.current_thread())
+                return
 
     def _next(self) -> Callable[[], object] | None:
         """What to do next; a turn of our own when a borrowing limit ends."""
@@ -88,24 +112,29 @@ class Workers:
         except Empty:
             return self._turn
 
-    def _take_turn(self) -> None:
+    def _take_turn(self) -> object:
         now = self._now()
         if self._delay_s and self.queue.alone(now):
             self._pause(self._delay_s)
             now = self._now()
         batch = self.queue.take(now)
         if batch is None:
-            return
+            return None
         lane, works, more = batch
         self.waits.note(works, now)
         if more:
             self._ready.put(self._turn)
+        away = None
+        if lane.outside:
+            away = self._substitutes.leave(works[0].principal.organisation, now)
         finished = self._run(lane, works)
         if self.queue.settle(lane, finished):
             self._ready.put(self._turn)
+        replaced = away is not None and self._substitutes.back(away)
         self._settle(finished)
         if self.on_spare is not None and self.queue.spare():
             self.on_spare()
+        return _SUPERFLUOUS if replaced else None
 
     def _run(self, lane: Lane, works: Sequence[Work]) -> list[Finished]:
         try:

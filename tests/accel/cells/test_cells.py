@@ -263,6 +263,25 @@ def test_what_does_not_stop_at_its_deadline_is_killed(prison):
     until(lambda: gone(opened.runner.pid))
 
 
+def test_who_waits_for_a_cell_that_ends_is_told_at_once(make_prison):
+    """Not at a deadline of its own, which may be minutes away."""
+    opened, told = make_prison(channels=1)(unruly.turns()), []
+    x = {"turns": np.array([2**62]), "x": np.ones(1, np.float32)}
+
+    def ask():
+        with pytest.raises(CellDied) as died:
+            opened.runner.run(x)
+        told.append(died.value)
+
+    callers = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    until(opened.runner._line.cell._free.empty)
+    time.sleep(0.05)  # so that the others wait
+    os.kill(opened.runner.pid, signal.SIGKILL)
+    until(lambda: len(told) == 4, 3)
+
+
 def test_nothing_is_begun_after_its_deadline(prison):
     opened = prison()
     opened.runner.bound(time.monotonic_ns())

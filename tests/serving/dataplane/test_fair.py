@@ -298,3 +298,16 @@ def test_a_table_changes_weights_while_requests_wait():
     served.queue.configure(table({"a": 1, "b": 3}))
     served.run(until_s=0.02)
     assert 2.8 <= served.served["b"] / served.served["a"] <= 3.2
+
+
+def test_who_is_over_its_limit_in_another_lane_keeps_nobody_from_a_batch():
+    """Its tag is the lowest because it may not run: it must not count as who is served first."""
+    queue, own, other = FairQueue(1), lane(), lane(at_once=2)
+    queue.configure(table({"a": 1, "b": 9}, borrow={"a": 0}))
+    other.learn(90_000_000, 1)
+    own.learn(1_000_000, 1)
+    for name, where in (("a", own), ("b", other)) * 3:
+        queue.offer(where, work(name).work)
+    batches = [queue.take(0)[1] for _ in range(3)]
+    owners = [[each.principal.organisation for each in batch] for batch in batches]
+    assert owners == [["a"], ["b", "b"], ["b"]]
