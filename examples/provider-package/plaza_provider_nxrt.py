@@ -26,8 +26,8 @@ class NxrtProvider(PluginProvider[NxrtOptions]):
 
     @property
     def needs(self) -> Needs:
-        """It lies among this interpreter's packages and opens no device, so nothing. One that does
-        names here the device files, the maker's folders and the variables that its library wants."""
+        """Nothing: it lies among this interpreter's packages and opens no device. One that does
+        names here the device files, and its maker's folders and variables."""
         return Needs()
 
     @property

@@ -1,7 +1,7 @@
 """A provider for tests: the CPU by another name, which states needs and tells what it could reach.
 
 `needy_told`, written by the test, says what it needs and what else it tries. Asked for its version
-it tries all of it, in the child where it is asked, and answers with what came of it.
+it tries all of it, in the child where it is asked, and answers with what it reached.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from plaza_accel.provider import Versions
 _TCGETS = 0x5401
 """A command of terminals: a driver that is asked says that it is none."""
 _GB = 1 << 30
+DENIALS = frozenset({"EACCES", "EPERM", "ENOMEM"})
 
 
-def attempt(action: Callable[[], Any]) -> str:
+def attempt(action: Callable[..., Any], *arguments: object) -> str:
     """`done`, or the name of the error."""
     try:
-        action()
+        action(*arguments)
     except OSError as error:
         return errno.errorcode.get(error.errno or 0, "?")
     except MemoryError:
@@ -62,21 +63,26 @@ def reserve() -> None:
     mmap.mmap(-1, 64 * _GB, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
 
 
+def fill() -> None:
+    bytearray(4 * _GB)
+
+
 def tried() -> dict[str, str]:
-    told = needy_told
-    found = {f"read {k}": attempt(Path(p).read_bytes) for k, p in told.READ.items()}
-    found |= {
-        f"write {k}": attempt(lambda p=p: Path(p).write_bytes(b"x")) for k, p in told.READ.items()
-    }
-    found |= {f"use {device}": attempt(lambda d=device: exchange(d)) for device in told.DEVICES}
-    found |= {f"command {device}": attempt(lambda d=device: command(d)) for device in told.DEVICES}
-    found |= {
-        "connect": attempt(connect),
-        "reserve 64 GB": attempt(reserve),
-        "fill 4 GB": attempt(lambda: bytearray(4 * _GB)),
-        "variables": ",".join(sorted(name for name in os.environ if name.startswith("NEEDY"))),
-    }
+    found = {}
+    for name, path in needy_told.PATHS.items():
+        found[f"read {name}"] = attempt(Path(path).read_bytes)
+        found[f"write {name}"] = attempt(Path(path).write_bytes, b"x")
+    for name in needy_told.DEVICES:
+        found[f"use {name}"] = attempt(exchange, f"/dev/{name}")
+        found[f"command {name}"] = attempt(command, f"/dev/{name}")
+    found |= {"connect": attempt(connect), "reserve": attempt(reserve), "fill": attempt(fill)}
+    found |= {name: "seen" for name in sorted(os.environ) if name.startswith("NEEDY")}
     return found
+
+
+def reached() -> dict[str, str]:
+    """Without what was denied, because there is little room in a version."""
+    return {what: how for what, how in tried().items() if how not in DENIALS}
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,9 @@ class NeedyProvider(cpu.CpuProvider):
     needs = Needs(**needy_told.NEEDS)
 
     def versions(self) -> Versions:
-        return Versions(json.dumps(tried()), cpu.provider.versions().runtime)
+        return Versions(
+            json.dumps(reached(), separators=(",", ":")), cpu.provider.versions().runtime
+        )
 
 
 provider = NeedyProvider()

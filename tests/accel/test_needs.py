@@ -25,15 +25,6 @@ from plaza_core.errors import SandboxUnavailable
 from plaza_core.ids import Digest
 from tests.accel.test_sandbox import needs_sandbox
 
-NOTHING = {
-    "read tree": "EACCES", "read home": "EACCES", "read neighbour": "EACCES", "read link": "EACCES",
-    "write tree": "EACCES", "write home": "EACCES", "write neighbour": "EACCES",
-    "write link": "EACCES",
-    "use /dev/zero": "EACCES", "use /dev/full": "EACCES", "use /dev/null": "EACCES",
-    "command /dev/zero": "EACCES", "command /dev/full": "EACCES", "command /dev/null": "EACCES",
-    "connect": "EPERM", "reserve 64 GB": "ENOMEM", "fill 4 GB": "ENOMEM", "variables": "",
-}  # fmt: skip
-
 
 @pytest.fixture
 def needy(tmp_path, monkeypatch):
@@ -66,8 +57,8 @@ def needy(tmp_path, monkeypatch):
     def certify(**needs):
         told = {
             "NEEDS": needs,
-            "READ": {name: str(path) for name, path in paths.items()},
-            "DEVICES": ["/dev/zero", "/dev/full", "/dev/null"],
+            "PATHS": {name: str(path) for name, path in paths.items()},
+            "DEVICES": ["zero", "full", "null"],
         }
         text = "\n".join(f"{name} = {value!r}" for name, value in told.items())
         (site / "needy_told.py").write_text(text)
@@ -79,6 +70,7 @@ def needy(tmp_path, monkeypatch):
         made = certifier.certify(
             graph.write(tmp_path / "bundle"), graph.parsed(), Digest("a" * 64), "needy"
         )
+        assert made.key.provider_version, made.reason
         return made, json.loads(made.key.provider_version)
 
     yield certify
@@ -96,13 +88,14 @@ def test_what_is_needed_is_reached_and_no_neighbour_of_it(needy, tmp_path):
         limit_addresses=False,
     )
     assert certificate.passed, certificate.reason
-    assert found == NOTHING | {
+    assert found == {
         "read tree": "done",
         "read home": "done",
-        "use /dev/zero": "done",
-        "command /dev/zero": "ENOTTY",  # its driver was asked; before, the kernel had refused
-        "reserve 64 GB": "done",
-        "variables": "NEEDY_HOME,NEEDY_WANTED",
+        "use zero": "done",
+        "command zero": "ENOTTY",  # said by its driver; a command that is denied ends in EACCES
+        "reserve": "done",
+        "NEEDY_HOME": "seen",
+        "NEEDY_WANTED": "seen",
     }
 
 
@@ -110,7 +103,19 @@ def test_what_is_needed_is_reached_and_no_neighbour_of_it(needy, tmp_path):
 def test_a_provider_that_states_nothing_reaches_nothing(needy):
     certificate, found = needy()
     assert certificate.passed, certificate.reason
-    assert found == NOTHING
+    assert found == {}
+
+
+def test_all_that_it_tries_can_be_done_where_nothing_is_denied(needy):
+    """The control: tried in this process, which is no child of anybody's."""
+    needy()
+    found = sys.modules["needy"].tried()
+    assert found.pop("connect") == "ECONNREFUSED"
+    assert {how for what, how in found.items() if what.startswith("command")} == {"ENOTTY"}
+    assert found.pop("write link") == "done"
+    assert [
+        f"{what}: {how}" for what, how in found.items() if how in {"EACCES", "EPERM", "ENOMEM"}
+    ] == []
 
 
 @needs_sandbox
