@@ -16,10 +16,10 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from plaza_accel.needing import needs_in
 from plaza_accel.needs import admitted
 from plaza_accel.process import Ended, run_child
 from plaza_accel.proportion import LEAST_CPU_S, Allowance, allowance, most
-from plaza_accel.provider import needs_of
 from plaza_accel.rules import Refused, Rule, printable, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
@@ -109,7 +109,7 @@ class SandboxExaminer:
         allowed = most(self._timeout_s, self._memory_mb)
         if self._provider == _PROPORTIONATE:
             allowed = allowance(directory, manifest, allowed, self._least_cpu_s)
-        admission = admitted(needs_of(self._provider, options))
+        admission = admitted(needs_in(self._python, self._provider, options))
         request = {
             **more,
             "options": options,

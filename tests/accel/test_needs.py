@@ -18,6 +18,7 @@ import pytest
 from benchmarks import graphs
 from plaza_accel import cann, cpu, cuda, openvino, tensorrt
 from plaza_accel.certifier import Place, SandboxCertifier
+from plaza_accel.needing import needs_in
 from plaza_accel.needs import Admission, Needs, admitted
 from plaza_accel.provider import needs_of
 from plaza_core.clock import SystemClock
@@ -26,11 +27,22 @@ from plaza_core.ids import Digest
 from tests.accel.test_sandbox import needs_sandbox
 
 
+def install(site, **told):
+    """Into this folder, as pip would: the provider of `needy.py` and what it is told."""
+    (site / "needy-1.dist-info").mkdir(parents=True, exist_ok=True)
+    (site / "needy-1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: needy\n")
+    (site / "needy-1.dist-info/entry_points.txt").write_text(
+        "[plaza.accelerators]\nneedy = needy:provider\n"
+    )
+    lines = [f"{name} = {value!r}" for name, value in told.items()]
+    (site / "needy_told.py").write_text("\n".join(lines))
+
+
 @pytest.fixture
 def needy(tmp_path, monkeypatch):
     """needy(needs) -> the certificate of a harmless bundle on a provider with these needs, and what
     the provider could reach in the child that made it."""
-    for folder in ("tree/deep", "home", "neighbour", "site/needy-1.dist-info"):
+    for folder in ("tree/deep", "home", "neighbour", "site"):
         (tmp_path / folder).mkdir(parents=True)
     paths = {name: tmp_path / name / "data" for name in ("tree", "home", "neighbour")}
     paths["tree"] = tmp_path / "tree/deep/data"
@@ -42,12 +54,7 @@ def needy(tmp_path, monkeypatch):
     monkeypatch.setenv("NEEDY_WANTED", "1")
     monkeypatch.setenv("NEEDY_NEIGHBOUR", "1")
     site = tmp_path / "site"
-    (site / "needy-1.dist-info/METADATA").write_text(
-        "Metadata-Version: 2.1\nName: needy\nVersion: 1\n"
-    )
-    (site / "needy-1.dist-info/entry_points.txt").write_text(
-        "[plaza.accelerators]\nneedy = needy:provider\n"
-    )
+    install(site)
     here = str(Path(__file__).parent)
     kept = [str(site), here, os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, kept)))
@@ -55,13 +62,8 @@ def needy(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(site))
 
     def certify(**needs):
-        told = {
-            "NEEDS": needs,
-            "PATHS": {name: str(path) for name, path in paths.items()},
-            "DEVICES": ["zero", "full", "null"],
-        }
-        text = "\n".join(f"{name} = {value!r}" for name, value in told.items())
-        (site / "needy_told.py").write_text(text)
+        tries = {name: str(path) for name, path in paths.items()}
+        install(site, NEEDS=needs, PATHS=tries, DEVICES=["zero", "full", "null"])
         for module in ("needy", "needy_told"):
             monkeypatch.delitem(sys.modules, module, raising=False)
         importlib.invalidate_caches()
@@ -210,3 +212,24 @@ def test_needs_are_told_without_importing_a_runtime():
 def test_of_a_provider_that_is_not_here_or_options_it_does_not_take_nothing_is_admitted():
     assert needs_of("nonesuch") == Needs()
     assert needs_of("cuda", {"no_such_option": 1}) == Needs()
+
+
+def test_a_provider_of_another_environment_only_is_asked_there(tmp_path):
+    """Here there is no 'needy'; the other interpreter has it, and says what it was told."""
+    site = tmp_path / "site"
+    install(site, NEEDS={"devices": ("/dev/zero",), "limit_addresses": False})
+    other = tmp_path / "python"
+    paths = os.pathsep.join([str(site), str(Path(__file__).parent), *filter(None, sys.path)])
+    other.write_text(f"#!/bin/sh\nPYTHONPATH='{paths}' exec '{sys.executable}' \"$@\"\n")
+    other.chmod(0o755)
+    assert needs_in(str(other), "needy") == Needs(devices=("/dev/zero",), limit_addresses=False)
+    assert needs_in(str(other), "nonesuch") == Needs()
+    assert needs_in(str(tmp_path / "gone"), "needy") == Needs()
+
+
+@pytest.mark.parametrize("said", ["", "noise", "[]", '{"readable": ["/"]}', '{"devices": 1}'])
+def test_an_interpreter_that_says_nothing_sensible_is_given_nothing(tmp_path, said):
+    other = tmp_path / "python"
+    other.write_text(f"#!/bin/sh\necho '{said}'\n")
+    other.chmod(0o755)
+    assert needs_in(str(other), "needy") == Needs()
