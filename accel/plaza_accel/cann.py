@@ -8,13 +8,56 @@ session are against that. No Ascend NPU was at hand: option keys were read in th
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field
 
 from plaza_accel.classic import ClassicProvider
 from plaza_accel.devices import ascend
+from plaza_accel.needs import Needs
 from plaza_accel.provider import AcceleratorOptions, Device
+
+NEEDS: Final = Needs(
+    readable=(
+        "/usr/local/Ascend",
+        "/usr/local/dcmi",
+        "/etc/ascend_install.info",
+        "/etc/Ascend",
+        "/etc/hdcBasic.cfg",
+        "/etc/sys_version.conf",
+        "/sys/devices/system/node",
+    ),
+    devices=(
+        "/dev/davinci[0-9]*",
+        "/dev/vdavinci[0-9]*",
+        "/dev/davinci_manager",
+        "/dev/devmm_svm",
+        "/dev/hisi_hdc",
+        "/dev/svm0",
+        "/dev/ts_aisle",
+        "/dev/dvpp_cmdlist",
+    ),
+    variables=(
+        "LD_LIBRARY_PATH",
+        "PYTHONPATH",
+        "ASCEND_RT_VISIBLE_DEVICES",
+        "ASCEND_VISIBLE_DEVICES",
+        "ASCEND_DEVICE_ID",
+        "ASCEND_GLOBAL_LOG_LEVEL",
+        "ASCEND_SLOG_PRINT_TO_STDOUT",
+        "ASCEND_OPP_PATH",
+        "ASCEND_AICPU_PATH",
+        "TOOLCHAIN_HOME",
+        "TE_PARALLEL_COMPILER",
+    ),
+    homes=("ASCEND_TOOLKIT_HOME", "ASCEND_HOME_PATH"),
+    limit_addresses=False,
+)
+"""Device files and files of the driver: what Huawei's page on Ascend Docker Runtime lists as handed
+into a container by default, less what decodes video, logs and upgrades. Variables: those that
+set_env.sh of the toolkit sets (PYTHONPATH for the compiler of operators, which is Python), and
+Huawei's reference of environment variables. Addresses: devmm_svm shares an address range with the
+device as CUDA's unified memory does; that it reserves it whole is supposed, not known."""
 
 
 class CannOptions(AcceleratorOptions):
@@ -65,6 +108,10 @@ class CannProvider(ClassicProvider[CannOptions]):
     )
     ray: ClassVar[str | None] = "NPU"
     static_shapes: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
 
     def look(self) -> tuple[Device, ...]:
         return ascend()

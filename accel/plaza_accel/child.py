@@ -47,11 +47,23 @@ def main() -> None:
     leave_network()
     die_with_parent()  # after the namespace: gaining its capabilities clears the request
     try:
-        enter(Confinement((directory,), request["memory_bytes"], request["cpu_seconds"]))
+        enter(_confinement(directory, request))
     except SandboxError as error:
         answers.say(unconfined=str(error))
         return
     _examine(directory, request, answers)
+
+
+def _confinement(directory: Path, request: Mapping[str, Any]) -> Confinement:
+    """The bundle, and what whoever started this child admits besides (`needs`)."""
+    admits = request["admits"]
+    return Confinement(
+        (directory, *map(Path, admits["readable"])),
+        request["memory_bytes"],
+        request["cpu_seconds"],
+        devices=tuple(map(Path, admits["devices"])),
+        limit_addresses=admits["limit_addresses"],
+    )
 
 
 def _examine(directory: Path, request: Mapping[str, Any], answers: Answers) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from plaza_accel.devices import NoDevice, first_unloadable
 from plaza_accel.metering import EXCLUSIVE, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.provider import (
     AcceleratorOptions,
     Device,
@@ -63,6 +64,10 @@ class ClassicProvider(abc.ABC, Generic[OptionsT]):
             for name, value in self.options.model_dump().items()
             if name not in shared and value is not None
         }
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
 
     @property
     def schema(self) -> type[OptionsT]:

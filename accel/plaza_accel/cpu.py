@@ -14,6 +14,7 @@ from pydantic import Field
 
 from plaza_accel.devices import processor
 from plaza_accel.metering import OF_THREAD, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.provider import (
     Probe,
     ProviderOptions,
@@ -30,11 +31,11 @@ EXECUTION_PROVIDER: Final = "CPUExecutionProvider"
 
 
 class CpuOptions(ProviderOptions):
-    """Threads of one run. One each by default: a replica's parallelism is its worker threads, and
-    the processor time of a run is then the time of the thread that made it."""
+    """Threads of one run. One by default: a replica's parallelism is its worker threads, and the
+    processor time of a run is then the time of the thread that made it. Operators run one after the
+    other, so threads of one operator are all there is to choose."""
 
     intra_op: int = Field(1, ge=1, le=256, description="Threads that share one operator.")
-    inter_op: int = Field(1, ge=1, le=64, description="Operators that run at the same time.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class CpuProvider:
     schema: ClassVar[type[CpuOptions]] = CpuOptions
     resource: ClassVar[RayResource | None] = None
     static_shapes: ClassVar[bool] = False
+    needs: ClassVar[Needs] = Needs()
 
     options: CpuOptions = field(default_factory=CpuOptions)
 
@@ -81,7 +83,6 @@ class CpuProvider:
             execution=(EXECUTION_PROVIDER,),
             strict=False,  # it is what the others must not fall back to
             intra_op=self.options.intra_op,
-            inter_op=self.options.inter_op,
             shares_arena=True,
         )
         return open_unpadded(directory, manifest, plan)

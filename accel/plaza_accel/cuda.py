@@ -12,6 +12,7 @@ from pydantic import Field
 
 from plaza_accel.classic import ClassicProvider
 from plaza_accel.devices import nvidia
+from plaza_accel.needs import Needs
 from plaza_accel.provider import AcceleratorOptions, Device
 
 LIBRARIES: Final = ("libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10")
@@ -20,6 +21,41 @@ LIBRARIES: Final = ("libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "
 TOOLKIT: Final = (
     "install the CUDA 13 runtime and cuDNN 9 on the node and have them on the loader's path"
 )
+
+
+NEEDS: Final = Needs(
+    readable=(
+        "/usr/local/cuda",
+        "/usr/local/nvidia",
+        "/proc/driver/nvidia",
+        "/proc/driver/nvidia-caps",
+        "/proc/devices",
+        "/sys/devices/system",
+    ),
+    devices=(
+        "/dev/nvidia[0-9]*",
+        "/dev/nvidiactl",
+        "/dev/nvidia-uvm",
+        "/dev/nvidia-caps/*",
+    ),
+    variables=(
+        "LD_LIBRARY_PATH",
+        "CUDA_VISIBLE_DEVICES",
+        "CUDA_DEVICE_ORDER",
+        "CUDA_MODULE_LOADING",
+        "NVIDIA_VISIBLE_DEVICES",
+        "NVIDIA_TF32_OVERRIDE",
+    ),
+    homes=("CUDA_HOME", "CUDA_PATH"),
+    limit_addresses=False,
+)
+"""Of the driver and the toolkit. Device files: gVisor's proposal of a proxy for NVIDIA's driver
+calls nvidiactl, nvidia0 …, nvidia-uvm and /proc/driver/nvidia/params required, and NVIDIA's MIG
+guide adds nvidia-caps for parts of a GPU; profilers' nvidia-uvm-tools, displays' nvidia-modeset and
+the switches' devices, which the container toolkit lists too, are left out. Variables: the CUDA
+programming guide. Addresses: NVIDIA's MPS guide, that making a context reserves the unified address
+range. Trees are where installers put the toolkit; that the driver looks into /proc/devices and
+/sys/devices/system (processors, memory) is supposed, not known."""
 
 
 class CudaOptions(AcceleratorOptions):
@@ -68,6 +104,10 @@ class CudaProvider(ClassicProvider[CudaOptions]):
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
     toolkit: ClassVar[str] = TOOLKIT
     ray: ClassVar[str | None] = "GPU"
+
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
 
     def look(self) -> tuple[Device, ...]:
         return nvidia()

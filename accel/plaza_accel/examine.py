@@ -16,6 +16,8 @@ from typing import Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from plaza_accel.needing import needs_in
+from plaza_accel.needs import admitted
 from plaza_accel.process import Ended, run_child
 from plaza_accel.proportion import LEAST_CPU_S, Allowance, allowance, most
 from plaza_accel.rules import Refused, Rule, printable, shown_node
@@ -95,15 +97,23 @@ class SandboxExaminer:
         return self.look(directory, manifest)[0]
 
     def look(
-        self, directory: Path, manifest: Manifest, **more: object
+        self,
+        directory: Path,
+        manifest: Manifest,
+        options: Mapping[str, Any] | None = None,
+        **more: object,
     ) -> tuple[Examination, tuple[Mapping[str, Any], ...]]:
-        """As `examine`, with all that the child said. `more` goes to the child."""
+        """As `examine`, with all that the child said. `options` are the provider's; `more` goes to
+        the child."""
         directory = directory.resolve()
         allowed = most(self._timeout_s, self._memory_mb)
         if self._provider == _PROPORTIONATE:
             allowed = allowance(directory, manifest, allowed, self._least_cpu_s)
+        admission = admitted(needs_in(self._python, self._provider, options))
         request = {
             **more,
+            "options": options,
+            "admits": admission.asked(),
             "directory": str(directory),
             "manifest": manifest.model_dump(mode="json", by_alias=True),
             "provider": self._provider,
@@ -115,6 +125,7 @@ class SandboxExaminer:
             timeout_s=allowed.wall_seconds,
             busy_s=allowed.busy_seconds,
             python=self._python,
+            variables=admission.variables,
         )
         return self._judge(ended, allowed), ended.answers
 

@@ -23,8 +23,10 @@ _VERSION_FLAG: Final = 1
 _PATH_BENEATH: Final = 1
 _PR_SET_NO_NEW_PRIVS: Final = 38
 
+_WRITE_FILE: Final = 1 << 1
 _READ_FILE: Final = 1 << 2
 _READ_DIR: Final = 1 << 3
+_IOCTL_DEV: Final = 1 << 15
 _RIGHTS_BY_ABI: Final = {1: 13, 2: 14, 3: 15, 4: 15, 5: 16}
 """How many access rights on files each version of the interface knows, lowest bits first."""
 _TCP_BIND_AND_CONNECT: Final = 0b11
@@ -45,8 +47,11 @@ def no_new_privileges() -> None:
         raise _failure("prctl")
 
 
-def restrict(readable: Iterable[Path]) -> int:
+def restrict(readable: Iterable[Path], devices: Iterable[Path] = ()) -> int:
     """Allow this thread to read beneath `readable` and nothing else; return the ABI used.
+
+    `devices` are device files that it may also write to and, where the kernel asks (from ABI 5),
+    give commands of their driver.
 
     Denied: every other read, every write, creation, removal, rename and execution of a file; from
     ABI 4 TCP connections and listening; from ABI 6 abstract sockets and signals to processes
@@ -66,7 +71,9 @@ def restrict(readable: Iterable[Path]) -> int:
         raise _failure("landlock_create_ruleset")
     try:
         for path in readable:
-            _allow_reading(ruleset, path)
+            _allow(ruleset, path, _READ_FILE | (_READ_DIR if path.is_dir() else 0))
+        for device in devices:
+            _allow(ruleset, device, (_READ_FILE | _WRITE_FILE | _IOCTL_DEV) & files)
         no_new_privileges()
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0) != 0:
             raise _failure("landlock_restrict_self")
@@ -75,13 +82,12 @@ def restrict(readable: Iterable[Path]) -> int:
     return version
 
 
-def _allow_reading(ruleset: int, path: Path) -> None:
+def _allow(ruleset: int, path: Path, rights: int) -> None:
     try:
         beneath = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return
     try:
-        rights = _READ_FILE | (_READ_DIR if path.is_dir() else 0)
         rule = struct.pack("=Qi", rights, beneath)
         if _libc.syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0) != 0:
             raise _failure("landlock_add_rule")

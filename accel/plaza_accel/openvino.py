@@ -12,10 +12,33 @@ from pydantic import Field
 from plaza_accel.classic import ClassicProvider
 from plaza_accel.devices import intel, processor
 from plaza_accel.metering import EXCLUSIVE, OF_THREAD, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.provider import AcceleratorOptions, Device, RayResource
 
 _RAY: Final = {"CPU": None, "GPU": "GPU", "NPU": "intel_npu"}
 """Ray's own NPU is Ascend's, so Intel's is a custom resource."""
+
+
+_NEEDS: Final = {
+    "CPU": Needs(),
+    "GPU": Needs(
+        readable=("/etc/OpenCL/vendors", "/sys/class/drm", "/sys/dev/char", "/sys/devices"),
+        devices=("/dev/dri/renderD*",),
+        variables=("LD_LIBRARY_PATH", "ONEAPI_DEVICE_SELECTOR", "ZE_AFFINITY_MASK"),
+        limit_addresses=False,
+    ),
+    "NPU": Needs(
+        readable=("/sys/class/accel", "/sys/dev/char", "/sys/devices"),
+        devices=("/dev/accel/accel[0-9]*",),
+        variables=("LD_LIBRARY_PATH", "ZE_AFFINITY_MASK"),
+        limit_addresses=False,
+    ),
+}
+"""Devices: what OpenVINO's notebooks and model server have handed into a container, of /dev/dri the
+render nodes only, as the others are for displays. /etc/OpenCL/vendors is where the package of
+Intel's OpenCL driver registers it. In /sys a device is described (the other folders hold links into
+/sys/devices); which parts the drivers read, and whether they reserve addresses, is supposed, not
+known."""
 
 
 class OpenvinoOptions(AcceleratorOptions):
@@ -45,6 +68,10 @@ class OpenvinoProvider(ClassicProvider[OpenvinoOptions]):
     def resource(self) -> RayResource | None:
         kind = _RAY[self.options.device_type]
         return RayResource(kind, self.options.ray_amount) if kind else None
+
+    @property
+    def needs(self) -> Needs:
+        return _NEEDS[self.options.device_type]
 
     @property
     def metering(self) -> Metering:

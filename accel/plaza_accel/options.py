@@ -31,7 +31,6 @@ _ENTRIES: dict[str, str] = {
     # Two threads that spin burn 28 ms of processor per request at 20 ms gaps, that wait 5.7 (a 5 ms
     # convolution, done in 3.0 and 5.5 ms), and that time is somebody else's in a shared replica.
     "session.intra_op.allow_spinning": "0",
-    "session.inter_op.allow_spinning": "0",
     # A 77-byte ConstantOfShape otherwise becomes a gigabyte while the model is being loaded.
     "optimization.constant_folding_max_output_size_in_bytes": str(64 * _MB),
     # Nested local functions double per level; expansion stops here with an error. It is slow to
@@ -64,7 +63,6 @@ class SessionPlan:
     # each, one worker with two threads 374 at 5.1; and the time of a run is then that of the thread
     # that made it, which is what it is billed by.
     intra_op: int = 1
-    inter_op: int = 1
     entries: Mapping[str, str] = field(default_factory=dict)
     """Further session configuration of one provider."""
     shares_arena: bool = False
@@ -79,7 +77,7 @@ class SessionPlan:
         """`lenient` lets nodes land on the CPU all the same: to learn which they are."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.intra_op
-        options.inter_op_num_threads = self.inter_op
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         # Native lines carry paths and operator names and reach stderr past our log; 4 is fatal.
         options.log_severity_level = 4
         for key, value in {**_ENTRIES, **self.entries}.items():

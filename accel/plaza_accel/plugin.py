@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
 
 from plaza_accel.classic import as_text, runtime_versions
 from plaza_accel.metering import EXCLUSIVE, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.provider import (
     AcceleratorOptions,
     Device,
@@ -68,6 +69,10 @@ class PluginProvider(Generic[OptionsT]):
             for name, value in self.options.model_dump().items()
             if name not in shared and value is not None
         }
+
+    @property
+    def needs(self) -> Needs:
+        return Needs()
 
     @property
     def schema(self) -> type[OptionsT]:

@@ -52,12 +52,13 @@ def run_child(
     busy_s: float = 0.0,
     python: str = sys.executable,
     pass_fds: Sequence[int] = (),
+    variables: Mapping[str, str] | None = None,
 ) -> Ended:
     """Run `python -m module`, give it `request`, and return when it has ended or was killed.
 
     Where the machine is busy with others it has as much longer than `timeout_s` as it was ready to
     run and had no processor, but not longer than `busy_s`. It inherits the descriptors `pass_fds`,
-    by their numbers, and no others.
+    by their numbers, and no others. Of its environment, `variables` are all that is not ours.
     """
     with tempfile.TemporaryFile() as stdin:
         stdin.write(json.dumps(request).encode())
@@ -67,7 +68,7 @@ def run_child(
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,  # native text, of no bounded size
-            env=_environment(python),
+            env={**(variables or {}), **_environment(python)},
             cwd="/",
             start_new_session=True,
             pass_fds=pass_fds,

@@ -21,7 +21,8 @@ from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from plaza_accel.metering import Metering
-from plaza_core.errors import InvalidInput, ProviderUnavailable
+from plaza_accel.needs import Needs
+from plaza_core.errors import InvalidInput, PlazaError, ProviderUnavailable
 from plaza_core.manifest import Manifest
 from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.ports import Runner
@@ -148,6 +149,11 @@ class AcceleratorProvider(Protocol):
     def static_shapes(self) -> bool:
         """Whether it compiles per shape, so that its models run in declared shapes only."""
 
+    @property
+    def needs(self) -> Needs:
+        """What the sandbox must let its library through to, with these options. Told without
+        importing a runtime: a process of another environment asks."""
+
     def versions(self) -> Versions:
         """Raises ProviderUnavailable where it is not installed."""
 
@@ -177,6 +183,21 @@ def select(name: str, options: Mapping[str, Any] | None = None) -> AcceleratorPr
     if not probe.usable:
         raise ProviderUnavailable(f"'{name}' cannot be used here: {probe.reason}")
     return found.with_options(options) if options else found
+
+
+def needs_of(name: str, options: Mapping[str, Any] | None = None) -> Needs:
+    """What the provider `name`, as it is installed here, needs with `options`.
+
+    Nothing where it is not installed or does not take them: the child then finds the same, and its
+    refusal says so. Imports the provider, and no runtime.
+    """
+    try:
+        found = load(ACCELERATORS, name)
+        if not isinstance(found, AcceleratorProvider):
+            return Needs()
+        return (found.with_options(options) if options else found).needs
+    except PlazaError:
+        return Needs()
 
 
 def parse_options(schema: type[Options], options: Mapping[str, Any]) -> Options:

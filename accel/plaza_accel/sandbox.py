@@ -44,6 +44,10 @@ _OUTSIDE: Final = Path("/etc/passwd")
 _FIRST_OWN_USER: Final = 0x70000000
 """User numbers for children begin here; with the process number added they are unique."""
 _DISCARD_PORT: Final = 9
+_FILES: Final = 64
+_FILES_WITH_DEVICES: Final = 1024
+"""Open at a time. A driver opens its device anew for each mapping of it (gVisor's proposal for
+NVIDIA's driver describes that)."""
 
 _SYSTEM_READS: Final = (
     Path("/usr/lib"),
@@ -71,12 +75,16 @@ class Confinement:
     readable: tuple[Path, ...]
     """Directories and files besides the interpreter, its packages and system libraries."""
     memory_bytes: int
-    """Address space, the interpreter's included."""
+    """Address space, the interpreter's included; without `limit_addresses`, memory of the process
+    itself that it can write to."""
     cpu_seconds: int
     file_bytes: int = 0
     """Size to which it may write a file that it was given open; it can open none to write."""
     threads: int = 256
     """Of this process; holds only where the child got a user of its own (the hub runs as root)."""
+    devices: tuple[Path, ...] = ()
+    """Device files that it may read, write and command."""
+    limit_addresses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +138,13 @@ def confine(confinement: Confinement) -> Confined:
     if not _files_reachable():
         raise SandboxError("nothing outside can be reached even before, so nothing is proved")
     try:
-        own_user = _become_nobody_else()
+        own_user = _become_nobody_else(confinement.devices)
         _limit(confinement, own_user=own_user)
         _drop_capabilities()
         landlock.no_new_privileges()
         version = landlock.abi()
         if version:
-            landlock.restrict((*_own_reads(), *confinement.readable))
+            landlock.restrict((*_own_reads(), *confinement.readable), confinement.devices)
     except OSError as error:
         raise SandboxError(f"the kernel refused: {error}") from error
     calls = seccomp.deny()
@@ -169,11 +177,12 @@ def sandbox_support(python: str = sys.executable) -> dict[str, object]:
     return support
 
 
-def _become_nobody_else() -> bool:
+def _become_nobody_else(devices: Sequence[Path]) -> bool:
     """A user number of its own for this process if it is root's; True when it has one.
 
     The number that counts for files stays root's (an own call of Linux); the capabilities that
-    come with that are dropped next.
+    come with that are dropped next. What it keeps of groups are those that open `devices`: root
+    without its powers does not get past the mode of a file.
     """
     if os.geteuid() != 0:
         return False
@@ -184,8 +193,9 @@ def _become_nobody_else() -> bool:
     dies = ctypes.c_int(0)
     libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(dies), 0, 0, 0)
     own = _FIRST_OWN_USER + os.getpid()
+    groups = sorted({device.stat().st_gid for device in devices})
     try:
-        os.setgroups([])
+        os.setgroups(groups)
         os.setresuid(own, own, own)
     except OSError:
         return False  # a container that knows no such number
@@ -199,11 +209,13 @@ def _limit(confinement: Confinement, *, own_user: bool) -> None:
     cpu = confinement.cpu_seconds
     if own_user:  # elsewhere it counts all processes of that user
         resource.setrlimit(resource.RLIMIT_NPROC, (confinement.threads, confinement.threads))
+    memory = resource.RLIMIT_AS if confinement.limit_addresses else resource.RLIMIT_DATA
+    files = _FILES_WITH_DEVICES if confinement.devices else _FILES
     for kind, soft, hard in (
-        (resource.RLIMIT_AS, confinement.memory_bytes, confinement.memory_bytes),
+        (memory, confinement.memory_bytes, confinement.memory_bytes),
         (resource.RLIMIT_CPU, cpu, cpu + 1),
         (resource.RLIMIT_FSIZE, confinement.file_bytes, confinement.file_bytes),
-        (resource.RLIMIT_NOFILE, 64, 64),
+        (resource.RLIMIT_NOFILE, files, files),
         (resource.RLIMIT_CORE, 0, 0),
     ):
         resource.setrlimit(kind, (soft, hard))

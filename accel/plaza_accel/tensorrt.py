@@ -7,17 +7,27 @@ see `cuda.py` for what that means.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from pydantic import Field
 
 from plaza_accel import cuda
 from plaza_accel.classic import ClassicProvider
 from plaza_accel.devices import nvidia
+from plaza_accel.needs import Needs
 from plaza_accel.provider import AcceleratorOptions, Device
 
 if TYPE_CHECKING:
     from plaza_accel.options import SessionPlan
+
+
+NEEDS: Final = replace(
+    cuda.NEEDS,
+    homes=(*cuda.NEEDS.homes, "TENSORRT_HOME"),
+)
+"""Those of CUDA, on which it runs; its own libraries come from a system package (/usr/lib), or lie
+where ONNX Runtime's build page has TENSORRT_HOME point."""
 
 
 class TensorrtOptions(AcceleratorOptions):
@@ -69,6 +79,10 @@ class TensorrtProvider(ClassicProvider[TensorrtOptions]):
     )
     ray: ClassVar[str | None] = "GPU"
     static_shapes: ClassVar[bool] = True
+
+    @property
+    def needs(self) -> Needs:
+        return NEEDS
 
     def look(self) -> tuple[Device, ...]:
         return nvidia()

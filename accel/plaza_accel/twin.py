@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Self
 from plaza_accel import cpu
 from plaza_accel.buckets import Buckets, bucketed
 from plaza_accel.metering import EXCLUSIVE, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.provider import (
     AcceleratorOptions,
     PlacedRunner,
@@ -66,6 +67,7 @@ class TwinProvider:
     name: ClassVar[str] = "twin"
     schema: ClassVar[type[AcceleratorOptions]] = AcceleratorOptions
     static_shapes: ClassVar[bool] = True
+    needs: ClassVar[Needs] = Needs()
 
     options: AcceleratorOptions = field(default_factory=AcceleratorOptions)
     runners: list[CompilingRunner] = field(default_factory=list, compare=False)

@@ -9,6 +9,7 @@ import os
 from typing import ClassVar
 
 from plaza_accel.metering import Metering
+from plaza_accel.needs import Needs
 from plaza_accel.plugin import PluginProvider
 from plaza_accel.provider import AcceleratorOptions
 
@@ -22,6 +23,12 @@ class NxrtProvider(PluginProvider[NxrtOptions]):
     execution: ClassVar[str] = "cpu_ep"
     distribution: ClassVar[str] = "nxrt-ep-cpu"
     module: ClassVar[str] = "nxrt_ep_cpu"
+
+    @property
+    def needs(self) -> Needs:
+        """Nothing: it lies among this interpreter's packages and opens no device. One that does
+        names here the device files, and its maker's folders and variables."""
+        return Needs()
 
     @property
     def metering(self) -> Metering:

@@ -68,7 +68,7 @@ def test_it_passes_the_examination_from_outside_the_repository(outside):
     done = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir=.", "test_examination.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "skipped" not in done.stdout
-    assert "22 passed" in done.stdout
+    assert "23 passed" in done.stdout
 
 
 def test_nothing_of_the_repository_was_on_its_path(outside):

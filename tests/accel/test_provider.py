@@ -32,7 +32,8 @@ def test_cpu_is_installed_usable_and_weighs_one():
 
 def test_options_are_checked_because_the_runtime_ignores_unknown_ones():
     assert select("cpu", {"intra_op": 2}).options == cpu.CpuOptions(intra_op=2)
-    for options, name in (({"intra_ops": 2}, "intra_ops"), ({"intra_op": 0}, "intra_op")):
+    wrong = ({"intra_ops": 2}, {"intra_op": 0}, {"inter_op": 2})
+    for options, name in ((one, next(iter(one))) for one in wrong):
         with pytest.raises(InvalidInput) as caught:
             select("cpu", options)
         assert caught.value.input == name

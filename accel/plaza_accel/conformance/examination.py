@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from plaza_accel import cpu
 from plaza_accel.conformance import graphs
 from plaza_accel.conformance.graphs import GRAPHS, MAX_BATCH, ExaminedGraph
 from plaza_accel.metering import DeviceClock, Metering
+from plaza_accel.needs import Needs
 from plaza_accel.options import CPU
 from plaza_accel.provider import AcceleratorProvider, PlacedRunner
 from plaza_core.errors import (
@@ -51,6 +53,13 @@ class ProviderDeclarations:
         if provider.resource is not None:
             assert provider.resource.name
             assert provider.resource.amount > 0
+
+    def test_what_its_sandbox_must_admit_is_stated(self) -> None:
+        needs = self.provider.needs
+        assert isinstance(needs, Needs)
+        assert needs == replace(needs)  # which refuses paths that are relative or too wide
+        assert all(Path(path).is_absolute() for path in (*needs.readable, *needs.devices))
+        assert needs == self.provider.needs
 
     def test_every_option_is_described_and_values_are_frozen(self) -> None:
         fields = self.provider.schema.model_fields
