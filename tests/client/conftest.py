@@ -1,5 +1,9 @@
+import asyncio
+
 import pytest
 
+import plaza
+from tests.client.both import Blocking, Time
 from tests.client.hub import KEY, MiniHub, State, serving
 
 
@@ -25,3 +29,34 @@ def address(mini_hub, state):
 @pytest.fixture
 def arguments(address):
     return {"url": address, "control_url": address, "api_key": KEY}
+
+
+@pytest.fixture(params=["sync", "async"])
+def connect(request):
+    """A function that makes a client; closed afterwards."""
+    if request.param == "sync":
+        made = []
+
+        def make(**arguments):
+            made.append(plaza.Client(**arguments))
+            return made[-1]
+
+        yield make
+        for client in made:
+            client.close()
+    else:
+        with asyncio.Runner() as runner:
+            made = []
+
+            def make(**arguments):
+                made.append(plaza.AsyncClient(**arguments))
+                return Blocking(made[-1], runner)
+
+            yield make
+            for client in made:
+                runner.run(client.close())
+
+
+@pytest.fixture
+def time():
+    return Time()

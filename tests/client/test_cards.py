@@ -2,36 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 import plaza
 from plaza_core.principal import Right
 from tests.client.hub import serving
-from tests.client.test_client import Blocking
 from tests.serving.control.conftest import open_world
 from tests.tenancy.world import make_version
 
 
-@pytest.fixture(params=["sync", "async"])
-def hub(request, tmp_path):
-    world = open_world(tmp_path)
-    tenancy = world.parts.tenancy
-    operator = tenancy.authenticate(world.operator)
+@pytest.fixture
+def world(tmp_path):
+    opened = open_world(tmp_path)
+    tenancy = opened.parts.tenancy
+    operator = tenancy.authenticate(opened.operator)
     tenancy.organisations.create(tenancy.platform(operator, Right.TENANTS_WRITE), "acme")
     scope = tenancy.scope(operator, Right.MODELS_WRITE, organisation="acme")
     tenancy.records.add_version(scope, make_version(name="cars", card="# Old\n"))
-    with serving(world.app) as address, asyncio.Runner() as runner:
-        if request.param == "sync":
-            with plaza.Client(control_url=address, api_key=world.operator) as client:
-                yield client
-        else:
-            client = plaza.AsyncClient(control_url=address, api_key=world.operator)
-            yield Blocking(client, runner)
-            runner.run(client.close())
-    world.parts.close_waits()
+    yield opened
+    opened.parts.close_waits()
     tenancy.close()
+
+
+@pytest.fixture
+def address(world):
+    with serving(world.app) as address:
+        yield address
+
+
+@pytest.fixture
+def hub(world, address, connect):
+    return connect(control_url=address, api_key=world.operator)
 
 
 def test_a_card_is_set_by_text_or_by_file_and_its_past_is_kept(hub, tmp_path):

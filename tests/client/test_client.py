@@ -1,6 +1,5 @@
 """Both clients against a hub in miniature, over real sockets: the same story told twice."""
 
-import asyncio
 import hashlib
 import inspect
 import math
@@ -15,49 +14,6 @@ from starlette.responses import PlainTextResponse
 
 import plaza
 from tests.client.hub import error
-
-
-class Blocking:
-    """AsyncClient, each verb awaited on the spot, so that one test serves both clients."""
-
-    def __init__(self, target, runner):
-        self._target, self._runner = target, runner
-
-    def __getattr__(self, name):
-        found = getattr(self._target, name)
-        if not callable(found):
-            return Blocking(found, self._runner)
-
-        def verb(*args, **kwargs):
-            return self._runner.run(found(*args, **kwargs))
-
-        return verb
-
-
-@pytest.fixture(params=["sync", "async"])
-def connect(request):
-    """A function that makes a client; closed afterwards."""
-    if request.param == "sync":
-        made = []
-
-        def make(**arguments):
-            made.append(plaza.Client(**arguments))
-            return made[-1]
-
-        yield make
-        for client in made:
-            client.close()
-    else:
-        with asyncio.Runner() as runner:
-            made = []
-
-            def make(**arguments):
-                made.append(plaza.AsyncClient(**arguments))
-                return Blocking(made[-1], runner)
-
-            yield make
-            for client in made:
-                runner.run(client.close())
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """The books through the SDK, against the real admin API on a real database."""
 
-import asyncio
 import json
 
 import pytest
@@ -9,7 +8,6 @@ from sqlalchemy import text
 import plaza
 from plaza_tenancy import dialect
 from tests.client.hub import serving
-from tests.client.test_client import Blocking
 from tests.serving.control.conftest import open_world
 from tests.tenancy.world import make_record
 
@@ -26,18 +24,15 @@ def world(tmp_path):
     opened.parts.tenancy.close()
 
 
-@pytest.fixture(params=["sync", "async"])
-def hub(request, world):
+@pytest.fixture
+def address(world):
     with serving(world.app) as address:
-        arguments = {"control_url": address, "api_key": world.operator}
-        if request.param == "sync":
-            with plaza.Client(**arguments) as client:
-                yield client
-        else:
-            with asyncio.Runner() as runner:
-                client = plaza.AsyncClient(**arguments)
-                yield Blocking(client, runner)
-                runner.run(client.close())
+        yield address
+
+
+@pytest.fixture
+def hub(world, address, connect):
+    return connect(control_url=address, api_key=world.operator)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 import plaza
 from plaza_core.principal import Right
 from tests.client.hub import serving
-from tests.client.test_client import Blocking
 from tests.serving.control.conftest import open_world
 from tests.tenancy.world import make_version
 
@@ -38,16 +36,9 @@ def address(world):
         yield address
 
 
-@pytest.fixture(params=["sync", "async"])
-def hub(request, world, address):
-    with asyncio.Runner() as runner:
-        if request.param == "sync":
-            with plaza.Client(control_url=address, api_key=world.operator) as client:
-                yield client
-        else:
-            client = plaza.AsyncClient(control_url=address, api_key=world.operator)
-            yield Blocking(client, runner)
-            runner.run(client.close())
+@pytest.fixture
+def hub(world, address, connect):
+    return connect(control_url=address, api_key=world.operator)
 
 
 def test_a_versions_life(hub):

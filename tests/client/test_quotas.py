@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 import plaza
 from plaza_core.principal import Right
 from tests.client.hub import serving
-from tests.client.test_client import Blocking
 from tests.serving.control.conftest import open_world
 from tests.tenancy.world import make_version
 
@@ -27,16 +24,15 @@ def world(tmp_path):
     opened.parts.tenancy.close()
 
 
-@pytest.fixture(params=["sync", "async"])
-def hub(request, world):
-    with serving(world.app) as address, asyncio.Runner() as runner:
-        if request.param == "sync":
-            with plaza.Client(control_url=address, api_key=world.operator) as client:
-                yield client
-        else:
-            client = plaza.AsyncClient(control_url=address, api_key=world.operator)
-            yield Blocking(client, runner)
-            runner.run(client.close())
+@pytest.fixture
+def address(world):
+    with serving(world.app) as address:
+        yield address
+
+
+@pytest.fixture
+def hub(world, address, connect):
+    return connect(control_url=address, api_key=world.operator)
 
 
 def test_budgets_of_all_three_nodes(hub):

