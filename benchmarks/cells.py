@@ -29,7 +29,7 @@ from plaza_accel.cpu import CpuProvider
 from plaza_core.clock import SystemClock
 from plaza_core.ids import Digest, OrganisationId
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
-from plaza_core.ports import Family, Runner
+from plaza_core.running import Family, Runner
 from plaza_core.table import VersionEntry
 from plaza_models.tasks import ClassifyTask
 from plaza_models.tensor import open_family as open_tensor

@@ -23,7 +23,7 @@ from plaza_accel.proportion import LEAST_CPU_S, Allowance, allowance, most
 from plaza_accel.rules import Refused, Rule, printable, shown_node
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Examination
+from plaza_core.running import Examination
 
 _log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from plaza_core.ports import RemoteRunner, Runner
+from plaza_core.running import RemoteRunner, Runner
 from plaza_core.tensors import Array, Signature
 
 Nanoseconds = Callable[[], int]

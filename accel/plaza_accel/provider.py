@@ -25,7 +25,7 @@ from plaza_accel.needs import Needs
 from plaza_core.errors import InvalidInput, PlazaError, ProviderUnavailable
 from plaza_core.manifest import Manifest
 from plaza_core.plugins import ACCELERATORS, load
-from plaza_core.ports import Runner
+from plaza_core.running import Runner
 
 Options = TypeVar("Options", bound="ProviderOptions")
 

@@ -1,6 +1,6 @@
-"""The seams between rooms. Each port has a twin in `plaza_core.testing` that passes the same tests.
+"""The seams between rooms, but those by which models run (`running`). Each port has a twin in
+`plaza_core.testing` that passes the same tests.
 
-serving  ──Runner/RunnerFactory, Cells──▶ accel        serving ──Family──▶ models
 serving  ──BlobStore, VersionTracker──▶ registry ──ModelRecords, MirrorRecords──▶ tenancy
 data plane ──TableSource, UsageSink──▶ control
 """
@@ -9,12 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol
 
 from plaza_core.budget import Grant, LeaseAsk
 from plaza_core.certificate import Certificate
-from plaza_core.ids import Digest, ModelId, OrganisationId
+from plaza_core.ids import Digest, ModelId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
 from plaza_core.principal import TenantScope
@@ -26,158 +25,12 @@ from plaza_core.rollout import (
     Verdict,
     VersionState,
 )
-from plaza_core.table import FileEntry, HubTable, ModelEntry, VersionEntry, Visibility
-from plaza_core.tensors import Array, Signature
+from plaza_core.running import Examination
+from plaza_core.table import FileEntry, HubTable, ModelEntry, Visibility
 from plaza_core.tracking import Lineage, Mirrored, Sighting, Waiting
 
 
-# ── accel ────────────────────────────────────────────────────────────────────────────────────────
-class Runner(Protocol):
-    """One opened model. `run` is thread-safe, blocks, and is never called on an event loop."""
-
-    @property
-    def signature(self) -> Signature: ...
-    @property
-    def provider(self) -> str: ...
-    @property
-    def resident_bytes(self) -> int:
-        """Estimated memory held, for the byte budget of a replica."""
-
-    def run(
-        self, inputs: Mapping[str, Array], outputs: Sequence[str] | None = None
-    ) -> dict[str, Array]:
-        """Compute. `outputs` None means all. Raises ModelFailed; native text stays in the log."""
-
-    def close(self) -> None: ...
-
-
-class RunnerFactory(Protocol):
-    def open(self, directory: Path, manifest: Manifest) -> Runner:
-        """Open `model.onnx` of a verified bundle directory; warm it with one synthetic run.
-
-        Raises InvalidBundle when graph and manifest disagree, ProviderUnavailable otherwise.
-        """
-
-    def weigh(self, directory: Path, manifest: Manifest) -> int:
-        """The `resident_bytes` that the opened bundle will have, without opening it."""
-
-
-@runtime_checkable
-class RemoteRunner(Runner, Protocol):
-    """A runner whose work is done in another process, which may end before it is closed."""
-
-    @property
-    def ended(self) -> bool:
-        """Its process is gone; every further call raises CellDied."""
-
-    def idle(self, now_ns: int) -> bool:
-        """Whether it has been unused for so long that its process is better given back."""
-
-    def bound(self, until_ns: int) -> None:
-        """What the calling thread asks from here on must have ended by then (monotonic)."""
-
-    def cpu_ns(self) -> int:
-        """Processor time there that the calling thread's calls, its family's too, have cost."""
-
-
-class Cells(Protocol):
-    """Where versions run that nobody has vouched for: each in a sandboxed process of its own."""
-
-    def weigh(self, directory: Path, entry: VersionEntry) -> int:
-        """The most memory, in bytes, that its process may hold; beyond that it is ended."""
-
-    def open(
-        self, directory: Path, entry: VersionEntry, organisation: OrganisationId
-    ) -> tuple[RemoteRunner, Family]:
-        """As `RunnerFactory.open`, and the family, which reads the bundle there too.
-
-        Also raises CellDied, Quarantined; Unavailable where this machine has no sandbox.
-        """
-
-    def close(self) -> None:
-        """End them all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Examination:
-    """What the sandboxed child found about one bundle on one provider."""
-
-    passed: bool
-    reason: str
-    provider: str
-    runtime: str
-    nodes: Mapping[str, int]
-    """Execution provider -> number of graph nodes placed on it."""
-    peak_bytes: int
-    run_us: int
-    rule: str | None = None
-    """Of a refusal: the id of the rule it rests on; ids keep their meaning."""
-    node: str | None = None
-    """Of a refusal: the node of the graph it speaks of, where there is one."""
-
-    @property
-    def why(self) -> str:
-        """The reason of a refusal with its rule and node, for one line."""
-        where = f", node '{self.node}'" if self.node else ""
-        return f"{self.reason} (rule {self.rule}{where})" if self.rule else self.reason
-
-    @classmethod
-    def of(cls, certificate: Certificate) -> Examination:
-        """The first half of a certificate: what was found before anything was compared."""
-        return cls(
-            passed=certificate.passed,
-            reason=certificate.reason,
-            provider=certificate.key.provider,
-            runtime=certificate.key.runtime,
-            nodes=dict(certificate.placement),
-            peak_bytes=certificate.peak_bytes,
-            run_us=certificate.latency_us.get(1, 0),
-            rule=certificate.rule,
-            node=certificate.node,
-        )
-
-
-class Examiner(Protocol):
-    def examine(self, directory: Path, manifest: Manifest) -> Examination:
-        """Open an untrusted bundle for the first time, in a sandboxed child.
-
-        Raises SandboxUnavailable where there is no sandbox.
-        """
-
-
-# ── models ───────────────────────────────────────────────────────────────────────────────────────
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """Tensors for the model and whatever `interpret` needs to make an answer of its outputs."""
-
-    tensors: dict[str, Array]
-    rows: int
-    context: Any = None
-    size: int | None = None
-    """Work in the family's own measure (tokens, pixels), padding included; None: the rows."""
-
-
-class Family(Protocol):
-    """What a model means: how a task payload becomes tensors and outputs become an answer.
-
-    One instance per opened bundle version; both methods run on worker threads.
-    """
-
-    def prepare(self, payload: Any) -> Prepared:
-        """Raises InvalidInput naming the field, UnsupportedMedia, PayloadTooLarge."""
-
-    def interpret(self, outputs: Mapping[str, Array], context: Any) -> Any:
-        """The answer as JSON-ready values (or a dataclass the door knows how to write)."""
-
-
-class FamilyFactory(Protocol):
-    """Entry point of group `plaza.families`."""
-
-    def __call__(self, directory: Path, manifest: Manifest) -> Family:
-        """Check `manifest.options`, read assets of the bundle. Raises InvalidBundle."""
-
-
-# ── registry ─────────────────────────────────────────────────────────────────────────────────────
+# ── registry ──────────────────────────────────────────────────────────────────────────────────────
 class BlobStore(Protocol):
     """Bytes by content. Writing the same content twice is harmless.
 

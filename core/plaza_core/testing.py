@@ -15,8 +15,9 @@ from plaza_core.errors import LedgerUnavailable, ModelNotFound, NotFound, Payloa
 from plaza_core.ids import Digest, ModelId, RequestId, valid_digest
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest
-from plaza_core.ports import CardRevision, Examination, OutboxItem, Prepared
+from plaza_core.ports import CardRevision, OutboxItem
 from plaza_core.principal import TenantScope
+from plaza_core.running import Examination, Prepared
 from plaza_core.table import HubTable
 from plaza_core.tensors import Array, Signature
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from plaza_core.errors import InvalidBundle, InvalidInput
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Family
+from plaza_core.running import Family
 from plaza_core.tensors import Array
 
 

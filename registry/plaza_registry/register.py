@@ -17,15 +17,9 @@ from plaza_core.certificate import Certificate
 from plaza_core.certificate_ports import Certifier
 from plaza_core.errors import InvalidBundle, InvalidInput, Unavailable
 from plaza_core.ids import valid_alias, valid_name
-from plaza_core.ports import (
-    BlobStore,
-    Examination,
-    Examiner,
-    ModelRecords,
-    ModelVersion,
-    NewVersion,
-)
+from plaza_core.ports import BlobStore, ModelRecords, ModelVersion, NewVersion
 from plaza_core.principal import TenantScope
+from plaza_core.running import Examination, Examiner
 from plaza_core.table import ModelEntry, VersionEntry, Visibility
 from plaza_core.tracking import Lineage
 from plaza_registry.bundle import Bundle, BundleLimits, chunks_of, open_plain, read_bundle

@@ -27,7 +27,8 @@ from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
 from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
 from plaza_core.pools import Pool
-from plaza_core.ports import Cells, Family, RemoteRunner, Runner, UsageSink
+from plaza_core.ports import UsageSink
+from plaza_core.running import Cells, Family, RemoteRunner, Runner
 from plaza_core.settings import Settings
 from plaza_core.table import HubTable
 from plaza_models import tasks as task_values

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from plaza_core.errors import Conflict
-from plaza_core.ports import Examination, ModelVersion
+from plaza_core.ports import ModelVersion
 from plaza_core.principal import TenantScope
+from plaza_core.running import Examination
 from plaza_tenancy.checks import valid_text
 from plaza_tenancy.models import own_model, version_view
 from plaza_tenancy.outbox import post_states

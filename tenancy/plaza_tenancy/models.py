@@ -9,8 +9,9 @@ from sqlalchemy.orm import Session
 
 from plaza_core.ids import ModelId, OrganisationId
 from plaza_core.names import resolve
-from plaza_core.ports import Examination, ModelVersion
+from plaza_core.ports import ModelVersion
 from plaza_core.principal import TenantScope
+from plaza_core.running import Examination
 from plaza_core.table import ModelEntry
 from plaza_core.tracking import Lineage
 from plaza_tenancy.catalogue import Head, entries, heads, visible_to

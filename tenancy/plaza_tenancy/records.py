@@ -11,9 +11,10 @@ from plaza_core.errors import Conflict, ModelNotFound, NotFound
 from plaza_core.held import Held
 from plaza_core.ids import Digest, ModelId, new_id, valid_digest, valid_name
 from plaza_core.names import CHAMPION, distance
-from plaza_core.ports import Examination, ModelVersion, NewVersion
+from plaza_core.ports import ModelVersion, NewVersion
 from plaza_core.principal import TenantScope
 from plaza_core.rollout import Split, VersionState
+from plaza_core.running import Examination
 from plaza_core.table import ModelEntry, Visibility
 from plaza_tenancy import outbox
 from plaza_tenancy.aliases import Aliases

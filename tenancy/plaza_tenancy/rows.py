@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement
 
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import KeyId, OrganisationId
-from plaza_core.ports import Examination
 from plaza_core.principal import Role, TenantScope
+from plaza_core.running import Examination
 from plaza_core.table import RateLimit
 from plaza_tenancy.schema import (
     AuditRow,

@@ -11,8 +11,8 @@ from plaza_core.budget import Period, Price
 from plaza_core.held import Held
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.inference import UsageRecord
-from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Role
+from plaza_core.running import Examination
 from plaza_core.table import RateLimit, VersionEntry
 
 

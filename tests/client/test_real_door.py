@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import plaza
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.settings import Settings
 from plaza_models.tasks import (
     Classified,

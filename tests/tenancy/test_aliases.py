@@ -6,9 +6,9 @@ import pytest
 
 from plaza_core.errors import BreakingChange, Conflict, DoesNotFit, ModelNotFound
 from plaza_core.manifest import manifest_from
-from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role
 from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
+from plaza_core.running import Examination
 from plaza_tenancy.aliases import Aliases
 from tests.tenancy.world import make_version
 

@@ -24,9 +24,9 @@ from plaza_core.budget import LeaseAsk, Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.held import Held
 from plaza_core.ids import Digest, KeyId
-from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
+from plaza_core.running import Examination
 from plaza_core.table import RateLimit, Visibility
 from plaza_core.tracking import Sighting
 from plaza_core.webhooks import Attempt, HostPattern

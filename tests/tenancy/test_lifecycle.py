@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from plaza_core.errors import Conflict, ModelNotFound
-from plaza_core.ports import Examination
 from plaza_core.principal import Right, Role
 from plaza_core.rollout import GatePolicy, RolloutKind, VersionState
+from plaza_core.running import Examination
 from plaza_core.table import Visibility
 from tests.tenancy.world import make_version
 

@@ -15,8 +15,9 @@ from plaza_core.certificate import Certificate, CertificateKey
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import Manifest, manifest_from
-from plaza_core.ports import Examination, NewVersion
+from plaza_core.ports import NewVersion
 from plaza_core.principal import Principal, Right, Role, TenantScope
+from plaza_core.running import Examination
 from plaza_core.table import FileEntry, RateLimit, Visibility
 from plaza_core.testing import FakeClock
 from plaza_core.testing_certificates import SOMEWHERE

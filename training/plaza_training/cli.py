@@ -11,7 +11,7 @@ from rich.console import Console
 
 from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.plugins import ACCELERATORS, load
-from plaza_core.ports import RunnerFactory
+from plaza_core.running import RunnerFactory
 from plaza_training.progress import RichProgress
 from plaza_training.recipe import RECIPES, Job, load_recipe
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from plaza_core.manifest import CARD_FILE
-from plaza_core.ports import RunnerFactory
+from plaza_core.running import RunnerFactory
 from plaza_training import parity
 from plaza_training.bundle import write_bundle
 from plaza_training.card import write_card

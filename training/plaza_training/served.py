@@ -12,7 +12,7 @@ import numpy as np
 
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from plaza_core.plugins import FAMILIES, load
-from plaza_core.ports import Family, FamilyFactory, Prepared, Runner, RunnerFactory
+from plaza_core.running import Family, FamilyFactory, Prepared, Runner, RunnerFactory
 from plaza_core.tensors import Array
 
 

@@ -18,7 +18,7 @@ from plaza_core import errors
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidTensor, ModelFailed, PlazaError
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.tensors import NUMPY, Array, Signature, TensorSpec
 
 _SAYABLE: Final[dict[str, type[PlazaError]]] = {

@@ -22,7 +22,7 @@ from plaza_accel.cells.mailbox import Verb
 from plaza_accel.cpu import CpuProvider
 from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelFailed, PlazaError
 from plaza_core.manifest import manifest_from
-from plaza_core.ports import Family
+from plaza_core.running import Family
 
 if TYPE_CHECKING:
     import onnxruntime

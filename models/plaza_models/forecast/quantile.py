@@ -21,7 +21,7 @@ from pydantic import Field, field_validator
 
 from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, DType, TensorSpec
 from plaza_models.options import Options, read_options
 from plaza_models.tasks import Forecast, Forecasts, ForecastsTask, ForecastTask

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.tensors import Array
 from plaza_models.options import read_options
 from plaza_models.tasks import Classified, ClassifyTask, Label

@@ -16,7 +16,7 @@ import numpy as np
 
 from plaza_core.errors import ModelFailed
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.tensors import Array
 from plaza_models.options import read_options
 from plaza_models.tasks import Embedded, EmbedTask

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, DType
 from plaza_models.tasks import Cut
 from plaza_models.text.ngrams import NgramOptions, features

@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from plaza_core.errors import InvalidBundle, InvalidInput
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Family, Prepared
+from plaza_core.running import Family, Prepared
 from plaza_core.tensors import Array
 from plaza_models.tasks import Detection, Detections, DetectTask
 from plaza_models.vision.decode import DECODERS, Candidates, Decoder

@@ -12,8 +12,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 from plaza_core.ids import Digest, KeyId, ModelId, OrganisationId, ProjectId
 from plaza_core.keys import holds_key
 from plaza_core.pools import Pool
-from plaza_core.ports import Examination
 from plaza_core.principal import Principal, Right, Role
+from plaza_core.running import Examination
 from plaza_core.table import RateLimit, Visibility
 from plaza_core.tracking import Lineage, MirrorState, Waiting
 from plaza_serving.control.fleet import Replica

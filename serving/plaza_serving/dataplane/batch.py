@@ -17,7 +17,7 @@ import numpy as np
 from plaza_core.clock import Clock
 from plaza_core.errors import InvalidInput, ModelFailed, PlazaError
 from plaza_core.inference import Outcome, Timing
-from plaza_core.ports import Family, Prepared, Runner
+from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
 from plaza_serving.dataplane.calibration import steady

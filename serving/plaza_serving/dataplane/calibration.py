@@ -14,7 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from plaza_core.ports import Runner
+from plaza_core.running import Runner
 from plaza_core.tensors import BATCH_AXIS, Array, Signature
 from plaza_serving.dataplane.compute import microseconds
 

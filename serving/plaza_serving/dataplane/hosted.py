@@ -9,7 +9,7 @@ from plaza_core.errors import InvalidInput
 from plaza_core.ids import ModelId, OrganisationId
 from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
-from plaza_core.ports import RemoteRunner, Runner
+from plaza_core.running import RemoteRunner, Runner
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.lane import Lane
 

@@ -26,7 +26,7 @@ from plaza_core.clock import Clock
 from plaza_core.errors import DoesNotFit, NotCertified, PlazaError, Unavailable
 from plaza_core.ids import ModelId
 from plaza_core.manifest import Manifest
-from plaza_core.ports import Family, Runner
+from plaza_core.running import Family, Runner
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_serving.dataplane.bundles import Bundles
 from plaza_serving.dataplane.catalogue import kept_warm, wanted_warm

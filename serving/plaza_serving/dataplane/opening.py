@@ -15,7 +15,7 @@ from plaza_core.errors import ProviderUnavailable, Unavailable
 from plaza_core.ids import ModelId, OrganisationId
 from plaza_core.manifest import Manifest
 from plaza_core.names import OPERATING_ORGANISATION
-from plaza_core.ports import Cells, Family, Runner, RunnerFactory
+from plaza_core.running import Cells, Family, Runner, RunnerFactory
 from plaza_core.table import HubTable, ModelEntry, VersionEntry, Visibility
 
 OpenFamily = Callable[[Path, Manifest], Family]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from plaza_core.errors import InvalidInput
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 
 
 def attempt(action: Callable[[], object]) -> str:

@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
-from plaza_core.ports import Examination
 from plaza_core.rollout import SequentialTest, Verdict
+from plaza_core.running import Examination
 from tests.serving.control.conftest import bundle
 
 MODELS = "/api/v1/models"

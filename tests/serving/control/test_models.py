@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from plaza_core.errors import SandboxUnavailable
-from plaza_core.ports import Examination
+from plaza_core.running import Examination
 from plaza_serving.control.routes import models
 
 

@@ -8,7 +8,7 @@ import pytest
 from plaza_core.budget import Price
 from plaza_core.errors import DeadlineExceeded, LedgerUnavailable, ModelFailed, QuotaExceeded
 from plaza_core.inference import Call
-from plaza_core.ports import Prepared
+from plaza_core.running import Prepared
 from plaza_core.testing import EchoRunner, EchoRunnerFactory, FakeClock, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner
 from tests.serving.dataplane.books import books_for, broker_of, desk_over
