@@ -13,7 +13,17 @@ import json
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Self, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    Self,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import numpy as np
 
@@ -172,6 +182,8 @@ def conforms(value: Any, hint: Any) -> bool:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Any:
         return True
+    if origin is Literal:
+        return any(type(value) is type(each) and value == each for each in arguments)
     if origin is Union or origin is types.UnionType:
         return any(conforms(value, each) for each in arguments)
     if origin is tuple:
