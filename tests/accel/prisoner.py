@@ -52,7 +52,7 @@ def fork() -> None:
 
 
 def call(number: int, *arguments: int) -> None:
-    """A system call by its number on x86-64. A plain int would leave half of a register as it was."""
+    """By its number on x86-64. A plain integer would fill half of its place on the stack."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.syscall(*map(ctypes.c_long, (number, *arguments))) < 0:
         raise OSError(ctypes.get_errno(), f"call {number}")
