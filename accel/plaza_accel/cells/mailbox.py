@@ -42,6 +42,9 @@ _CODES: Final = {kind: code for code, kind in enumerate(_TYPES)}
 _BYTES, _BOOL = _KINDS.index(DType.BYTES), _KINDS.index(DType.BOOL)
 _GIVE_BACK: Final = 1 << 20
 
+BRIEF_NS: Final = 500_000
+"""Calls shorter than this want no second processor: to wake one would take longer."""
+
 
 class Lies(Exception):
     """A message that is not what the protocol allows; the words are for the log."""

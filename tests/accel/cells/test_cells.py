@@ -26,6 +26,7 @@ from plaza_core.errors import (
     Quarantined,
 )
 from plaza_core.tensors import DType
+from plaza_models.tasks import ClassifyTask
 
 SUPPORT = sandbox_support()
 
@@ -85,6 +86,28 @@ def test_a_task_is_prepared_and_interpreted_inside(prison):
     opened = prison()
     said = opened.ask("sum", 3)
     assert said["pid"] == opened.runner.pid != os.getpid()
+
+
+def comes_to(opened, command, bound):
+    """Whether so many threads of the cell are soon bound to one processor, while it is asked."""
+    for _ in range(500):
+        if command == "linger":
+            opened.family.prepare(ClassifyTask((command,)))
+        else:
+            opened.ask(command)
+        tasks = [int(task.name) for task in Path(f"/proc/{opened.runner.pid}/task").iterdir()]
+        if sum(len(os.sched_getaffinity(task)) == 1 for task in tasks) == bound:
+            return True
+    return False
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor anyway")
+def test_only_while_calls_are_short_caller_and_cell_share_a_processor(prison):
+    opened, mine = prison(), os.sched_getaffinity(0)
+    assert comes_to(opened, "sum", bound=1), "the thread of the channel in use"
+    assert os.sched_getaffinity(0) == mine, "who asks is bound only while it waits"
+    assert comes_to(opened, "linger", bound=0)
+    assert comes_to(opened, "sum", bound=1)
 
 
 def test_what_a_family_refuses_arrives_in_plain_and_bounded_words(prison):
