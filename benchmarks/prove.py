@@ -125,33 +125,29 @@ def prove_crash_points() -> dict[str, Any]:
 
 
 def prove_gate() -> dict[str, Any]:
-    """What was counted goes to a file that the tests append to, one document a line."""
-    with tempfile.TemporaryDirectory(prefix="plaza-gate-") as scratch:
-        told = Path(scratch) / "told"
-        tests = "tests/serving/control/test_gate_simulated.py"
-        done = subprocess.run(  # noqa: S603 our own command
-            [sys.executable, "-m", "pytest", "-q", "-m", "prove", tests],
-            cwd=ROOT,
-            env={**os.environ, "PLAZA_GATE_RESULTS": str(told)},
-            check=False,
-        )
-        counted = [json.loads(line) for line in told.read_text().splitlines()]
-    return {"counted": counted, "held": done.returncode == 0}
+    held, told = _telling("PLAZA_GATE_RESULTS", "tests/serving/control/test_gate_simulated.py")
+    return {"counted": told, "held": held}
 
 
 def prove_hostile() -> dict[str, Any]:
     """Every hostile file, one after the other, while a neighbour of its sender asks on."""
-    with tempfile.TemporaryDirectory(prefix="plaza-hostile-") as scratch:
-        told = Path(scratch) / "told"
-        tests = "tests/hub/test_hostile.py"
+    held, told = _telling("PLAZA_HOSTILE_RESULTS", "tests/hub/test_hostile.py")
+    return {"seen": told, "held": held}
+
+
+def _telling(variable: str, tests: str) -> tuple[bool, list[Any]]:
+    """Whether `tests` passed in full, and what they wrote into the file that `variable` names, one
+    document a line."""
+    with tempfile.TemporaryDirectory(prefix="plaza-told-") as scratch:
+        file = Path(scratch) / "told"
         done = subprocess.run(  # noqa: S603 our own command
             [sys.executable, "-m", "pytest", "-q", "-m", "prove", tests],
             cwd=ROOT,
-            env={**os.environ, "PLAZA_HOSTILE_RESULTS": str(told)},
+            env={**os.environ, variable: str(file)},
             check=False,
         )
-        seen = json.loads(told.read_text()) if told.exists() else {}
-    return {**seen, "held": done.returncode == 0}
+        lines = file.read_text().splitlines() if file.exists() else []
+    return done.returncode == 0 and bool(lines), [json.loads(line) for line in lines]
 
 
 def prove_accelerators() -> dict[str, Any]:

@@ -8,82 +8,36 @@ hardware, and the names.
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, ClassVar
 
 from plaza_accel.devices import NoDevice, first_unloadable
-from plaza_accel.metering import EXCLUSIVE, Metering
-from plaza_accel.needs import Needs
+from plaza_accel.mechanism import Mechanism, OptionsT
 from plaza_accel.provider import (
-    AcceleratorOptions,
     Device,
-    PlacedRunner,
     Probe,
-    RayResource,
     Versions,
-    parse_options,
 )
 from plaza_core.errors import ProviderUnavailable
-from plaza_core.manifest import Manifest
 
 if TYPE_CHECKING:
     from plaza_accel.options import SessionPlan
 
-OptionsT = TypeVar("OptionsT", bound=AcceleratorOptions)
-
 
 @dataclass(frozen=True)
-class ClassicProvider(abc.ABC, Generic[OptionsT]):
+class ClassicProvider(Mechanism[OptionsT]):
     """Base of the providers of this mechanism."""
 
-    name: ClassVar[str]
-    execution: ClassVar[str]
-    """ONNX Runtime's name."""
     extra: ClassVar[str]
     """The extra of Plaza whose environment brings it."""
     libraries: ClassVar[tuple[str, ...]] = ()
     """Shared libraries of the maker that the wheel does not bring."""
     toolkit: ClassVar[str] = ""
     """What an operator installs where one of `libraries` is missing."""
-    ray: ClassVar[str | None] = None
-    static_shapes: ClassVar[bool] = False
-
-    options: OptionsT
 
     @abc.abstractmethod
     def look(self) -> tuple[Device, ...]:
         """The devices of this machine. Raises NoDevice."""
-
-    def native_options(self) -> dict[str, str]:
-        """The options as ONNX Runtime reads them: those of the schema that are its own, set."""
-        shared = AcceleratorOptions.model_fields
-        return {
-            name: as_text(value)
-            for name, value in self.options.model_dump().items()
-            if name not in shared and value is not None
-        }
-
-    @property
-    def needs(self) -> Needs:
-        return Needs()
-
-    @property
-    def schema(self) -> type[OptionsT]:
-        return type(self.options)
-
-    @property
-    def weight(self) -> int:
-        return self.options.weight
-
-    @property
-    def metering(self) -> Metering:
-        return EXCLUSIVE
-
-    @property
-    def resource(self) -> RayResource | None:
-        return RayResource(self.ray, self.options.ray_amount) if self.ray else None
 
     def versions(self) -> Versions:
         return runtime_versions()
@@ -113,9 +67,6 @@ class ClassicProvider(abc.ABC, Generic[OptionsT]):
             return f"{missing} cannot be loaded: {self.toolkit}"
         return None
 
-    def with_options(self, options: Mapping[str, Any]) -> Self:
-        return type(self)(parse_options(type(self.options), options))
-
     def plan(self) -> SessionPlan:
         from plaza_accel.options import SessionPlan
 
@@ -125,22 +76,6 @@ class ClassicProvider(abc.ABC, Generic[OptionsT]):
             options=(self.native_options(),),
             cpu_share=self.options.cpu_share,
         )
-
-    def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
-        from plaza_accel.session import open_runner
-
-        declared = self.options.buckets if self.static_shapes else None
-        return open_runner(directory, manifest, self.plan(), declared)
-
-    def weigh(self, directory: Path, manifest: Manifest) -> int:
-        from plaza_accel.session import estimate_bytes
-
-        return estimate_bytes(directory, manifest)
-
-
-def as_text(value: object) -> str:
-    """ONNX Runtime's provider options are strings; a truth value is 1 or 0."""
-    return str(int(value)) if isinstance(value, bool) else str(value)
 
 
 def runtime_versions() -> Versions:

@@ -8,27 +8,19 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from plaza_accel.classic import as_text, runtime_versions
-from plaza_accel.metering import EXCLUSIVE, Metering
-from plaza_accel.needs import Needs
+from plaza_accel.classic import runtime_versions
+from plaza_accel.mechanism import Mechanism, OptionsT
 from plaza_accel.provider import (
-    AcceleratorOptions,
     Device,
-    PlacedRunner,
     Probe,
-    RayResource,
     Versions,
-    parse_options,
 )
 from plaza_core.errors import ProviderUnavailable
-from plaza_core.manifest import Manifest
 
 if TYPE_CHECKING:
     from plaza_accel.options import SessionPlan
@@ -40,55 +32,17 @@ _KINDS: Final = {"CPU": "cpu", "GPU": "gpu", "NPU": "npu"}
 _lock = threading.Lock()
 _registered: set[str] = set()
 
-OptionsT = TypeVar("OptionsT", bound=AcceleratorOptions)
-
 
 @dataclass(frozen=True)
-class PluginProvider(Generic[OptionsT]):
+class PluginProvider(Mechanism[OptionsT]):
     """Base of the providers of this mechanism; a subclass fills in names and a schema."""
 
-    name: ClassVar[str]
-    execution: ClassVar[str]
-    """ONNX Runtime's name, as the library says it."""
     distribution: ClassVar[str]
     """What to `pip install`."""
     module: ClassVar[str]
     """Offers `get_library_path()`."""
     hint: ClassVar[str] = "look at the log, and at what the library's maker asks of the machine"
     """What an operator looks at where the library loads and finds no device."""
-    ray: ClassVar[str | None] = None
-    static_shapes: ClassVar[bool] = False
-
-    options: OptionsT
-
-    def native_options(self) -> dict[str, str]:
-        """The options as the library reads them: those of the schema that are its own, set."""
-        shared = AcceleratorOptions.model_fields
-        return {
-            name: as_text(value)
-            for name, value in self.options.model_dump().items()
-            if name not in shared and value is not None
-        }
-
-    @property
-    def needs(self) -> Needs:
-        return Needs()
-
-    @property
-    def schema(self) -> type[OptionsT]:
-        return type(self.options)
-
-    @property
-    def weight(self) -> int:
-        return self.options.weight
-
-    @property
-    def metering(self) -> Metering:
-        return EXCLUSIVE
-
-    @property
-    def resource(self) -> RayResource | None:
-        return RayResource(self.ray, self.options.ray_amount) if self.ray else None
 
     def versions(self) -> Versions:
         try:
@@ -134,9 +88,6 @@ class PluginProvider(Generic[OptionsT]):
                 _load(self.distribution, str(library))
                 _registered.add(self.distribution)
 
-    def with_options(self, options: Mapping[str, Any]) -> Self:
-        return type(self)(parse_options(type(self.options), options))
-
     def plan(self) -> SessionPlan:
         from plaza_accel.options import SessionPlan
 
@@ -147,17 +98,6 @@ class PluginProvider(Generic[OptionsT]):
             cpu_share=self.options.cpu_share,
             ep_devices=tuple(self.ep_devices()[:1]),
         )
-
-    def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
-        from plaza_accel.session import open_runner
-
-        declared = self.options.buckets if self.static_shapes else None
-        return open_runner(directory, manifest, self.plan(), declared)
-
-    def weigh(self, directory: Path, manifest: Manifest) -> int:
-        from plaza_accel.session import estimate_bytes
-
-        return estimate_bytes(directory, manifest)
 
 
 def _load(distribution: str, library: str) -> None:

@@ -25,7 +25,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "providers.md"
 class Wheel:
     provider: object
     file: str
-    library: str
+    binary: str
 
 
 WHEELS = [
@@ -45,13 +45,13 @@ WHEELS = [
 def library_of(wheel: Wheel) -> bytes:
     """From the environment, else from a downloaded wheel; skips where there is neither."""
     spec = importlib.util.find_spec("onnxruntime")
-    installed = Path(spec.origin).parent / "capi" / wheel.library
+    installed = Path(spec.origin).parent / "capi" / wheel.binary
     if installed.exists():
         return installed.read_bytes()
     directory = os.environ.get("PLAZA_WHEELS")
     for found in sorted(Path(directory).rglob(wheel.file)) if directory else []:
         with zipfile.ZipFile(found) as opened:
-            return opened.read(f"onnxruntime/capi/{wheel.library}")
+            return opened.read(f"onnxruntime/capi/{wheel.binary}")
     pytest.skip(f"{wheel.file} is neither installed nor in PLAZA_WHEELS")
 
 
