@@ -1,7 +1,8 @@
 """An open-loop load generator: requests leave at their times, whether or not answers have come.
 
 Latency counts from the moment a request was due, so a stall is seen by all that were due in it
-(closed loops hide it). Keep-alive connections are taken in turn from a pool that grows as needed.
+(closed loops hide it). Keep-alive connections are opened as needed and taken in turn, so that none
+lies idle until the server closes it.
 """
 
 from __future__ import annotations
@@ -9,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from http import HTTPStatus
-
-_POOL = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +38,11 @@ class Pace:
     request: bytes
     rate: float
     answers: list[Answer] = field(default_factory=list)
-    _idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=list)
+    _idle: deque[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = field(default_factory=deque)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _running: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        for _ in range(_POOL):
-            self._idle.append(await asyncio.open_connection("127.0.0.1", self.port))
         self._running = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -64,11 +62,12 @@ class Pace:
             due += 1 / self.rate
 
     async def _one(self, due: float) -> None:
-        if not self._idle:
-            self._idle.append(await asyncio.open_connection("127.0.0.1", self.port))
-        reader, writer = self._idle.pop()
         sent = time.monotonic()
         try:
+            if self._idle:
+                reader, writer = self._idle.popleft()
+            else:
+                reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
             writer.write(self.request)
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])

@@ -15,6 +15,7 @@ import json
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -40,7 +41,8 @@ class Swaps:
 
     swaps: int
     requests: int
-    failed: int
+    failed: dict[int, int]
+    """How many answers had which other status than 200; 0 is a connection that broke."""
     stale: int
     """Answers of an older version to requests sent after the newer one was acknowledged."""
     quiet_p99_ms: float
@@ -100,7 +102,7 @@ async def hot_swaps(
     return Swaps(
         swaps=swaps,
         requests=len(during),
-        failed=sum(answer.status != HTTPStatus.OK for answer in pace.answers),
+        failed=dict(Counter(a.status for a in pace.answers if a.status != HTTPStatus.OK)),
         stale=sum(_stale(answer, acknowledged) for answer in during),
         quiet_p99_ms=paced.percentile_ms(quiet, 0.99),
         p99_ms=paced.percentile_ms(during, 0.99),

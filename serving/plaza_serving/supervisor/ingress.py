@@ -84,15 +84,20 @@ def _rules(directory: Path, loopback_ports: Sequence[int]) -> str:
     errors = "".join(
         f"s|^( *errorfile {status}) .*|\\1 {directory}/{status}.http|\n" for status in _PAGES
     )
+    added = (
+        "timeout http-request 10s",
+        "option http-buffer-request",
+        "option http-ignore-probes",  # a connection opened ahead is closed without an answer
+        f"errorfile 408 {directory}/408.http",
+    )
+    added_lines = "".join(f"\\n\\1{line}" for line in added)
+    once = "".join(f"\\|^ *{line}$|d\n" for line in added)
     return (
         "s/ mode 666 level admin / mode 600 level admin /\n"
         "s/^( *log .* local0) info$/\\1 warning/\n"
-        f"s/^( *bind) [*]?:({ports})$/\\1 127.0.0.1:\\2/\n"
-        "/^ *timeout http-request 10s$/d\n/^ *option http-buffer-request$/d\n"
-        "/^ *errorfile 408 /d\n"
-        "s|^( *)option log-health-checks$|&\\n\\1timeout http-request 10s\\n"
-        f"\\1option http-buffer-request\\n\\1errorfile 408 {directory}/408.http|\n"
-        f"s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
+        f"s/^( *bind) [*]?:({ports})$/\\1 127.0.0.1:\\2/\n{once}"
+        f"s|^( *)option log-health-checks$|&{added_lines}|\n"
+        "s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
         f"default-errorfiles|\n{errors}"
     )
 

@@ -1,11 +1,14 @@
 """The launcher corrects what Ray writes, and HAProxy accepts the result."""
 
 import json
+import socket
 import subprocess
+import time
 
 import pytest
 
 from plaza_serving.supervisor import ingress
+from tests.serving.supervisor import machine
 
 PRIVATE = (9101, 8404)
 WRITTEN_BY_RAY = """global
@@ -43,6 +46,37 @@ def config(tmp_path):
     return path
 
 
+@pytest.fixture
+def slow_line(tmp_path, config):
+    """A connection to a HAProxy that runs the corrected file, but waits a tenth of a second."""
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
+    subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
+    at = machine.ports()
+    front, statistics = at["http_port"], at["haproxy_stats_port"]
+    metrics = at["haproxy_metrics_port"]
+    written = config.read_text().replace("timeout http-request 10s", "timeout http-request 100ms")
+    written = written.replace("*:8000", f"127.0.0.1:{front}")
+    written = written.replace(":8404", f":{statistics}").replace(":9101", f":{metrics}")
+    config.write_text(written)
+    with subprocess.Popen([ingress.haproxy_binary(), "-db", "-f", config]) as haproxy:
+        try:
+            with _connected(front) as line:
+                yield line
+        finally:
+            haproxy.terminate()
+
+
+def _connected(port):
+    give_up = time.monotonic() + 10
+    while True:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
+        except ConnectionRefusedError:
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
+
+
 def test_haproxy_accepts_the_corrected_configuration(tmp_path, config):
     launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
     checked = subprocess.run(
@@ -66,6 +100,18 @@ def test_every_correction_is_made(tmp_path, config):
     assert "http-request return status 503 default-errorfiles" in lines
     for status in (502, 503, 504):
         assert f"errorfile {status} {tmp_path}/{status}.http" in lines
+
+
+def test_half_a_request_is_told_that_it_took_too_long(slow_line):
+    slow_line.sendall(b"POST / HTTP/1.1\r\nhost: hub\r\ncontent-length: 10\r\n\r\n12")
+    head, _, body = slow_line.makefile("rb").read().partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["code"] == "deadline_exceeded"
+
+
+def test_a_connection_opened_ahead_is_closed_without_a_word(slow_line):
+    """An answer to no request would be taken for that of the next one."""
+    assert slow_line.recv(1) == b""
 
 
 def test_the_arguments_reach_haproxy_unchanged(tmp_path, config):
