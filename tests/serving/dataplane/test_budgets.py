@@ -220,7 +220,7 @@ async def test_a_replica_that_does_not_answer_a_recall_delays_a_refusal_by_littl
         assert 0.05 < loop.time() - began < 2
 
 
-async def test_idle_balances_go_back_and_busy_ones_keep_about_two_seconds():
+async def test_idle_balances_go_back_and_busy_ones_keep_what_soon_is_needed():
     async with Scene(10**9) as scene:
         (side,), (caller,) = scene.sides, scene.callers
         side.budgets.settle(await side.hold(caller, 10**6), 0)
@@ -253,6 +253,39 @@ async def test_a_steady_key_is_filled_ahead_of_its_need():
                 side.broker.tick()
                 await asyncio.sleep(0.005)
         assert waited == 0
+
+
+async def steady(scene, side, caller, seconds):
+    """Ten requests of 100 units a second; how many had to wait for control."""
+    waited = 0
+    for n in range(10 * seconds):
+        held = side.budgets.reserve(caller.principal.key, 100, scene.clock.unix_us())
+        if held is None:
+            waited += 1
+            held = await side.hold(caller, 100)
+        side.budgets.settle(held, 100)
+        scene.clock.advance(0.1)
+        if n % 5 == 4:
+            side.broker.tick()
+            await asyncio.sleep(0.005)
+    return waited
+
+
+async def test_who_has_an_ample_budget_does_not_notice_that_control_is_away_for_ten_seconds():
+    async with Scene(10**9) as scene:
+        (side,), (caller,) = scene.sides, scene.callers
+        await steady(scene, side, caller, 10)
+        side.channel.away = True
+        assert await steady(scene, side, caller, 9) == 0
+
+
+async def test_of_a_short_budget_no_replica_hoards_more_than_a_few_seconds():
+    async with Scene(30_000) as scene:
+        (side,), (caller,) = scene.sides, scene.callers
+        for _ in range(20):
+            await steady(scene, side, caller, 1)
+            left = 30_000 - side.budgets.purses[caller.principal.key].current.spent
+            assert side.free(caller) <= max(3000, left // 5)
 
 
 async def test_a_request_spends_from_the_period_of_its_admission():
