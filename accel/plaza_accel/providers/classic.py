@@ -1,31 +1,23 @@
 """Providers that come inside a wheel of ONNX Runtime: one environment per flavour.
 
-Owns what they have in common: the probe (device, then wheel, then the libraries it needs), the plan
-of a session from options, and opening in declared shapes. A provider adds a schema, a look at its
-hardware, and the names.
+Owns their probe: device, then wheel, then the libraries it needs. A provider adds a schema, a look
+at its hardware, and the names.
 """
 
 from __future__ import annotations
 
 import abc
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from plaza_accel.contract.provider import (
-    Device,
-    Probe,
-    Versions,
-)
+from plaza_accel.contract.provider import Device, Probe, Versions
 from plaza_accel.providers.devices import NoDevice, first_unloadable
 from plaza_accel.providers.mechanism import Mechanism, OptionsT
 from plaza_core.errors import ProviderUnavailable
 
-if TYPE_CHECKING:
-    from plaza_accel.sessions.options import SessionPlan
-
 
 @dataclass(frozen=True)
-class ClassicProvider(Mechanism[OptionsT]):
+class ClassicProvider(Mechanism[OptionsT], abc.ABC):
     """Base of the providers of this mechanism."""
 
     extra: ClassVar[str]
@@ -66,16 +58,6 @@ class ClassicProvider(Mechanism[OptionsT]):
         if missing is not None:
             return f"{missing} cannot be loaded: {self.toolkit}"
         return None
-
-    def plan(self) -> SessionPlan:
-        from plaza_accel.sessions.options import SessionPlan
-
-        return SessionPlan(
-            provider=self.name,
-            execution=(self.execution,),
-            options=(self.native_options(),),
-            cpu_share=self.options.cpu_share,
-        )
 
 
 def runtime_versions() -> Versions:

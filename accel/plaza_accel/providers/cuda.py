@@ -6,70 +6,16 @@ refusals are tested, and nothing here claims to have run.
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from plaza_accel.contract.needs import Needs
-from plaza_accel.contract.provider import AcceleratorOptions, Device
-from plaza_accel.providers.classic import ClassicProvider
-from plaza_accel.providers.devices import nvidia
-
-LIBRARIES: Final = ("libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10")
-"""What the provider's library in onnxruntime-gpu 1.31.1 is linked against and does not bring."""
-
-TOOLKIT: Final = (
-    "install the CUDA 13 runtime and cuDNN 9 on the node and have them on the loader's path"
-)
+from plaza_accel.providers.nvidia import LIBRARIES, NvidiaOptions, NvidiaProvider
 
 
-NEEDS: Final = Needs(
-    readable=(
-        "/usr/local/cuda",
-        "/usr/local/nvidia",
-        "/proc/driver/nvidia",
-        "/proc/driver/nvidia-caps",
-        "/proc/devices",
-        "/sys/devices/system",
-    ),
-    devices=(
-        "/dev/nvidia[0-9]*",
-        "/dev/nvidiactl",
-        "/dev/nvidia-uvm",
-        "/dev/nvidia-caps/*",
-    ),
-    variables=(
-        "LD_LIBRARY_PATH",
-        "CUDA_VISIBLE_DEVICES",
-        "CUDA_DEVICE_ORDER",
-        "CUDA_MODULE_LOADING",
-        "NVIDIA_VISIBLE_DEVICES",
-        "NVIDIA_TF32_OVERRIDE",
-    ),
-    homes=("CUDA_HOME", "CUDA_PATH"),
-    limit_addresses=False,
-)
-"""Of the driver and the toolkit. Device files: gVisor's proposal of a proxy for NVIDIA's driver
-calls nvidiactl, nvidia0 …, nvidia-uvm and /proc/driver/nvidia/params required, and NVIDIA's MIG
-guide adds nvidia-caps for parts of a GPU; profilers' nvidia-uvm-tools, displays' nvidia-modeset and
-the switches' devices, which the container toolkit lists too, are left out. Variables: the CUDA
-programming guide. Addresses: NVIDIA's MPS guide, that making a context reserves the unified address
-range. Trees are where installers put the toolkit; that the driver looks into /proc/devices and
-/sys/devices/system (processors, memory) is supposed, not known."""
-
-
-class CudaOptions(AcceleratorOptions):
+class CudaOptions(NvidiaOptions):
     """Keys of ONNX Runtime's CUDA provider. Pointers and paths are the hub's business, not here."""
 
-    weight: int = Field(
-        20, ge=1, le=100_000, description="Compute units charged per microsecond of the GPU."
-    )
-    device_id: int = Field(
-        0,
-        ge=0,
-        le=63,
-        description="Which of the GPUs that this process sees; Ray shows it its own.",
-    )
     gpu_mem_limit: int | None = Field(
         None, ge=1 << 20, description="Bytes that the arena may take; unset: the whole GPU."
     )
@@ -97,20 +43,13 @@ class CudaOptions(AcceleratorOptions):
     )
 
 
-class CudaProvider(ClassicProvider[CudaOptions]):
+class CudaProvider(NvidiaProvider[CudaOptions]):
     name: ClassVar[str] = "cuda"
     execution: ClassVar[str] = "CUDAExecutionProvider"
-    extra: ClassVar[str] = "ort-cuda"
     libraries: ClassVar[tuple[str, ...]] = LIBRARIES
-    toolkit: ClassVar[str] = TOOLKIT
-    ray: ClassVar[str | None] = "GPU"
-
-    @property
-    def needs(self) -> Needs:
-        return NEEDS
-
-    def look(self) -> tuple[Device, ...]:
-        return nvidia()
+    toolkit: ClassVar[str] = (
+        "install the CUDA 13 runtime and cuDNN 9 on the node and have them on the loader's path"
+    )
 
 
 provider = CudaProvider(CudaOptions())

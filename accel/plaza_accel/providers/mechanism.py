@@ -1,13 +1,12 @@
 """What providers state and do alike, whichever way their code comes: options, cost, opening.
 
-`classic.py` and `plugin.py` add where the execution provider is found and the plan of a session.
+`classic.py` and `plugin.py` add where the execution provider is found.
 """
 
 from __future__ import annotations
 
-import abc
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
@@ -28,29 +27,14 @@ OptionsT = TypeVar("OptionsT", bound=AcceleratorOptions)
 
 
 @dataclass(frozen=True)
-class Mechanism(abc.ABC, Generic[OptionsT]):
-    """Base of all providers but `cpu`."""
+class Accelerator(Generic[OptionsT]):
+    """What every provider but `cpu` states of itself."""
 
     name: ClassVar[str]
-    execution: ClassVar[str]
-    """ONNX Runtime's name."""
     ray: ClassVar[str | None] = None
     static_shapes: ClassVar[bool] = False
 
     options: OptionsT
-
-    @abc.abstractmethod
-    def plan(self) -> SessionPlan:
-        """How a session is opened. Raises ProviderUnavailable."""
-
-    def native_options(self) -> dict[str, str]:
-        """The options as ONNX Runtime reads them: those of the schema that are its own, set."""
-        shared = AcceleratorOptions.model_fields
-        return {
-            name: as_text(value)
-            for name, value in self.options.model_dump().items()
-            if name not in shared and value is not None
-        }
 
     @property
     def needs(self) -> Needs:
@@ -73,7 +57,35 @@ class Mechanism(abc.ABC, Generic[OptionsT]):
         return RayResource(self.ray, self.options.ray_amount) if self.ray else None
 
     def with_options(self, options: Mapping[str, Any]) -> Self:
-        return type(self)(parse_options(type(self.options), options))
+        return replace(self, options=parse_options(type(self.options), options))
+
+
+@dataclass(frozen=True)
+class Mechanism(Accelerator[OptionsT]):
+    """Base of the providers that open sessions on an execution provider of their own."""
+
+    execution: ClassVar[str]
+    """ONNX Runtime's name."""
+
+    def plan(self) -> SessionPlan:
+        """How a session is opened. Raises ProviderUnavailable."""
+        from plaza_accel.sessions.options import SessionPlan
+
+        return SessionPlan(
+            provider=self.name,
+            execution=(self.execution,),
+            options=(self.native_options(),),
+            cpu_share=self.options.cpu_share,
+        )
+
+    def native_options(self) -> dict[str, str]:
+        """The options as ONNX Runtime reads them: those of the schema that are its own, set."""
+        shared = AcceleratorOptions.model_fields
+        return {
+            name: as_text(value)
+            for name, value in self.options.model_dump().items()
+            if name not in shared and value is not None
+        }
 
     def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
         from plaza_accel.sessions.session import open_runner

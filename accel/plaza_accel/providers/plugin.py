@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from plaza_accel.contract.provider import (
-    Device,
-    Probe,
-    Versions,
-)
+from plaza_accel.contract.provider import Device, Probe, Versions
 from plaza_accel.providers.classic import runtime_versions
 from plaza_accel.providers.mechanism import Mechanism, OptionsT
 from plaza_core.errors import ProviderUnavailable
@@ -89,15 +85,7 @@ class PluginProvider(Mechanism[OptionsT]):
                 _registered.add(self.distribution)
 
     def plan(self) -> SessionPlan:
-        from plaza_accel.sessions.options import SessionPlan
-
-        return SessionPlan(
-            provider=self.name,
-            execution=(self.execution,),
-            options=(self.native_options(),),
-            cpu_share=self.options.cpu_share,
-            ep_devices=tuple(self.ep_devices()[:1]),
-        )
+        return replace(super().plan(), ep_devices=tuple(self.ep_devices()[:1]))
 
 
 def _load(distribution: str, library: str) -> None:

@@ -13,35 +13,22 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from pydantic import Field
 
 from plaza_accel.contract.needs import Needs
-from plaza_accel.contract.provider import AcceleratorOptions, Device
-from plaza_accel.providers import cuda
-from plaza_accel.providers.classic import ClassicProvider
-from plaza_accel.providers.devices import nvidia
+from plaza_accel.providers import nvidia
+from plaza_accel.providers.cuda import CudaProvider
+from plaza_accel.providers.nvidia import NvidiaOptions, NvidiaProvider
 
 if TYPE_CHECKING:
     from plaza_accel.sessions.options import SessionPlan
 
 
-NEEDS: Final = replace(
-    cuda.NEEDS,
-    homes=(*cuda.NEEDS.homes, "TENSORRT_HOME"),
-)
+NEEDS: Final = replace(nvidia.NEEDS, homes=(*nvidia.NEEDS.homes, "TENSORRT_HOME"))
 """Those of CUDA, on which it runs; its own libraries come from a system package (/usr/lib), or lie
 where ONNX Runtime's build page has TENSORRT_HOME point."""
 
 
-class TensorrtOptions(AcceleratorOptions):
+class TensorrtOptions(NvidiaOptions):
     """Keys of ONNX Runtime's TensorRT provider. Caches and their paths are the hub's business."""
 
-    weight: int = Field(
-        20, ge=1, le=100_000, description="Compute units charged per microsecond of the GPU."
-    )
-    device_id: int = Field(
-        0,
-        ge=0,
-        le=63,
-        description="Which of the GPUs that this process sees; Ray shows it its own.",
-    )
     trt_max_workspace_size: int | None = Field(
         None, ge=1 << 20, description="Bytes of scratch memory while an engine is built and run."
     )
@@ -64,38 +51,30 @@ class TensorrtOptions(AcceleratorOptions):
     )
 
 
-class TensorrtProvider(ClassicProvider[TensorrtOptions]):
+class TensorrtProvider(NvidiaProvider[TensorrtOptions]):
     name: ClassVar[str] = "tensorrt"
     execution: ClassVar[str] = "TensorrtExecutionProvider"
-    extra: ClassVar[str] = "ort-cuda"
     libraries: ClassVar[tuple[str, ...]] = (
         "libnvinfer.so.10",
         "libnvonnxparser.so.10",
         "libcudnn.so.9",
-        *cuda.LIBRARIES,
+        *nvidia.LIBRARIES,
     )
     toolkit: ClassVar[str] = (
         "install TensorRT 10 for CUDA 13, and what CUDA needs, where the loader finds them"
     )
-    ray: ClassVar[str | None] = "GPU"
     static_shapes: ClassVar[bool] = True
 
     @property
     def needs(self) -> Needs:
         return NEEDS
 
-    def look(self) -> tuple[Device, ...]:
-        return nvidia()
-
     def plan(self) -> SessionPlan:
-        from plaza_accel.sessions.options import SessionPlan
-
         beside = {"device_id": str(self.options.device_id)}
-        return SessionPlan(
-            provider=self.name,
-            execution=(self.execution, cuda.CudaProvider.execution),
+        return replace(
+            super().plan(),
+            execution=(self.execution, CudaProvider.execution),
             options=(self.native_options(), beside),
-            cpu_share=self.options.cpu_share,
         )
 
 

@@ -12,19 +12,16 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar
 
-from plaza_accel.contract.metering import EXCLUSIVE, Metering
-from plaza_accel.contract.needs import Needs
 from plaza_accel.contract.provider import (
     AcceleratorOptions,
     PlacedRunner,
     Probe,
-    RayResource,
     Versions,
-    parse_options,
 )
 from plaza_accel.providers import cpu
+from plaza_accel.providers.mechanism import Accelerator
 from plaza_accel.sessions.buckets import Buckets, bucketed
 from plaza_core.manifest import Manifest
 from plaza_core.tensors import Array, Signature
@@ -61,37 +58,21 @@ class CompilingRunner:
 
 
 @dataclass(frozen=True)
-class TwinProvider:
+class TwinProvider(Accelerator[AcceleratorOptions]):
     """Satisfies the whole contract; `runners` holds what it opened, for the test to look at."""
 
     name: ClassVar[str] = "twin"
-    schema: ClassVar[type[AcceleratorOptions]] = AcceleratorOptions
+    ray: ClassVar[str | None] = "twin"
     static_shapes: ClassVar[bool] = True
-    needs: ClassVar[Needs] = Needs()
 
     options: AcceleratorOptions = field(default_factory=AcceleratorOptions)
     runners: list[CompilingRunner] = field(default_factory=list, compare=False)
-
-    @property
-    def weight(self) -> int:
-        return self.options.weight
-
-    @property
-    def metering(self) -> Metering:
-        return EXCLUSIVE
-
-    @property
-    def resource(self) -> RayResource | None:
-        return RayResource("twin", self.options.ray_amount)
 
     def versions(self) -> Versions:
         return cpu.provider.versions()
 
     def probe(self) -> Probe:
         return cpu.provider.probe()
-
-    def with_options(self, options: Mapping[str, Any]) -> Self:
-        return type(self)(parse_options(AcceleratorOptions, options), self.runners)
 
     def open(self, directory: Path, manifest: Manifest) -> PlacedRunner:
         def on_cpu() -> PlacedRunner:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from plaza_accel.contract.provider import AcceleratorOptions
-from plaza_accel.providers import cann, cuda, openvino, options_page, tensorrt
+from plaza_accel.providers import cann, cuda, nvidia, openvino, options_page, tensorrt
 
 PAGE = Path(__file__).parents[3] / "docs" / "providers.md"
 
@@ -97,7 +97,7 @@ def test_the_library_knows_every_key_that_the_schema_offers(wheel):
 @pytest.mark.parametrize("wheel", WHEELS, ids=lambda wheel: wheel.provider.name)
 def test_the_library_wants_what_the_probe_looks_for(wheel):
     library = library_of(wheel)
-    beside = cuda.LIBRARIES if wheel.provider is tensorrt.provider else ()
+    beside = nvidia.LIBRARIES if wheel.provider is tensorrt.provider else ()
     for needed in set(wheel.provider.libraries) - set(beside):
         assert needed.encode() + b"\0" in library
     assert wheel.provider.execution.encode() in library

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from plaza_serving.doors.openapi_parts import MODEL, VERSION, get
-from plaza_serving.doors.openapi_schemas import COUNT, SHAPE, TEXT, Schema, list_, object_
+from plaza_serving.doors.openapi.parts import MODEL, VERSION, get
+from plaza_serving.doors.openapi.schemas import COUNT, SHAPE, TEXT, Schema, list_, object_
 
 _LASTING: Schema = object_({"count": COUNT, "ns": COUNT})
 _PHASES = ("compute_input", "compute_infer", "compute_output")

@@ -1,20 +1,12 @@
-"""The OpenAPI 3.1 document of the inference port.
-
-`contracts/openapi-inference.json` is its snapshot, written by
-`python -m plaza_serving.doors.openapi > contracts/openapi-inference.json`. Tests send every request
-example through the door and check each answer against its schema: an example here is a promise.
-"""
+"""The document put together, and the paths of the Open Inference Protocol and of the tasks."""
 
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
-from plaza_serving.doors import openapi_dialects as dialects
-from plaza_serving.doors import openapi_repository as repository
-from plaza_serving.doors import openapi_triton as triton
-from plaza_serving.doors.openapi_parts import (
+from plaza_serving.doors.openapi import openai, repository, tei, timeseries, triton
+from plaza_serving.doors.openapi.parts import (
     INFER_ERRORS,
     MODEL,
     ONCE,
@@ -27,7 +19,7 @@ from plaza_serving.doors.openapi_parts import (
     post,
     responses_of,
 )
-from plaza_serving.doors.openapi_schemas import EXAMPLES, SCHEMAS
+from plaza_serving.doors.openapi.schemas import EXAMPLES, SCHEMAS
 
 
 def document() -> dict[str, Any]:
@@ -48,7 +40,9 @@ def document() -> dict[str, Any]:
             **triton.paths(),
             **_repository_paths(),
             **_task_paths(),
-            **dialects.paths(),
+            **openai.paths(),
+            **tei.paths(),
+            **timeseries.paths(),
             **_page_paths(),
         },
         "components": {
@@ -66,7 +60,14 @@ def document() -> dict[str, Any]:
                 "TeiError424": {**responses_of("TeiError")["TeiError500"]}
                 | {"description": "The model failed"},
             },
-            "schemas": SCHEMAS | repository.SCHEMAS | dialects.SCHEMAS | triton.SCHEMAS,
+            "schemas": {
+                **SCHEMAS,
+                **repository.SCHEMAS,
+                **openai.SCHEMAS,
+                **tei.SCHEMAS,
+                **timeseries.SCHEMAS,
+                **triton.SCHEMAS,
+            },
         },
     }
 
@@ -221,7 +222,3 @@ def _page_paths() -> dict[str, Any]:
         ),
         "/docs": fixed("docs", "This document as a page", "text/html", {}),
     }
-
-
-if __name__ == "__main__":
-    sys.stdout.write(text())

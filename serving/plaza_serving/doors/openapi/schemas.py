@@ -70,6 +70,12 @@ REQUEST_FIELDS: Schema = {
     "timeout_us": {"type": "integer", "minimum": 1, "description": "Deadline, in microseconds"},
     "sticky": _STICKY,
 }
+PROBLEM: Schema = {
+    "code": {"type": "string", "description": "Stable, for programs"},
+    "input": {"type": ["string", "null"], "description": "The offending input"},
+    "request_id": TEXT,
+}
+"""What every dialect's errors carry beside its own fields."""
 _MODEL_FIELD: Schema = {"model": {"type": "string", "description": "Name of the model"}}
 _ANSWER_FIELDS: Schema = {
     "model": TEXT,

@@ -26,22 +26,20 @@ COSTS = {
 }
 READ_ERRORS = (401, 403, 404, 500)
 INFER_ERRORS = tuple(ERRORS)
-MODEL = {
-    "name": "model",
-    "in": "path",
-    "required": True,
-    "description": "`model`, `project.model` or `organisation.project.model`",
-    "schema": {"type": "string"},
-}
-VERSION = {
-    "name": "version",
-    "in": "path",
-    "required": True,
-    "description": "An integer or an alias such as `champion`",
-    "schema": {"type": "string"},
-}
 
 
+def in_path(name: str, description: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": {"type": "string"},
+    }
+
+
+MODEL = in_path("model", "`model`, `project.model` or `organisation.project.model`")
+VERSION = in_path("version", "An integer or an alias such as `champion`")
 ONCE = {
     "name": "Idempotency-Key",
     "in": "header",
