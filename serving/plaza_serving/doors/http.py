@@ -26,17 +26,7 @@ from plaza_serving.doors import openapi, triton
 from plaza_serving.doors.asking import Asking
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
-from plaza_serving.doors.exchange import (
-    JSON,
-    ClientGoneError,
-    Cut,
-    Exchange,
-    Receive,
-    Reply,
-    Scope,
-    Send,
-    Watch,
-)
+from plaza_serving.doors.exchange import ClientGoneError, Cut, Exchange, Receive, Scope, Send, Watch
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.openai import OpenAI
@@ -50,6 +40,7 @@ from plaza_serving.doors.tei_about import AboutTextEmbeddings
 from plaza_serving.doors.timeseries import TimeSeries
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
+from plaza_serving.reply import JSON, Reply
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
