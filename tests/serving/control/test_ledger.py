@@ -7,8 +7,8 @@ import json
 
 from sqlalchemy import text
 
-from plaza_serving.control import ledger_shapes
-from plaza_serving.control.shapes import Taken
+from plaza_serving.control.shapes import ledger as bodies_of_ledger
+from plaza_serving.control.shapes.base import Taken
 from plaza_tenancy import dialect
 from tests.serving.control.test_reports import used
 
@@ -147,7 +147,7 @@ async def test_closed_months_are_dropped_and_their_sums_stay(world):
 
 
 def test_every_body_shows_an_example_that_fits():
-    bodies = [kind for kind in vars(ledger_shapes).values() if isinstance(kind, type)]
+    bodies = [kind for kind in vars(bodies_of_ledger).values() if isinstance(kind, type)]
     bodies = [kind for kind in bodies if issubclass(kind, Taken) and kind is not Taken]
     assert len(bodies) == 2
     for kind in bodies:

@@ -9,7 +9,9 @@ from plaza_core.table import Visibility
 from plaza_core.tracking import Lineage
 from plaza_core.tracking import Proposal as Found
 from plaza_serving.control.patterns import NAME
-from plaza_serving.control.shapes import Answer, Promotion, Registered, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
+from plaza_serving.control.shapes.models import Promotion
+from plaza_serving.control.shapes.uploads import Registered
 
 
 class Import(Taken):

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from plaza_core.budget import LARGEST, Period
 from plaza_serving.control.patterns import NAME, PROVIDER
-from plaza_serving.control.shapes import Answer, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
 
 Amount = Annotated[int, Field(strict=True, ge=0, le=LARGEST)]
 """Compute units. Strict: `true` and `"5"` are no amounts."""

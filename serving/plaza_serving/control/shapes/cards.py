@@ -8,7 +8,7 @@ from pydantic import Field
 
 from plaza_core.card import CARD_BYTES, read_card
 from plaza_core.ports import CardRevision
-from plaza_serving.control.shapes import Answer, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
 
 
 class CardText(Taken):

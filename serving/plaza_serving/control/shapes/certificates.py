@@ -10,7 +10,7 @@ from plaza_core.certificate import Parity
 from plaza_core.certificate_ports import Certified
 from plaza_core.ids import Digest
 from plaza_core.pools import Pool
-from plaza_serving.control.shapes import Answer, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
 
 
 class CertifyOn(Taken):

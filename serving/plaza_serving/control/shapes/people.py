@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from plaza_core.ids import KeyId
 from plaza_core.principal import Role
 from plaza_serving.control.patterns import NAME
-from plaza_serving.control.shapes import Answer, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
 from plaza_tenancy.views import Login
 
 DAY_S = 86_400

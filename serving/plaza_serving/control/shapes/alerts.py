@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import ConfigDict, Field
 
 from plaza_core.webhooks import BUDGET_EVENTS, Event
-from plaza_serving.control.shapes import Answer, Taken
+from plaza_serving.control.shapes.base import Answer, Taken
 from plaza_tenancy.views_webhooks import NewSecret, Webhook
 
 

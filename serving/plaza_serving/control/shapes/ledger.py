@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field
 
 from plaza_core.inference import UsageRecord
 from plaza_serving.control.patterns import MONTH
-from plaza_serving.control.shapes import Answer, Items, Taken
-from plaza_tenancy.views import ChainReport, Drift, Dropped, Entry, Kind
+from plaza_serving.control.shapes.base import Answer, Items, Taken
+from plaza_tenancy.views import AuditEntry, ChainReport, Drift, Dropped, Entry, Kind, UsageSum
 
 DRIFT_SHOWN = 1000
 
@@ -98,3 +98,21 @@ class DropRequest(Taken):
 
 class DropReport(Items[Dropped]):
     """What was dropped, by organisation. Sums per hour stay."""
+
+
+class UsageReport(Items[UsageSum]):
+    """Sums for since ≤ time < until, in microseconds since 1970."""
+
+    since_us: int
+    until_us: int
+
+
+class AuditPage(Items[AuditEntry]):
+    """`next` is the `before` of the next page; none at the end."""
+
+    next: int | None
+
+
+class Ingested(Answer):
+    accepted: int
+    new: int

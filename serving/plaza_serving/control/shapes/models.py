@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from plaza_core.compatibility import SignatureChange
-from plaza_core.ids import Digest
+from plaza_core.ids import Digest, ModelId
 from plaza_core.rollout import (
     WHOLE,
     GatePolicy,
@@ -17,7 +17,7 @@ from plaza_core.rollout import (
     Verdict,
 )
 from plaza_core.table import Visibility
-from plaza_serving.control.shapes import Answer, Taken, example
+from plaza_serving.control.shapes.base import Answer, Taken, example
 from plaza_tenancy.collecting import Removable
 
 _PER_PERCENT = WHOLE // 100
@@ -169,3 +169,15 @@ def measured(name: str, before: Any, after: Any) -> Measured:
         return float(value) if fits else None
 
     return Measured(name=name, before=number(before), after=number(after))
+
+
+class Promotion(Answer):
+    """Where the version answers now. Nobody is waited for when the status is 200."""
+
+    model: ModelId
+    alias: str
+    version: int | None = Field(description="None: there is no such alias any more.")
+    rollout: str | None = Field(None, description="The rollout that began, with a part.")
+    published_on: list[str]
+    waiting_for: list[str]
+    failed_on: dict[str, str] = Field(description="Replica -> error code of its failed load.")

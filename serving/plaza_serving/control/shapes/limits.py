@@ -7,7 +7,7 @@ from pydantic import Field
 from plaza_core.budget import LARGEST
 from plaza_core.table import RateLimit
 from plaza_core.windows import MOST_WINDOWS, Window
-from plaza_serving.control.shapes import Answer, Rate, Taken, example
+from plaza_serving.control.shapes.base import Answer, Rate, Taken, example
 from plaza_tenancy.views_leases import LeaseInfo
 
 
