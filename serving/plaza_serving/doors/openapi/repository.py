@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from plaza_serving.doors.openapi.parts import (
+    INFER_ERRORS,
+    MODEL,
+    ONCE,
+    VERSION,
+    errors,
+    json_body,
+    ok,
+)
+
 _TEXT = {"type": "string"}
 _STATES = ["READY", "LOADING", "UNAVAILABLE"]
 _MOST_US = 600_000_000
@@ -66,16 +76,45 @@ EXAMPLES: dict[str, Any] = {
     },
 }
 
-INDEX = (
+_INDEX = (
     "Every version that this key may call, and whether the replica that answers has it open. A "
     "version that is not open is opened on its first use."
 )
-LOAD = (
+_LOAD = (
     "Keep a version open on every replica; answers once it is open on this one. Without a version "
     "the default is meant: `champion`, else the newest. Needs a key that may change the model; "
     "configurations and files cannot be sent."
 )
-UNLOAD = (
+_UNLOAD = (
     "Keep a version open no longer. An alias that means it keeps it open all the same, and it "
     "closes only when its room is needed."
 )
+
+
+def paths() -> dict[str, Any]:
+    def verb(name: str, summary: str, text: str, body: str, schema: str) -> dict[str, Any]:
+        return {
+            "operationId": name,
+            "summary": summary,
+            "description": text,
+            "tags": ["Model repository"],
+            "parameters": [ONCE],
+            "requestBody": {"required": False, "content": json_body(body, EXAMPLES)},
+            "responses": {"200": ok(summary, schema), **errors(*INFER_ERRORS)},
+        }
+
+    index = ("repositoryIndex", "Versions and their states", _INDEX)
+    found: dict[str, Any] = {
+        "/v2/repository/index": {
+            "post": verb(*index, "RepositoryIndexRequest", "RepositoryIndex"),
+        }
+    }
+    for suffix, path, parameters in (
+        ("", "/v2/repository/models/{model}", [MODEL]),
+        ("OfVersion", "/v2/repository/models/{model}/versions/{version}", [MODEL, VERSION]),
+    ):
+        for name, text in (("load", _LOAD), ("unload", _UNLOAD)):
+            about = (f"{name}{suffix}", f"{name.capitalize()} a version", text)
+            operation = verb(*about, "RepositoryRequest", "RepositoryDone")
+            found[f"{path}/{name}"] = {"parameters": parameters, "post": operation}
+    return found

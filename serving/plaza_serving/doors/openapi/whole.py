@@ -7,12 +7,10 @@ from typing import Any
 
 from plaza_serving.doors.openapi import openai, repository, tei, timeseries, triton
 from plaza_serving.doors.openapi.parts import (
-    INFER_ERRORS,
     MODEL,
     ONCE,
     STICKY,
     VERSION,
-    errors,
     get,
     json_body,
     ok,
@@ -20,6 +18,24 @@ from plaza_serving.doors.openapi.parts import (
     responses_of,
 )
 from plaza_serving.doors.openapi.schemas import EXAMPLES, SCHEMAS
+
+_BINARY: dict[str, Any] = {
+    "application/octet-stream": {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "JSON as long as the header Inference-Header-Content-Length says, "
+            "then the tensors with binary_data_size in order; with 0 the whole body is the "
+            "one input of the model.",
+        }
+    }
+}
+_JSON_LENGTH = {
+    "name": "Inference-Header-Content-Length",
+    "in": "header",
+    "description": "Length of the JSON part when binary tensors follow it",
+    "schema": {"type": "integer", "minimum": 0},
+}
 
 
 def document() -> dict[str, Any]:
@@ -38,7 +54,7 @@ def document() -> dict[str, Any]:
         "paths": {
             **_protocol_paths(),
             **triton.paths(),
-            **_repository_paths(),
+            **repository.paths(),
             **_task_paths(),
             **openai.paths(),
             **tei.paths(),
@@ -79,17 +95,6 @@ def text() -> str:
 
 def _protocol_paths() -> dict[str, Any]:
     tag = "Open Inference Protocol v2"
-    binary = {
-        "application/octet-stream": {
-            "schema": {
-                "type": "string",
-                "format": "binary",
-                "description": "JSON as long as the header Inference-Header-Content-Length says, "
-                "then the tensors with binary_data_size in order; with 0 the whole body is the "
-                "one input of the model.",
-            }
-        }
-    }
     ready = get("serverReady", "Ready to infer", "Ready", tag=tag, public=True)
     ready["responses"]["503"] = ok("Not ready", "Ready")
     live = get("serverLive", "The process answers", "Live", tag=tag, public=True)
@@ -99,6 +104,11 @@ def _protocol_paths() -> dict[str, Any]:
         "/v2/health/ready": {"get": ready},
         "/v2": {"get": get("serverMetadata", "Name, version, extensions", "Server", tag=tag)},
     }
+    return paths | _model_paths(tag)
+
+
+def _model_paths(tag: str) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
     for suffix, path, parameters in (
         ("", "/v2/models/{model}", [MODEL]),
         ("OfVersion", "/v2/models/{model}/versions/{version}", [MODEL, VERSION]),
@@ -110,56 +120,18 @@ def _protocol_paths() -> dict[str, Any]:
         infer = post(
             f"infer{suffix}",
             "Infer on raw tensors",
-            {**json_body("InferRequest", EXAMPLES), **binary},
+            {**json_body("InferRequest", EXAMPLES), **_BINARY},
             "InferResponse",
             tag,
         )
-        infer["responses"]["200"]["content"] |= binary
-        infer["parameters"] = [
-            ONCE,
-            STICKY,
-            {
-                "name": "Inference-Header-Content-Length",
-                "in": "header",
-                "description": "Length of the JSON part when binary tensors follow it",
-                "schema": {"type": "integer", "minimum": 0},
-            },
-        ]
+        infer["responses"]["200"]["content"] |= _BINARY
+        infer["parameters"] = [ONCE, STICKY, _JSON_LENGTH]
         paths[path] = {
             "parameters": parameters,
             "get": get(f"modelMetadata{suffix}", "Inputs and outputs", "Metadata", tag=tag),
         }
         paths[f"{path}/ready"] = {"parameters": parameters, "get": model_ready}
         paths[f"{path}/infer"] = {"parameters": parameters, "post": infer}
-    return paths
-
-
-def _repository_paths() -> dict[str, Any]:
-    def verb(name: str, summary: str, text: str, body: str, schema: str) -> dict[str, Any]:
-        return {
-            "operationId": name,
-            "summary": summary,
-            "description": text,
-            "tags": ["Model repository"],
-            "parameters": [ONCE],
-            "requestBody": {"required": False, "content": json_body(body, repository.EXAMPLES)},
-            "responses": {"200": ok(summary, schema), **errors(*INFER_ERRORS)},
-        }
-
-    index = ("repositoryIndex", "Versions and their states", repository.INDEX)
-    paths: dict[str, Any] = {
-        "/v2/repository/index": {
-            "post": verb(*index, "RepositoryIndexRequest", "RepositoryIndex"),
-        }
-    }
-    for suffix, path, parameters in (
-        ("", "/v2/repository/models/{model}", [MODEL]),
-        ("OfVersion", "/v2/repository/models/{model}/versions/{version}", [MODEL, VERSION]),
-    ):
-        for name, text in (("load", repository.LOAD), ("unload", repository.UNLOAD)):
-            about = (f"{name}{suffix}", f"{name.capitalize()} a version", text)
-            operation = verb(*about, "RepositoryRequest", "RepositoryDone")
-            paths[f"{path}/{name}"] = {"parameters": parameters, "post": operation}
     return paths
 
 
