@@ -60,12 +60,14 @@ def test_every_body_forbids_unknown_fields_and_shows_an_example_that_fits(descri
     ]
     found = {kind for module in modules for kind in vars(module).values() if isinstance(kind, type)}
     bodies = [kind for kind in found if issubclass(kind, Taken) and kind is not Taken]
+    schemas = described["components"]["schemas"]
+    assert {kind.__name__ for kind in bodies} - set(schemas) == {"CliRedeem"}, "for `plaza login`"
     for kind in bodies:
-        schema = described["components"]["schemas"][kind.__name__]
+        schema = schemas.get(kind.__name__) or kind.model_json_schema()
         assert schema["additionalProperties"] is False
         for example in schema["examples"]:
             kind.model_validate_json(json.dumps(example))
-    assert len(bodies) >= 7
+    assert len(bodies) >= 34
 
 
 async def test_it_is_served_as_it_is_kept(world, described):
