@@ -5,7 +5,9 @@ import pytest
 
 from plaza_serving.cli.main import main
 from tests.client.hub import KEY, MiniHub, State
+from tests.client.real import real_control
 from tests.client.sockets import serving
+from tests.tenancy.world import make_version
 
 
 @pytest.fixture(scope="session")
@@ -70,8 +72,15 @@ def answer(plaza):
 
 
 @pytest.fixture
+def world(tmp_path):
+    """A real control with the organisation `acme` and its model `cars`; some files have another."""
+    with real_control(tmp_path / "state", ["acme"], [make_version(name="cars")]) as world:
+        yield world
+
+
+@pytest.fixture
 def control_address(world):
-    """Where the real control of a file's `world` answers."""
+    """Where the real control answers."""
     with serving(world.app) as address:
         yield address
 

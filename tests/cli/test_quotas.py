@@ -4,16 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from tests.client.real import real_control
-from tests.tenancy.world import make_version
-
-
-@pytest.fixture
-def world(tmp_path):
-    with real_control(tmp_path / "state", ["acme"], [make_version(name="cars")]) as world:
-        yield world
-
-
 ACME = ("--organisation", "acme")
 
 
