@@ -56,7 +56,7 @@ check: .venv/.dev  ## formatting, lint, types, floors
 .venv-openvino/.made: locks/openvino.txt .venv/.hub
 	@echo "[openvino] installing another wheel of ONNX Runtime over .venv (84 MB, seconds)"
 	@rm -rf .venv-openvino
-	@$(BIN)/python -m plaza_accel.overlay .venv-openvino --require-hashes -r locks/openvino.txt
+	@$(BIN)/python -m plaza_accel.providers.overlay .venv-openvino --require-hashes -r locks/openvino.txt
 	@touch $@
 
 # Its maker has wheels for this processor only; elsewhere the tests that need it say that they skip.
@@ -72,7 +72,7 @@ test: check unit  ## everything CI runs; a hub has the machine for itself
 
 .PHONY: openvino
 openvino: .venv/.dev $(OPENVINO)  ## an environment for pools on OpenVINO, and the examination in it
-	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/test_openvino.py tests/accel/test_conformance.py
+	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/providers/test_openvino.py tests/accel/conformance/test_conformance.py
 
 .PHONY: prove
 prove: .venv/.dev $(OPENVINO)  ## every bar in full; writes prove.json
@@ -94,7 +94,7 @@ fix: .venv/.dev  ## format and apply safe lint fixes
 .PHONY: docs
 docs: .venv/.hub  ## write the generated pages anew
 	$(BIN)/python -m plaza_core.settings_page > docs/settings.md
-	$(BIN)/python -m plaza_accel.options_page > docs/provider-options.md
+	$(BIN)/python -m plaza_accel.providers.options_page > docs/provider-options.md
 	$(BIN)/python -m plaza_serving.control.roles_page > docs/roles.md
 	$(BIN)/python -m plaza_serving.control.openapi > contracts/openapi-admin.json
 	$(BIN)/python -m plaza_serving.doors.openapi > contracts/openapi-inference.json

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 import uvicorn
 
-from plaza_accel.cpu import provider
+from plaza_accel.providers.cpu import provider
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 
 

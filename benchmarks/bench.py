@@ -40,7 +40,7 @@ from rich.table import Table
 import plaza
 from benchmarks import admission, cells, graphs, wrk
 from benchmarks.hub import Hub, free_ports, running_hub
-from plaza_accel.cpu import provider
+from plaza_accel.providers.cpu import provider
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 
 ROUNDS = 5

@@ -25,7 +25,7 @@ from rich.console import Console
 from benchmarks import graphs
 from plaza_accel.cells.cell import resident_bytes
 from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
-from plaza_accel.cpu import CpuProvider
+from plaza_accel.providers.cpu import CpuProvider
 from plaza_core.clock import SystemClock
 from plaza_core.ids import Digest, OrganisationId
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest

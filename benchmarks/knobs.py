@@ -28,11 +28,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import graphs
-from plaza_accel import arena
-from plaza_accel.cpu import provider
-from plaza_accel.graph_signature import synthetic
-from plaza_accel.memory import resident_bytes
-from plaza_accel.options import CPU, SessionPlan
+from plaza_accel.providers.cpu import provider
+from plaza_accel.sessions import arena
+from plaza_accel.sessions.graph_signature import synthetic
+from plaza_accel.sessions.memory import resident_bytes
+from plaza_accel.sessions.options import CPU, SessionPlan
 from plaza_core.manifest import MODEL_FILE, parse_manifest
 from plaza_core.tensors import DType, TensorSpec
 

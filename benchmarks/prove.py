@@ -153,8 +153,8 @@ def _telling(variable: str, tests: str) -> tuple[bool, list[Any]]:
 def prove_accelerators() -> dict[str, Any]:
     """Pools of three providers on one hub, one that cannot run, the example package from outside,
     and the examination in the environment of OpenVINO."""
-    pools = _tested("tests/hub/test_pools.py", "tests/accel/test_example_package.py")
-    exam = ["tests/accel/test_openvino.py", "tests/accel/test_conformance.py"]
+    pools = _tested("tests/hub/test_pools.py", "tests/accel/providers/test_example_package.py")
+    exam = ["tests/accel/providers/test_openvino.py", "tests/accel/conformance/test_conformance.py"]
     overlay = ROOT / ".venv-openvino" / "bin" / "python"
     done = subprocess.run(  # noqa: S603 our own command
         [overlay, "-m", "pytest", "-q", "-p", "no:cacheprovider", *exam], cwd=ROOT, check=False

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from plaza_accel.metering import Metering
-from plaza_accel.needs import Needs
-from plaza_accel.plugin import PluginProvider
-from plaza_accel.provider import AcceleratorOptions
+from plaza_accel.contract.metering import Metering
+from plaza_accel.contract.needs import Needs
+from plaza_accel.contract.provider import AcceleratorOptions
+from plaza_accel.providers.plugin import PluginProvider
 
 
 class NxrtOptions(AcceleratorOptions):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from plaza_accel.conformance import GRAPHS, ExaminedGraph, ProviderConformance
-from plaza_accel.provider import select
+from plaza_accel.contract.provider import select
 
 
 class TestNxrt(ProviderConformance):

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from plaza_accel import arena
 from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
-from plaza_accel.certifier import Place, SandboxCertifier
-from plaza_accel.environment import environment_of
-from plaza_accel.graph_signature import synthetic
-from plaza_accel.looking import refusal_here
-from plaza_accel.metering import DeviceClock
-from plaza_accel.provider import AcceleratorProvider, select
+from plaza_accel.contract.metering import DeviceClock
+from plaza_accel.contract.provider import AcceleratorProvider, select
+from plaza_accel.examination.certifier import Place, SandboxCertifier
+from plaza_accel.examination.environment import environment_of
+from plaza_accel.examination.looking import refusal_here
+from plaza_accel.sessions import arena
+from plaza_accel.sessions.graph_signature import synthetic
 from plaza_core import keys, plugins
 from plaza_core.clock import Clock, SystemClock
 from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -87,14 +88,7 @@ class Records:
             if first:
                 go(change, model, CHAMPION, Split(stable=1), kind=StepKind.PROMOTE, why="first")
             change.before, change.project = None, project.id
-            change.after = {
-                "model": model.id,
-                "version": row.version,
-                "digest": row.digest,
-                "visibility": model.visibility,
-            }
-            if new.certificates:
-                change.after["certificates"] = [facts_of(one) for one in new.certificates]
+            change.after = _facts(model, row, new)
             return version_view(row, model.name, {1} if first else ()), True
 
     def set_alias(self, scope: TenantScope, name: str, alias: str, version: int) -> ModelEntry:
@@ -177,6 +171,19 @@ def _same_digest(session: Session, model: ModelRow, new: NewVersion) -> VersionR
         organisation=model.organisation, model=model.id, digest=new.digest
     )
     return session.scalars(query).one_or_none()
+
+
+def _facts(model: ModelRow, row: VersionRow, new: NewVersion) -> dict[str, Any]:
+    """What the audit trail keeps of a new version."""
+    facts: dict[str, Any] = {
+        "model": model.id,
+        "version": row.version,
+        "digest": row.digest,
+        "visibility": model.visibility,
+    }
+    if new.certificates:
+        facts["certificates"] = [facts_of(one) for one in new.certificates]
+    return facts
 
 
 def _add_version(change: Change, model: ModelRow, new: NewVersion, project_name: str) -> VersionRow:

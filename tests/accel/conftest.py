@@ -23,7 +23,7 @@ def bundle(tmp_path):
 @pytest.fixture
 def open_cpu(bundle):
     """Open a graph on the CPU; closed after the test."""
-    from plaza_accel.cpu import provider
+    from plaza_accel.providers.cpu import provider
 
     opened = []
 

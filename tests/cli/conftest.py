@@ -4,7 +4,10 @@ import types
 import pytest
 
 from plaza_serving.cli.main import main
-from tests.client.hub import KEY, MiniHub, State, serving
+from tests.client.hub import KEY, MiniHub, State
+from tests.client.real import real_control
+from tests.client.sockets import serving
+from tests.tenancy.world import make_version
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +69,35 @@ def answer(plaza):
         return json.loads(done.out)
 
     return answer
+
+
+@pytest.fixture
+def world(tmp_path):
+    """A real control with the organisation `acme` and its model `cars`; some files have another."""
+    with real_control(tmp_path / "state", ["acme"], [make_version(name="cars")]) as world:
+        yield world
+
+
+@pytest.fixture
+def control_address(world):
+    """Where the real control answers."""
+    with serving(world.app) as address:
+        yield address
+
+
+@pytest.fixture
+def command(world, run, elsewhere, control_address):
+    """`plaza …` as its operator."""
+    return lambda *more: run("--control", control_address, "--key", world.operator, *more)
+
+
+@pytest.fixture
+def answered(command):
+    """What `plaza --json …` printed, which must have gone well."""
+
+    def answered(*arguments):
+        done = command("--json", *arguments)
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+    return answered

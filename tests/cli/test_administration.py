@@ -5,7 +5,8 @@ import socket
 import pytest
 from starlette.responses import JSONResponse
 
-from tests.client.hub import canned, error
+from tests.client.canned import canned
+from tests.client.hub import error
 
 
 @pytest.fixture

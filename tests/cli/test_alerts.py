@@ -5,33 +5,22 @@ import json
 import pytest
 
 import plaza
-from tests.client.hub import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 
 
 @pytest.fixture
 def world(tmp_path):
-    directory = tmp_path / "state"
-    directory.mkdir()
-    opened = open_world(directory)
-    yield opened
-    opened.parts.close_waits()
-    opened.parts.tenancy.close()
+    with real_control(tmp_path / "state") as world:
+        yield world
 
 
 @pytest.fixture
-def address(world):
-    with serving(world.app) as address:
-        yield address
-
-
-@pytest.fixture
-def operator(run, address, elsewhere, world):
+def operator(run, control_address, elsewhere, world):
     """`plaza …` as the operator; with `as_json` what it printed."""
 
     def operator(*arguments, code=0, as_json=True):
         form = ["--json"] if as_json else []
-        done = run("--control", address, "--key", world.operator, *form, *arguments)
+        done = run("--control", control_address, "--key", world.operator, *form, *arguments)
         assert done.code == code, done.err
         if not as_json:
             return done.out
@@ -85,14 +74,14 @@ def test_for_people(operator):
     assert "hidden" not in shown
 
 
-def test_a_wrong_event_is_a_wrong_command_line(operator, run, address, world):
-    done = run("--control", address, "--key", world.operator, "alerts", "add", URL,
+def test_a_wrong_event_is_a_wrong_command_line(operator, run, control_address, world):
+    done = run("--control", control_address, "--key", world.operator, "alerts", "add", URL,
                "--event", "budget.7")  # fmt: skip
     assert done.code == 2
 
 
-async def test_the_sdk_speaks_the_same(world, address):
-    async with plaza.AsyncClient(control_url=address, api_key=world.operator) as hub:
+async def test_the_sdk_speaks_the_same(world, control_address):
+    async with plaza.AsyncClient(control_url=control_address, api_key=world.operator) as hub:
         await hub.alerts.allow_host("hooks.example.org")
         assert await hub.alerts.hosts() == [plaza.AlertHost("hooks.example.org", private=False)]
         made = await hub.alerts.add("plaza", URL, events=["budget.100"])

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import graphs
 from plaza_core.principal import Right
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.serving.control.conftest import open_world
 from tests.tenancy.world import make_version
 

@@ -9,7 +9,7 @@ import pytest
 from benchmarks import graphs
 from plaza_core.testing import FakeClock
 from plaza_core.testing_certificates import TrustingCertifier
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.serving.control.conftest import open_world
 
 

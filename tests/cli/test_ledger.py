@@ -7,25 +7,14 @@ import pytest
 from sqlalchemy import text
 
 from plaza_tenancy import dialect
-from tests.client.hub import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 from tests.tenancy.world import make_record
 
 
 @pytest.fixture
 def world(tmp_path):
-    directory = tmp_path / "state"
-    directory.mkdir()
-    opened = open_world(directory)
-    yield opened
-    opened.parts.close_waits()
-    opened.parts.tenancy.close()
-
-
-@pytest.fixture
-def command(world, run, elsewhere):
-    with serving(world.app) as address:
-        yield lambda *more: run("--control", address, "--key", world.operator, *more)
+    with real_control(tmp_path / "state") as world:
+        yield world
 
 
 @pytest.fixture

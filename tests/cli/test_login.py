@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.serving.control.conftest import open_world
 from tests.serving.control.provider import issuer, with_logins
 

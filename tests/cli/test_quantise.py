@@ -12,8 +12,8 @@ import pytest
 from onnx import numpy_helper
 
 from benchmarks import graphs
-from plaza_accel.examine import SandboxExaminer
-from plaza_accel.sandbox import sandbox_support
+from plaza_accel.examination.examine import SandboxExaminer
+from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.card import parse_card
 from plaza_registry.bundle import read_bundle
 

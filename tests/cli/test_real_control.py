@@ -5,33 +5,22 @@ import json
 import pytest
 
 import plaza
-from tests.client.hub import serving
+from tests.client.real import real_control
 from tests.registry.making import bundle_files, write_bundle
-from tests.serving.control.conftest import open_world
 
 
 @pytest.fixture
 def world(tmp_path):
-    directory = tmp_path / "state"
-    directory.mkdir()
-    opened = open_world(directory)
-    yield opened
-    opened.parts.close_waits()
-    opened.parts.tenancy.close()
+    with real_control(tmp_path / "state") as world:
+        yield world
 
 
 @pytest.fixture
-def address(world):
-    with serving(world.app) as address:
-        yield address
-
-
-@pytest.fixture
-def command(run, address, elsewhere):
+def command(run, control_address, elsewhere):
     """`plaza --json …` with a key; returns what it printed."""
 
     def command(key, *arguments, code=0):
-        done = run("--control", address, "--key", key, "--json", *arguments)
+        done = run("--control", control_address, "--key", key, "--json", *arguments)
         assert done.code == code, done.err
         return json.loads(done.err if code else done.out)
 
@@ -110,12 +99,12 @@ def test_a_key_is_rotated_and_a_person_invited(command, world):
     assert command(new["key"], "members", "remove", ann["id"])["removed_unix_us"]
 
 
-async def test_what_a_bundle_may_not_be_and_how_the_sdk_says_so(world, address, tmp_path):
+async def test_what_a_bundle_may_not_be_and_how_the_sdk_says_so(world, control_address, tmp_path):
     def bundle(name, more):
         return write_bundle(tmp_path / name, bundle_files() | more)
 
     big = {"weights.bin": bytes(3 << 20)}
-    async with plaza.AsyncClient(control_url=address, api_key=world.operator) as hub:
+    async with plaza.AsyncClient(control_url=control_address, api_key=world.operator) as hub:
         for directory, code, named in (
             (bundle("a", {"weights.pkl": b"x"}), "invalid_bundle", "weights.pkl"),
             (bundle("b", {"model.onnx": b"PK\x03\x04zip"}), "invalid_bundle", "model.onnx"),

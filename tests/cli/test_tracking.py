@@ -1,7 +1,7 @@
 """`plaza models import`, `plaza proposals …`, and what the CLI says of an MLflow that is behind."""
 
 from plaza_serving.cli.reports import behind
-from tests.client.hub import NOW
+from tests.client.canned import NOW
 
 
 def test_importing_says_what_became_of_it(plaza, state):

@@ -4,7 +4,8 @@ import pytest
 
 import plaza
 from tests.client.both import Blocking, Time
-from tests.client.hub import KEY, MiniHub, State, serving
+from tests.client.hub import KEY, MiniHub, State
+from tests.client.sockets import serving
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +61,16 @@ def connect(request):
 @pytest.fixture
 def time():
     return Time()
+
+
+@pytest.fixture
+def control_address(world):
+    """Where the real control of a file's `world` answers."""
+    with serving(world.app) as address:
+        yield address
+
+
+@pytest.fixture
+def hub(world, control_address, connect):
+    """Its operator, by both clients in turn."""
+    return connect(control_url=control_address, api_key=world.operator)

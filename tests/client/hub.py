@@ -9,15 +9,14 @@ import base64
 import hashlib
 import json
 import struct
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+
+from tests.client.canned import canned
 
 KEY = "plz_test"
 TIMING = {"queue_us": 5, "prepare_us": 10, "run_us": 20, "interpret_us": 3, "total_us": 40}
@@ -27,23 +26,6 @@ COSTS = {
     "x-plaza-host-us": "2",
     "x-plaza-batch-rows": "4",
     "x-plaza-budget-remaining": "17770",
-}
-RATE = {"per_second": 100.0, "burst": 200}
-NOW = 1_795_262_839_000_000
-
-
-PROPOSAL = {
-    "id": "prp_1",
-    "model": "mdl_1",
-    "name": "cars",
-    "alias": "champion",
-    "version": 2,
-    "number": 2,
-    "present": 1,
-    "state": "open",
-    "seen_unix_us": NOW,
-    "decided_unix_us": None,
-    "decided_by": None,
 }
 
 
@@ -242,216 +224,3 @@ class MiniHub:
         if found is None:
             return error(404, "route_not_found", "there is nothing at this path")
         return JSONResponse(found)
-
-
-def organisation(name="acme", suspended=False, rate=None):
-    return {
-        "id": "org_1",
-        "name": name,
-        "title": "Acme Traffic",
-        "operator": False,
-        "suspended": suspended,
-        "rate": rate or RATE,
-        "created_unix_us": NOW,
-    }
-
-
-def canned(key, body):
-    model = {
-        "id": "mdl_1",
-        "name": "cars",
-        "organisation": "org_1",
-        "organisation_name": "acme",
-        "project": "prj_1",
-        "project_name": "main",
-        "visibility": "project",
-        "versions": [
-            {
-                "version": 1,
-                "digest": "ab" * 32,
-                "manifest": {"family": "vision.detect"},
-                "files": [],
-            }
-        ],
-        "aliases": {"champion": 1},
-    }
-    version = {
-        "model": "mdl_1",
-        "name": "cars",
-        "version": 1,
-        "digest": "ab" * 32,
-        "family": "vision.detect",
-        "created_unix_us": NOW,
-        "card": "# Cars [red]on roads[/red]",
-    }
-    project = {
-        "id": "prj_1",
-        "organisation": "org_1",
-        "organisation_name": "acme",
-        "name": body.get("name", "main"),
-        "rate": None,
-        "created_unix_us": NOW,
-    }
-    api_key = {
-        "id": "k1",
-        "role": "consumer",
-        "label": "gate 7",
-        "project_name": None,
-        "created_unix_us": NOW,
-        "expires_unix_us": None,
-        "revoked_unix_us": None,
-        "last_used_unix_us": None,
-        "rate": None,
-    }
-    member = {
-        "id": "mbr_1",
-        "email": "ann@acme.test",
-        "role": "engineer",
-        "organisation_name": "acme",
-        "project_name": None,
-        "created_unix_us": NOW,
-        "joined_unix_us": None,
-        "removed_unix_us": None,
-    }
-    usage = {
-        "group": {"model": "mdl_1"},
-        "labels": {"model": "cars"},
-        "requests": 12,
-        "answered": 11,
-        "rows": 40,
-        "compute_us": 123_456,
-        "host_us": 789,
-    }
-    entry = {
-        "id": 5,
-        "at_unix_us": NOW,
-        "actor": "k0",
-        "organisation": "org_1",
-        "organisation_name": "acme",
-        "project": None,
-        "action": "key.create",
-        "target": "k1",
-        "before": None,
-        "after": {"role": "consumer"},
-    }
-    status = {
-        "table_version": "t-9",
-        "outbox_pending": 0,
-        "mlflow": {"waiting": 0, "since_unix_us": None, "problem": None, "stuck": {}},
-        "ray": {"reachable": True, "error": None},
-        "pools": [
-            {
-                "name": "main",
-                "provider": "cpu",
-                "route_prefix": "/",
-                "grpc_port": 8001,
-                "wanted": 2,
-                "running": 2,
-                "status": "RUNNING",
-                "why": None,
-            }
-        ],
-        "replicas": [
-            {
-                "replica": "r-1",
-                "pool": "main",
-                "age_s": 0.4,
-                "live": True,
-                "current": True,
-                "ready": 4,
-            }
-        ],
-    }
-    who = {
-        "key": "k0",
-        "organisation": "org_0",
-        "organisation_name": "operator",
-        "project": None,
-        "project_name": None,
-        "role": "admin",
-        "operator": True,
-        "rights": ["infer"],
-    }
-    answers = {
-        "GET whoami": who,
-        "GET models": {"items": [model]},
-        "GET models/cars": model,
-        "GET models/cars/versions": {"items": [version]},
-        "PUT models/cars/aliases/champion": {
-            "model": "mdl_1",
-            "alias": "champion",
-            "version": body.get("version"),
-            "published_on": ["r-1"],
-            "waiting_for": ["r-2"],
-            "failed_on": {},
-        },
-        "GET organisations": {"items": [organisation()]},
-        "POST organisations": organisation(body.get("name")),
-        "GET organisations/acme": organisation(),
-        "PATCH organisations/acme": organisation(
-            suspended=body.get("suspended", False), rate=body.get("rate")
-        ),
-        "GET organisations/acme/projects": {"items": [project]},
-        "POST organisations/acme/projects": project,
-        "GET organisations/acme/keys": {"items": [api_key]},
-        "POST organisations/acme/keys": {"id": "k1", "key": "plz_shown_once", "info": api_key},
-        "DELETE organisations/acme/keys/k1": api_key,
-        "POST organisations/acme/keys/k1/rotate": {
-            "id": "k2",
-            "key": "plz_shown_once",
-            "info": api_key | {"replaces": "k1"},
-        },
-        "PUT organisations/acme/keys/k1/expiry": api_key
-        | {"expires_unix_us": NOW if body.get("expires_in_s") else None},
-        "GET organisations/acme/members": {"items": [member]},
-        "POST organisations/acme/members": member,
-        "PATCH organisations/acme/members/mbr_1": member | body,
-        "DELETE organisations/acme/members/mbr_1": member | {"removed_unix_us": NOW},
-        "POST imports": {
-            "model": "mdl_1",
-            "name": body.get("name") or "cars",
-            "version": 3,
-            "digest": "cd" * 32,
-            "created": True,
-            "tracked": False,
-            "why_not_tracked": "MLflow cannot be reached",
-            "examination": {"passed": True},
-            "lineage": {"run": "run1", "source": body.get("source")},
-        },
-        "DELETE models/cars/aliases/spare": model,
-        "GET proposals": {"items": [PROPOSAL]},
-        "POST proposals/prp_1/accept": {
-            "proposal": PROPOSAL | {"state": "accepted", "decided_by": "k0"},
-            "promotion": {
-                "model": "mdl_1",
-                "alias": "champion",
-                "version": 2,
-                "published_on": ["r-1"],
-                "waiting_for": [],
-                "failed_on": {},
-            },
-        },
-        "POST proposals/prp_1/reject": PROPOSAL | {"state": "rejected"},
-        "GET usage": {"items": [usage], "since_us": 0, "until_us": NOW},
-        "GET audit": {"items": [entry], "next": None},
-        "GET status": status,
-    }
-    return answers.get(key)
-
-
-@contextmanager
-def serving(app):
-    """Serve `app` on a free loopback port in a thread; yields the address."""
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none"
-    )
-    server = uvicorn.Server(config)
-    socket = config.bind_socket()
-    thread = threading.Thread(target=server.run, args=([socket],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{socket.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        socket.close()

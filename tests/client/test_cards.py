@@ -5,34 +5,16 @@ from __future__ import annotations
 import pytest
 
 import plaza
-from plaza_core.principal import Right
-from tests.client.hub import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 from tests.tenancy.world import make_version
 
 
 @pytest.fixture
 def world(tmp_path):
-    opened = open_world(tmp_path)
-    tenancy = opened.parts.tenancy
-    operator = tenancy.authenticate(opened.operator)
-    tenancy.organisations.create(tenancy.platform(operator, Right.TENANTS_WRITE), "acme")
-    scope = tenancy.scope(operator, Right.MODELS_WRITE, organisation="acme")
-    tenancy.records.add_version(scope, make_version(name="cars", card="# Old\n"))
-    yield opened
-    opened.parts.close_waits()
-    tenancy.close()
-
-
-@pytest.fixture
-def address(world):
-    with serving(world.app) as address:
-        yield address
-
-
-@pytest.fixture
-def hub(world, address, connect):
-    return connect(control_url=address, api_key=world.operator)
+    with real_control(
+        tmp_path / "state", ["acme"], [make_version(name="cars", card="# Old\n")]
+    ) as world:
+        yield world
 
 
 def test_a_card_is_set_by_text_or_by_file_and_its_past_is_kept(hub, tmp_path):

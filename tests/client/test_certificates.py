@@ -9,7 +9,7 @@ import pytest
 import plaza
 from benchmarks import graphs
 from tests.client.both import Blocking
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.serving.control.conftest import open_world
 
 

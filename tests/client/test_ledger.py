@@ -7,8 +7,7 @@ from sqlalchemy import text
 
 import plaza
 from plaza_tenancy import dialect
-from tests.client.hub import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 from tests.tenancy.world import make_record
 
 NOVEMBER = "2023-11"
@@ -16,23 +15,8 @@ NOVEMBER = "2023-11"
 
 @pytest.fixture
 def world(tmp_path):
-    directory = tmp_path / "state"
-    directory.mkdir()
-    opened = open_world(directory)
-    yield opened
-    opened.parts.close_waits()
-    opened.parts.tenancy.close()
-
-
-@pytest.fixture
-def address(world):
-    with serving(world.app) as address:
-        yield address
-
-
-@pytest.fixture
-def hub(world, address, connect):
-    return connect(control_url=address, api_key=world.operator)
+    with real_control(tmp_path / "state") as world:
+        yield world
 
 
 @pytest.fixture

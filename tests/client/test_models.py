@@ -7,9 +7,7 @@ import inspect
 import pytest
 
 import plaza
-from plaza_core.principal import Right
-from tests.client.hub import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 from tests.tenancy.world import make_version
 
 ACME = {"organisation": "acme"}
@@ -17,28 +15,12 @@ ACME = {"organisation": "acme"}
 
 @pytest.fixture
 def world(tmp_path):
-    opened = open_world(tmp_path)
-    tenancy = opened.parts.tenancy
-    operator = tenancy.authenticate(opened.operator)
-    for name in ("acme", "city"):
-        tenancy.organisations.create(tenancy.platform(operator, Right.TENANTS_WRITE), name)
-    scope = tenancy.scope(operator, Right.MODELS_WRITE, organisation="acme")
-    for digest in (1, 2, 3):
-        tenancy.records.add_version(scope, make_version(digest, name="cars"))
-    yield opened
-    opened.parts.close_waits()
-    opened.parts.tenancy.close()
-
-
-@pytest.fixture
-def address(world):
-    with serving(world.app) as address:
-        yield address
-
-
-@pytest.fixture
-def hub(world, address, connect):
-    return connect(control_url=address, api_key=world.operator)
+    with real_control(
+        tmp_path / "state",
+        ["acme", "city"],
+        [make_version(number, name="cars") for number in (1, 2, 3)],
+    ) as world:
+        yield world
 
 
 def test_a_versions_life(hub):
@@ -85,7 +67,7 @@ def test_a_rollout(hub):
     assert hub.models.show("cars", **ACME).aliases == {"champion": 2}
 
 
-def test_the_catalogue(hub, address):
+def test_the_catalogue(hub, control_address):
     assert hub.models.tag("cars", add=["edge", "night"], remove=["night"], **ACME) == ["edge"]
     page = hub.models.search("cars", tags=["edge"], publisher="acme", **ACME)
     assert ([found.full_name for found in page.items], page.next) == (["acme.main.cars"], None)
@@ -94,14 +76,14 @@ def test_the_catalogue(hub, address):
     hub.models.unshare("cars", "city", **ACME)
     assert hub.models.set_visibility("cars", "organisation", **ACME).visibility == "organisation"
     admin = hub.keys.create("acme", role="admin").key
-    with plaza.Client(control_url=address, api_key=admin) as acme:
+    with plaza.Client(control_url=control_address, api_key=admin) as acme:
         asked = acme.models.publish("cars", note="ours")
         again = acme.models.publish("cars")
     assert (asked.public, asked) == (False, again)
     (request,) = hub.catalogue.requests()
     assert (request.id, request.note) == (asked.request, "ours")
     assert hub.catalogue.reject(request.id, "no card").reason == "no card"
-    with plaza.Client(control_url=address, api_key=admin) as acme:
+    with plaza.Client(control_url=control_address, api_key=admin) as acme:
         asked = acme.models.publish("cars")
     assert hub.catalogue.approve(asked.request).state == "approved"
     assert hub.models.publish("cars", **ACME).public

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import plaza
-from plaza_accel.external import plain_files
-from plaza_accel.rules import Rule
-from tests.accel import hostile
+from plaza_accel.gate.external import plain_files
+from plaza_accel.gate.rules import Rule
+from tests.accel.hostile import corpus
 from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub
@@ -62,7 +62,7 @@ def register_all(hub, organisation, key, names):
     control = until(lambda: hub.admin.models.show("tiny"))
     seen, cases = {}, {}
     for number, title in enumerate(names):
-        directory = hostile.CORPUS[title]().write(hub.models / f"{name}-hostile-{number}")
+        directory = corpus.CORPUS[title]().write(hub.models / f"{name}-hostile-{number}")
         plain = plain_files(directory)
         if (
             all(path.name in plain for path in directory.iterdir())
@@ -95,13 +95,13 @@ def register_all(hub, organisation, key, names):
 
 
 def test_hostile_files_are_refused_while_a_neighbour_is_served(hub, organisation, key):
-    register_all(hub, organisation, key, hostile.SHORT)
+    register_all(hub, organisation, key, corpus.SHORT)
 
 
 @pytest.mark.prove
 @pytest.mark.timeout(900)
 def test_the_whole_corpus_is_refused_while_a_neighbour_is_served(hub, organisation, key):
-    numbers = register_all(hub, organisation, key, hostile.CORPUS)
+    numbers = register_all(hub, organisation, key, corpus.CORPUS)
     assert len(numbers["files"]) >= 110
     if told := os.environ.get("PLAZA_HOSTILE_RESULTS"):
         Path(told).write_text(json.dumps(numbers))

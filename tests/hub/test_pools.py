@@ -17,7 +17,7 @@ import pytest
 import plaza
 from benchmarks import graphs
 from benchmarks.hub import running_hub
-from plaza_accel.overlay import make_overlay, packages_of
+from plaza_accel.providers.overlay import make_overlay, packages_of
 from tests.hub.typed import clean_environment
 from tests.hub.waiting import until
 

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from benchmarks import graphs
-from plaza_accel.examine import SandboxExaminer
-from plaza_accel.sandbox import sandbox_support
+from plaza_accel.examination.examine import SandboxExaminer
+from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.card import Card, parse_card
 from plaza_core.errors import Conflict, InvalidBundle, InvalidInput
 from plaza_core.tensors import DType

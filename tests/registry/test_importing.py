@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plaza_accel.examine import SandboxExaminer
+from plaza_accel.examination.examine import SandboxExaminer
 from plaza_core.errors import InvalidBundle, InvalidInput, NotFound, PayloadTooLarge, Unavailable
 from plaza_core.table import Visibility
 from plaza_core.testing import MemoryBlobs, MemoryTracker

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plaza_accel.cpu import CpuProvider
+from plaza_accel.providers.cpu import CpuProvider
 from plaza_core.clock import SystemClock
 from plaza_core.ids import Digest, OrganisationId
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest

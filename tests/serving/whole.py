@@ -15,7 +15,7 @@ from plaza_serving.assembly import Replica, open_replica
 from plaza_serving.control.app import build_app
 from plaza_serving.control.main import ADMIN_KEY_FILE, compose
 from plaza_serving.control.parts import Parts
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.serving.control.conftest import bundle
 from tests.serving.doors.conftest import Answer, Client
 

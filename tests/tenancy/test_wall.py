@@ -17,7 +17,9 @@ from plaza_core.principal import Right, Role
 from plaza_core.table import Visibility
 from plaza_tenancy import dialect
 from plaza_tenancy.schema import Base, KeyRow, OrganisationRow
-from tests.tenancy.test_every_verb import VERBS, rows_of, settle
+from tests.tenancy.test_every_verb import rows_of
+from tests.tenancy.verbs import VERBS
+from tests.tenancy.victims import settle
 from tests.tenancy.world import make_record, make_version
 
 OF_NO_TENANT = {

@@ -16,11 +16,11 @@ def test_an_unknown_recipe_is_answered_with_those_there_are(tmp_path):
 
 
 def test_runners_come_from_a_plug_in_or_from_a_path():
-    assert open_runners("cpu") is open_runners("plaza_accel.cpu:provider")
+    assert open_runners("cpu") is open_runners("plaza_accel.providers.cpu:provider")
     with pytest.raises(PlazaError, match="installed: "):
         open_runners("abacus")
     with pytest.raises(InvalidInput, match="cannot load"):
-        open_runners("plaza_accel.cpu:nothing")
+        open_runners("plaza_accel.providers.cpu:nothing")
 
 
 def test_every_listed_recipe_can_be_loaded():

@@ -8,8 +8,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from plaza_accel.examine import SandboxExaminer  # noqa: E402  after the skip
-from plaza_accel.sandbox import sandbox_support  # noqa: E402
+from plaza_accel.examination.examine import SandboxExaminer  # noqa: E402  after the skip
+from plaza_accel.sandbox.confinement import sandbox_support  # noqa: E402
 from plaza_registry.beginning import begin_bundle  # noqa: E402
 from plaza_registry.bundle import read_bundle  # noqa: E402
 

@@ -15,7 +15,13 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from plaza_accel.sandbox import Confinement, SandboxError, die_with_parent, enter, leave_network
+from plaza_accel.sandbox.confinement import (
+    Confinement,
+    SandboxError,
+    die_with_parent,
+    enter,
+    leave_network,
+)
 
 if TYPE_CHECKING:
     from plaza_accel.cells.mailbox import Mailbox

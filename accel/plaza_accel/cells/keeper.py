@@ -20,7 +20,7 @@ from plaza_accel.cells.documents import Vocabulary
 from plaza_accel.cells.mailbox import Message, Verb
 from plaza_accel.cells.proxy import CellFamily, CellRunner, Line
 from plaza_accel.cells.quarantine import Quarantine
-from plaza_accel.cpu import CpuProvider
+from plaza_accel.providers.cpu import CpuProvider
 from plaza_core.clock import Clock
 from plaza_core.errors import CellDied, DeadlineExceeded, SandboxUnavailable, Unavailable
 from plaza_core.ids import OrganisationId

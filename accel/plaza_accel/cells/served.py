@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from plaza_accel.cells.documents import Reader, Vocabulary, Writer, parse
 from plaza_accel.cells.mailbox import Verb
-from plaza_accel.cpu import CpuProvider
+from plaza_accel.providers.cpu import CpuProvider
 from plaza_core.errors import DeadlineExceeded, InvalidInput, ModelFailed, PlazaError
 from plaza_core.manifest import manifest_from
 from plaza_core.running import Family
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import onnxruntime
 
     from plaza_accel.cells.mailbox import Message
-    from plaza_accel.session import OrtRunner
+    from plaza_accel.sessions.session import OrtRunner
 
 _MOST_CONTEXTS: Final = 16_384
 _NEVER: Final = 1 << 62

@@ -19,13 +19,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from plaza_accel import cpu
 from plaza_accel.conformance import graphs
 from plaza_accel.conformance.graphs import GRAPHS, MAX_BATCH, ExaminedGraph
-from plaza_accel.metering import DeviceClock, Metering
-from plaza_accel.needs import Needs
-from plaza_accel.options import CPU
-from plaza_accel.provider import AcceleratorProvider, PlacedRunner
+from plaza_accel.contract.metering import DeviceClock, Metering
+from plaza_accel.contract.needs import Needs
+from plaza_accel.contract.provider import AcceleratorProvider, PlacedRunner
+from plaza_accel.providers import cpu
+from plaza_accel.sessions.options import CPU
 from plaza_core.errors import (
     InvalidInput,
     InvalidTensor,

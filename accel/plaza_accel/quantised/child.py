@@ -17,11 +17,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from plaza_accel.child import Answers, check_file, walk_file
-from plaza_accel.sandbox import Confinement, SandboxError, die_with_parent, enter, leave_network
+from plaza_accel.examination.child import Answers, check_file, walk_file
+from plaza_accel.sandbox.confinement import (
+    Confinement,
+    SandboxError,
+    die_with_parent,
+    enter,
+    leave_network,
+)
 
 if TYPE_CHECKING:
-    from plaza_accel.provider import PlacedRunner
+    from plaza_accel.contract.provider import PlacedRunner
     from plaza_core.manifest import Manifest
     from plaza_core.tensors import Array
 
@@ -47,7 +53,7 @@ def main() -> None:
     except SandboxError as error:
         answers.say(unconfined=str(error))
         return
-    from plaza_accel.blame import blame
+    from plaza_accel.examination.blame import blame
 
     try:
         step = {"quantise": _quantise, "compare": _compare}[request["step"]]
@@ -78,7 +84,7 @@ def _quantise(request: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
 
 
 def _compare(request: Mapping[str, Any], answers: Answers) -> dict[str, Any]:
-    from plaza_accel.provider import select
+    from plaza_accel.contract.provider import select
     from plaza_accel.quantised.differences import Differences
     from plaza_accel.quantised.feeds import feeds, rows_of
     from plaza_core.manifest import manifest_from
@@ -121,7 +127,7 @@ def _times(
 ) -> tuple[float, float]:
     """Median µs of a run of one row of each; they alternate, so that both meet what else the
     machine does."""
-    from plaza_accel.certify import repeated
+    from plaza_accel.examination.certify import repeated
 
     one = repeated(manifest.signature_spec(), feed, 1)
     found: tuple[list[float], list[float]] = ([], [])

@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from plaza_accel.certify import random_tensors, sample_tensors
+from plaza_accel.examination.certify import random_tensors, sample_tensors
 from plaza_core.errors import PlazaError
 from plaza_core.manifest import Manifest
 from plaza_core.plugins import FAMILIES, available, load

@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from plaza_accel.process import Ended, run_child
+from plaza_accel.sandbox.process import Ended, run_child
 from plaza_core.errors import InvalidBundle, SandboxUnavailable
 from plaza_core.manifest import MODEL_FILE, Manifest
 

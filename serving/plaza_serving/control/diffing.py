@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from plaza_core.card import read_card
 from plaza_core.compatibility import changes
 from plaza_core.running import Examination
-from plaza_serving.control.shapes_models import Measured, ModelDiff, VersionName, measured
+from plaza_serving.control.shapes.models import Measured, ModelDiff, VersionName, measured
 from plaza_tenancy.views import VersionDetails
 
 

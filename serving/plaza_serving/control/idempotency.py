@@ -18,9 +18,9 @@ from plaza_core.idempotency import HEADER, ClaimAsk, Done, Place, Verdict
 from plaza_core.ids import RandomBytes, RequestId
 from plaza_core.principal import Principal
 from plaza_serving.control.problems import response_to
-from plaza_serving.doors.exchange import Reply
 from plaza_serving.idempotency.keeper import Keeper, valid_name
 from plaza_serving.idempotency.sealing import Asked
+from plaza_serving.reply import Reply
 from plaza_tenancy import Tenancy
 from plaza_tenancy.idempotency import Idempotency
 

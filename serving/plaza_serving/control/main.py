@@ -21,9 +21,9 @@ from types import FrameType
 
 import uvicorn
 
-from plaza_accel.certifier import SandboxCertifier
-from plaza_accel.examine import SandboxExaminer
-from plaza_accel.sandbox import sandbox_support
+from plaza_accel.examination.certifier import SandboxCertifier
+from plaza_accel.examination.examine import SandboxExaminer
+from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.clock import SystemClock
 from plaza_core.errors import Conflict
 from plaza_core.keys import NewKey, node_secret

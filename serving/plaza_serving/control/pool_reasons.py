@@ -11,8 +11,8 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 
-from plaza_accel.certifier import Place
-from plaza_accel.looking import refusal_of
+from plaza_accel.examination.certifier import Place
+from plaza_accel.examination.looking import refusal_of
 from plaza_core.clock import Clock
 from plaza_core.pools import MAIN_POOL, Pool
 from plaza_serving.control.serve_config import resources_of

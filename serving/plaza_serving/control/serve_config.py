@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from plaza_accel.provider import AcceleratorProvider
+from plaza_accel.contract.provider import AcceleratorProvider
 from plaza_core.errors import PlazaError
 from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.pools import Autoscaling, Pool

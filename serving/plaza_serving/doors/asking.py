@@ -11,11 +11,12 @@ from typing import Any
 from plaza_core.errors import InvalidInput, MalformedRequest, UnsupportedMedia
 from plaza_core.inference import Call, Outcome
 from plaza_serving.doors.body import BodyReader, off_loop, parse_json
-from plaza_serving.doors.exchange import JSON, Exchange, Header, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView, Plane
+from plaza_serving.reply import JSON, Header, Reply
 
 COMMON = ("model", "version", "timeout_us", PARAMETER)
 MAX_TEXTS = 2048

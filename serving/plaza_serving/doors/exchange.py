@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from plaza_core.ids import RequestId
 from plaza_core.principal import Principal
@@ -22,21 +22,9 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 TICK_S = 0.02
 """How often the watch looks at what is open."""
-
-JSON = b"application/json"
-
-
-class Reply(NamedTuple):
-    """An answer ready to be sent; length and request id headers are added by the door."""
-
-    status: int
-    media: bytes
-    body: bytes
-    headers: tuple[Header, ...] = ()
 
 
 class Cut(Enum):

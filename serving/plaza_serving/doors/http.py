@@ -22,24 +22,15 @@ from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
 from plaza_core.ids import RequestId
 from plaza_core.principal import Right
 from plaza_core.settings import Settings
-from plaza_serving.doors import openapi, openapi_page, triton
+from plaza_serving.doors import openapi, triton
 from plaza_serving.doors.asking import Asking
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
-from plaza_serving.doors.exchange import (
-    JSON,
-    ClientGoneError,
-    Cut,
-    Exchange,
-    Receive,
-    Reply,
-    Scope,
-    Send,
-    Watch,
-)
+from plaza_serving.doors.exchange import ClientGoneError, Cut, Exchange, Receive, Scope, Send, Watch
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.openai import OpenAI
+from plaza_serving.doors.openapi.page import page
 from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.repository import EXTENSIONS, ModelRepository
 from plaza_serving.doors.routes import Route, Router, WrongMethod
@@ -49,6 +40,7 @@ from plaza_serving.doors.tei_about import AboutTextEmbeddings
 from plaza_serving.doors.timeseries import TimeSeries
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
+from plaza_serving.reply import JSON, Reply
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
@@ -224,7 +216,7 @@ class HttpDoor:
 def _published() -> tuple[bytes, bytes]:
     """The OpenAPI document, and its page."""
     document = openapi.document()
-    return orjson.dumps(document), openapi_page.page(document)
+    return orjson.dumps(document), page(document)
 
 
 def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:

@@ -18,7 +18,7 @@ from plaza_core.tensors import Array, TensorSpec
 from plaza_serving.doors import inferring, tensors_binary, tensors_json
 from plaza_serving.doors.asking import cost_headers
 from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.inferring import (
     InferRequest,
     check_outputs,
@@ -29,6 +29,7 @@ from plaza_serving.doors.inferring import (
 from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.doors.triton import PLATFORM
 from plaza_serving.plane import ModelView, Plane
+from plaza_serving.reply import JSON, Reply
 
 EXTENSIONS = ["binary_tensor_data", "classification", "schedule_policy"]
 BINARY = b"application/octet-stream"

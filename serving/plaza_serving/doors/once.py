@@ -6,11 +6,12 @@ from plaza_core.errors import PlazaError, Unavailable
 from plaza_core.idempotency import HEADER
 from plaza_core.ids import RequestId
 from plaza_serving.doors.body import BodyReader, off_loop
-from plaza_serving.doors.exchange import Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.routes import Handler
 from plaza_serving.idempotency.keeper import Keeper, valid_name
 from plaza_serving.idempotency.sealing import Asked
+from plaza_serving.reply import Reply
 
 _MEANING = (b"content-type", b"inference-header-content-length")
 """Headers that change what the same bytes ask for. The body counts without its compression."""

@@ -20,11 +20,12 @@ from plaza_core.principal import Right
 from plaza_models.tasks import Embedded, EmbedTask
 from plaza_serving.doors.asking import Asking, texts_of, timed
 from plaza_serving.doors.body import off_loop
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import OPENAI
 from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView, Plane
+from plaza_serving.reply import JSON, Reply
 
 
 class OpenAI:

@@ -21,7 +21,7 @@ import orjson
 from plaza_core import errors as e
 from plaza_core.ids import RequestId
 from plaza_core.keys import without_keys
-from plaza_serving.doors.exchange import JSON, Header, Reply
+from plaza_serving.reply import JSON, Header, Reply
 
 log = logging.getLogger(__name__)
 

@@ -18,9 +18,10 @@ from typing import Any
 from plaza_core.errors import InvalidInput, MalformedRequest, Unavailable
 from plaza_core.principal import Principal
 from plaza_serving.doors.body import BodyReader, parse_json
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import Plane
+from plaza_serving.reply import JSON, Reply
 from plaza_serving.repository import Meant, Repository, RepositoryState
 
 EXTENSIONS = ["model_repository", "model_repository(unload_dependents)"]

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
 from plaza_core.principal import Right
-from plaza_serving.doors.exchange import Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import PLAZA, Wording
+from plaza_serving.reply import Reply
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 

@@ -21,9 +21,10 @@ from plaza_models.tasks import (
 )
 from plaza_serving.doors.asking import COMMON, Asking, media_of, texts_of, timed
 from plaza_serving.doors.body import off_loop
-from plaza_serving.doors.exchange import Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.routes import Route
+from plaza_serving.reply import Reply
 
 PICTURES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 MAX_DETECTIONS = 1000

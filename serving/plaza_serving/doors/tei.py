@@ -28,11 +28,12 @@ from plaza_core.principal import Right
 from plaza_models.tasks import Classified, ClassifyTask, Cut, Embedded, EmbedTask
 from plaza_serving.doors.asking import MAX_TEXTS, Asking, answered, texts_of
 from plaza_serving.doors.body import off_loop
-from plaza_serving.doors.exchange import Exchange, Header, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.openai import check_dimensions
 from plaza_serving.doors.problems import TEI
 from plaza_serving.doors.routes import Handler, Route
+from plaza_serving.reply import Header, Reply
 
 EMBED, CLASSIFY = "text.embed", "text.classify"
 _ALL_LABELS = 1 << 20

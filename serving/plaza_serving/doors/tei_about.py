@@ -11,12 +11,13 @@ from typing import Any
 from plaza_core.errors import InvalidInput
 from plaza_core.principal import Right
 from plaza_serving.doors.asking import MAX_TEXTS, Asking
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import TEI
 from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tei import CLASSIFY, EMBED
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView
+from plaza_serving.reply import JSON, Reply
 
 _LONGEST = 2_000
 """Characters a text may have where the manifest says nothing; the default of the text families."""

@@ -19,11 +19,12 @@ from plaza_core.errors import InvalidInput
 from plaza_core.principal import Right
 from plaza_models.tasks import Forecasts, ForecastsTask
 from plaza_serving.doors.asking import Asking, answered
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.problems import OPENAI
 from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tensors_json import dumps
+from plaza_serving.reply import JSON, Reply
 
 FAMILY = "forecast.quantile"
 MAX_SERIES = 256

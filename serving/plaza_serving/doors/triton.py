@@ -15,10 +15,11 @@ from typing import Any
 from plaza_core.inference import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from plaza_core.principal import Right
 from plaza_core.tensors import DType, Signature, TensorSpec
-from plaza_serving.doors.exchange import JSON, Exchange, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView, Plane
+from plaza_serving.reply import JSON, Reply
 from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
 EXTENSIONS = ["model_configuration", "statistics"]

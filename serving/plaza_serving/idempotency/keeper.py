@@ -37,8 +37,8 @@ from plaza_core.idempotency import (
     Verdict,
 )
 from plaza_core.ids import RandomBytes, RequestId
-from plaza_serving.doors.exchange import Reply
 from plaza_serving.idempotency.sealing import Asked, seal, unseal
+from plaza_serving.reply import Reply
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from plaza_core.errors import IdempotencyNotKept
 from plaza_core.idempotency import Place
 from plaza_core.ids import KeyId, OrganisationId, RandomBytes, RequestId
 from plaza_core.sealing import SealBrokenError, Sealer, derive
-from plaza_serving.doors.exchange import Reply
+from plaza_serving.reply import Reply
 
 _FINGERPRINT = "plaza idempotency: fingerprint"
 _ANSWER = "plaza idempotency: answer"

@@ -112,7 +112,7 @@ def _version(name: str) -> str | None:
 
 
 def _sandbox() -> Finding:
-    from plaza_accel.sandbox import sandbox_support
+    from plaza_accel.sandbox.confinement import sandbox_support
 
     support = sandbox_support()  # a child gives itself up and tries what must fail
     detail = ", ".join(f"{name}: {value}" for name, value in support.items())
@@ -166,7 +166,7 @@ def _blobs(settings: Settings) -> Iterator[Finding]:
 
 def _pools(settings: Settings) -> Iterator[Finding]:
     """Whether each further pool could run on this node; in a cluster another may be meant."""
-    from plaza_accel.looking import refusal_of
+    from plaza_accel.examination.looking import refusal_of
     from plaza_serving.control.pool_reasons import place_of
 
     wrong = Verdict.BAD if settings.node_ip == "127.0.0.1" else Verdict.NOTE

@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from benchmarks import graphs, unruly
-from plaza_accel.cpu import CpuProvider
-from plaza_accel.sandbox import sandbox_support
+from plaza_accel.providers.cpu import CpuProvider
+from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.errors import (
     CellDied,
     DeadlineExceeded,

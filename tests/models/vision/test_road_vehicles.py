@@ -8,7 +8,7 @@ import onnx
 import pytest
 import yaml
 
-from plaza_accel.cpu import provider
+from plaza_accel.providers.cpu import provider
 from plaza_core.manifest import CARD_FILE, MANIFEST_FILE, MODEL_FILE, parse_manifest
 from plaza_models.tasks import DetectTask
 from plaza_models.vision.detect import open_family

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from plaza_serving.control.shapes_cards import CardText
+from plaza_serving.control.shapes.cards import CardText
 from tests.serving.control.conftest import bundle
 
 CARD = """\

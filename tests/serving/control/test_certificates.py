@@ -9,7 +9,7 @@ from plaza_core.pools import Pool
 from plaza_core.table import Heartbeat
 from plaza_core.testing import FakeClock
 from plaza_core.testing_certificates import SOMEWHERE, TrustingCertifier
-from plaza_serving.control.shapes_certificates import CertifyOn
+from plaza_serving.control.shapes.certificates import CertifyOn
 from tests.serving.control.conftest import bundle, open_world
 
 OPENVINO = SOMEWHERE.model_copy(update={"provider": "openvino"})

@@ -7,8 +7,6 @@ import json
 
 from sqlalchemy import text
 
-from plaza_serving.control import ledger_shapes
-from plaza_serving.control.shapes import Taken
 from plaza_tenancy import dialect
 from tests.serving.control.test_reports import used
 
@@ -144,14 +142,3 @@ async def test_closed_months_are_dropped_and_their_sums_stay(world):
     assert (row["group"], row["requests"]) == ({"day": "2023-11-14"}, 3)
     verified = (await world.ask(keys["auditor"], "GET", "/api/v1/usage/verify")).json()
     assert (verified["intact"], verified["items"][0]["anchor"]) == (True, 1)
-
-
-def test_every_body_shows_an_example_that_fits():
-    bodies = [kind for kind in vars(ledger_shapes).values() if isinstance(kind, type)]
-    bodies = [kind for kind in bodies if issubclass(kind, Taken) and kind is not Taken]
-    assert len(bodies) == 2
-    for kind in bodies:
-        schema = kind.model_json_schema()
-        assert schema["additionalProperties"] is False
-        for example in schema["examples"]:
-            kind.model_validate_json(json.dumps(example))

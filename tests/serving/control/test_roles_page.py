@@ -4,7 +4,7 @@ from pathlib import Path
 
 from plaza_core.principal import Right
 from plaza_serving.control.roles_page import _OF_RIGHTS, page, verbs
-from tests.serving.control.test_access import TRIES
+from tests.serving.control.tries import TRIES
 
 PAGE = Path(__file__).parents[3] / "docs" / "roles.md"
 

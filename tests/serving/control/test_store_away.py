@@ -13,7 +13,7 @@ from plaza_registry.blobs import LocalBlobs
 from plaza_registry.blobs_s3 import S3Blobs
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.control_client import ControlClient
-from tests.client.hub import serving
+from tests.client.sockets import serving
 from tests.registry.s3_server import s3_server
 from tests.serving.control.conftest import NODE_TOKEN, bundle, open_world
 from tests.serving.flipping import overwrite_in_s3, overwrite_on_disk

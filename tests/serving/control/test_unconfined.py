@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from plaza_accel import sandbox
-from plaza_accel.certifier import Place, SandboxCertifier
+from plaza_accel.examination.certifier import Place, SandboxCertifier
+from plaza_accel.sandbox import confinement
 from plaza_core.clock import SystemClock
 from plaza_serving.supervisor import doctor
 from plaza_serving.supervisor.doctor import Verdict
@@ -24,7 +24,7 @@ from tests.serving.control.conftest import open_world
 
 ROOT = Path(__file__).parents[3]
 LACKING = (
-    "import os, sys; from tests.accel.lacking import lack; lack({what!r});"
+    "import os, sys; from tests.accel.sandbox.lacking import lack; lack({what!r});"
     " os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
 )
 
@@ -33,7 +33,7 @@ pytestmark = [
         platform.machine() != "x86_64", reason="lacking.py knows the call numbers of x86-64"
     ),
     pytest.mark.skipif(
-        not sandbox.sandbox_support()["usable"], reason="this kernel cannot confine a process"
+        not confinement.sandbox_support()["usable"], reason="this kernel cannot confine a process"
     ),
 ]
 
@@ -104,7 +104,7 @@ async def test_nobodys_model_is_opened(hub, poorer, make_bundle, what):
 def test_doctor_says_what_is_missing(monkeypatch, poorer):
     python = poorer("landlock")
     monkeypatch.setattr(
-        sandbox, "sandbox_support", functools.partial(sandbox.sandbox_support, python)
+        confinement, "sandbox_support", functools.partial(confinement.sandbox_support, python)
     )
     found = doctor._sandbox()
     assert found.verdict is Verdict.BAD

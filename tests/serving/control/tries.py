@@ -108,3 +108,170 @@ class Prepared:
     def request(self):
         self._tenancy.visibility.set(self._scope, PRIVATE, Visibility.PROJECT)
         return self._tenancy.visibility.publish(self._scope, PRIVATE).request.id
+
+
+ORG = "/api/v1/organisations/acme"
+UPLOAD = "/api/v1/uploads/{upload}"
+ALERT = f"{ORG}/alerts/{{webhook}}"
+
+TERMS = {"json": {"limit": 5}}
+STEP = {"json": {"by": 5}}
+RATE = {"json": {"rate": {"per_second": 5, "burst": 5}}}
+DAYS = {"json": {"windows": []}}
+MEMBERS = {"json": {"limit": 50}}
+
+
+def tries_of_budgets():
+    """The routes of a node's limits; only operators may change those of an organisation."""
+    for kind, at in (("", ""), ("/projects/{project}", "/projects/main"), ("/keys/{key}",) * 2):
+        route, path, own = f"/api/v1/organisations/{{org}}{kind}", f"{ORG}{at}", not kind
+        yield f"GET {route}/budget", Try("usage.read", f"{path}/budget")
+        changes = (
+            ("PUT", "", TERMS),
+            ("PATCH", "", STEP),
+            ("PUT", "/calendar", DAYS),
+            ("DELETE", "", {}),
+        )
+        for method, part, more in changes:
+            attempt = Try("tenants.write", f"{path}/budget{part}", more, operators=own)
+            yield f"{method} {route}/budget{part}", attempt
+        attempt = Try("tenants.write", f"{path}/concurrency", TERMS, operators=own)
+        yield f"PUT {route}/concurrency", attempt
+        attempt = Try("tenants.write", f"{path}/rate", RATE, operators=own)
+        yield f"PUT {route}/rate", attempt
+        if "key" not in kind:
+            attempt = Try("tenants.write", f"{path}/holdings/members", MEMBERS, operators=own)
+            yield f"PUT {route}/holdings/{{what}}", attempt
+
+
+TRIES_OF_BUDGETS = {
+    **dict(tries_of_budgets()),
+    "GET /api/v1/organisations/{org}/budgets": Try("usage.read", f"{ORG}/budgets"),
+    "GET /api/v1/organisations/{org}/limits": Try("tenants.read", f"{ORG}/limits"),
+    "GET /api/v1/leases": Try("tenants.read", operators=True),
+    "POST /api/v1/leases/{lease}/write-off": Try("tenants.write", operators=True),
+    "GET /api/v1/organisations/{org}/estimate": Try(
+        "usage.read", f"{ORG}/estimate", query={"model": "acme.main.private", "device_us": 5}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/priority": Try(
+        "tenants.write", f"{ORG}/keys/{{key}}/priority", {"json": {"priority": 1}}
+    ),
+    "GET /api/v1/prices": Try("usage.read"),
+    "PUT /api/v1/prices": Try("tenants.write", more={"json": {"weight": 2}}, operators=True),
+    "DELETE /api/v1/prices": Try("tenants.write", operators=True),
+    "GET /api/v1/shares": Try("tenants.read"),
+    "PUT /api/v1/shares": Try(
+        "tenants.write", more={"json": {"organisation": "acme", "weight": 2}}, operators=True
+    ),
+}
+
+TRIES = {
+    "GET /api/v1/whoami": Try(None),
+    "GET /api/v1/organisations": Try("tenants.read"),
+    "POST /api/v1/organisations": Try(
+        "tenants.write", more={"json": {"name": "new"}}, operators=True
+    ),
+    "GET /api/v1/organisations/{org}": Try("tenants.read", ORG),
+    "PATCH /api/v1/organisations/{org}": Try("tenants.write", ORG, {"json": {}}, operators=True),
+    "GET /api/v1/organisations/{org}/projects": Try("tenants.read", f"{ORG}/projects"),
+    "POST /api/v1/organisations/{org}/projects": Try(
+        "tenants.write", f"{ORG}/projects", {"json": {"name": "more"}}
+    ),
+    "GET /api/v1/organisations/{org}/keys": Try("keys.read", f"{ORG}/keys"),
+    "POST /api/v1/organisations/{org}/keys": Try(
+        "keys.write", f"{ORG}/keys", {"json": {"role": "consumer"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/keys/{key}": Try("keys.write", f"{ORG}/keys/{{key}}"),
+    "POST /api/v1/organisations/{org}/keys/{key}/rotate": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/rotate", {"json": {}}
+    ),
+    "PUT /api/v1/organisations/{org}/keys/{key}/expiry": Try(
+        "keys.write", f"{ORG}/keys/{{key}}/expiry", {"json": {"never": True}}
+    ),
+    "GET /api/v1/organisations/{org}/members": Try("members.read", f"{ORG}/members"),
+    "POST /api/v1/organisations/{org}/members": Try(
+        "members.write", f"{ORG}/members", {"json": {"email": "{new}", "role": "consumer"}}
+    ),
+    "PATCH /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}", {"json": {"role": "auditor"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/members/{member}": Try(
+        "members.write", f"{ORG}/members/{{member}}"
+    ),
+    **TRIES_OF_BUDGETS,
+    "POST /api/v1/uploads": Try("models.write", whose=True),
+    "PUT /api/v1/uploads/{upload}/files/{path}": Try(
+        "models.write", f"{UPLOAD}/files/a.txt", {"content": b"x"}
+    ),
+    "POST /api/v1/uploads/{upload}/commit": Try(
+        "models.write", f"{UPLOAD}/commit", {"json": {"project": "main"}}
+    ),
+    "DELETE /api/v1/uploads/{upload}": Try("models.write", UPLOAD),
+    "GET /api/v1/models": Try("models.read", whose=True),
+    "GET /api/v1/models/{name}": Try("models.read", MODEL),
+    "GET /api/v1/models/{name}/versions": Try("models.read", f"{MODEL}/versions"),
+    "GET /api/v1/models/{name}/versions/{version}/card": Try(
+        "models.read", f"{MODEL}/versions/1/card"
+    ),
+    "PUT /api/v1/models/{name}/versions/{version}/card": Try(
+        "models.write", f"{MODEL}/versions/1/card", {"json": {"text": "# New"}}
+    ),
+    "PUT /api/v1/models/{name}/aliases/{alias}": Try(
+        "models.write", f"{MODEL}/aliases/champion", {"json": {"version": 1}}
+    ),
+    **TRIES_OF_MODELS,
+    "POST /api/v1/imports": Try(
+        "models.write",
+        more={"json": {"source": "models:/private/1", "project": "main"}},
+        whose=True,
+    ),
+    "GET /api/v1/proposals": Try("models.read", whose=True),
+    **{
+        f"POST /api/v1/proposals/{{proposal}}/{verdict}": Try(
+            "models.write", f"/api/v1/proposals/{{proposal}}/{verdict}"
+        )
+        for verdict in ("accept", "reject")
+    },
+    "GET /api/v1/usage": Try("usage.read", whose=True),
+    "GET /api/v1/audit": Try("audit.read", whose=True),
+    "GET /api/v1/usage/verify": Try("audit.read", whose=True),
+    "GET /api/v1/audit/verify": Try("audit.read", whose=True),
+    "GET /api/v1/organisations/{org}/statements/{period}": Try(
+        "audit.read", f"{ORG}/statements/2026-11"
+    ),
+    "POST /api/v1/organisations/{org}/corrections": Try(
+        "tenants.write",
+        f"{ORG}/corrections",
+        {"json": {"charge": -1, "reason": "a test"}},
+        operators=True,
+    ),
+    "GET /api/v1/usage/drift": Try("tenants.read", operators=True),
+    "POST /api/v1/usage/rebuild": Try("tenants.write", operators=True),
+    "POST /api/v1/usage/drop": Try(
+        "tenants.write", more={"json": {"before": "2020-01"}}, operators=True
+    ),
+    "GET /api/v1/status": Try("tenants.read", operators=True),
+    "GET /api/v1/organisations/{org}/alerts": Try("tenants.read", f"{ORG}/alerts"),
+    "POST /api/v1/organisations/{org}/alerts": Try(
+        "tenants.write", f"{ORG}/alerts", {"json": {"url": "https://hooks.example.org/"}}
+    ),
+    "DELETE /api/v1/organisations/{org}/alerts/{webhook}": Try("tenants.write", ALERT),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/rotate": Try(
+        "tenants.write", f"{ALERT}/rotate"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/enable": Try(
+        "tenants.write", f"{ALERT}/enable"
+    ),
+    "POST /api/v1/organisations/{org}/alerts/{webhook}/test": Try("tenants.write", f"{ALERT}/test"),
+    "GET /api/v1/organisations/{org}/alerts/{webhook}/deliveries": Try(
+        "tenants.read", f"{ALERT}/deliveries"
+    ),
+    "GET /api/v1/alert-hosts": Try("tenants.write", operators=True),
+    "POST /api/v1/alert-hosts": Try(
+        "tenants.write", more={"json": {"pattern": "other.example.org"}}, operators=True
+    ),
+    "DELETE /api/v1/alert-hosts/{pattern}": Try("tenants.write", operators=True),
+}
+
+UNFIT = {"POST /api/v1/uploads/{upload}/commit": 422, "POST /api/v1/imports": 503}
+"""An empty bundle, though the caller's own; and this hub has no MLflow to import from."""

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from plaza_accel.metering import DeviceClock, Metering
+from plaza_accel.contract.metering import DeviceClock, Metering
 from plaza_core.inference import Call
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 
 from benchmarks import graphs
-from plaza_accel.provider import select
+from plaza_accel.contract.provider import select
 from plaza_core.inference import Call
 from plaza_core.manifest import manifest_from
 from plaza_serving.doors.oip import _placement

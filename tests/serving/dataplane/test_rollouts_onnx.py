@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import graphs
 from benchmarks.rollouts import SIZE, crashing, network
-from plaza_accel.provider import select
+from plaza_accel.contract.provider import select
 from plaza_core.inference import Call
 from plaza_core.manifest import manifest_from
 from plaza_core.rollout import WHOLE, RolloutKind, Split

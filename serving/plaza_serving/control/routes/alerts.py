@@ -7,15 +7,10 @@ from typing import Annotated
 from fastapi import APIRouter
 
 from plaza_core.principal import Principal, Right
-from plaza_serving.control.alert_shapes import (
-    AllowedHost,
-    NewWebhook,
-    NewWebhookAnswer,
-    Removed,
-)
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import Items
+from plaza_serving.control.shapes.alerts import AllowedHost, NewWebhook, NewWebhookAnswer, Removed
+from plaza_serving.control.shapes.base import Items
 from plaza_tenancy.views_webhooks import Delivery, Webhook
 
 router = APIRouter(prefix="/api/v1", tags=["alerts"])

@@ -17,8 +17,8 @@ from plaza_core.ids import KeyId
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_budgets import (
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.budgets import (
     BudgetStep,
     BudgetTerms,
     ConcurrencyAnswer,

@@ -10,8 +10,8 @@ from plaza_core.principal import Right
 from plaza_serving.control.parts import Hub
 from plaza_serving.control.routes.models import Reader
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_cards import CardAnswer, CardText
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.cards import CardAnswer, CardText
 
 router = APIRouter(prefix="/api/v1/models/{name}/versions/{version}/card", tags=["models"])
 

@@ -11,8 +11,8 @@ from plaza_core.table import ModelEntry, RequestState, Visibility
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_models import (
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.models import (
     GuestList,
     PublicationState,
     PublishNote,

@@ -16,8 +16,8 @@ from plaza_serving.control.guard import NODE_ONLY
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import Reader
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_certificates import CertificateAnswer, CertifyOn
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.certificates import CertificateAnswer, CertifyOn
 
 router = APIRouter(prefix="/api/v1/models/{name}", tags=["models"])
 internal = APIRouter(prefix="/internal/v1", dependencies=[NODE_ONLY], include_in_schema=False)

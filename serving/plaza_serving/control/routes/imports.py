@@ -14,8 +14,8 @@ from plaza_registry.importing import Imported
 from plaza_registry.register import Registered
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer, only_project
-from plaza_serving.control.shapes import ExaminationReport
-from plaza_serving.control.tracking_shapes import Import, ImportedVersion
+from plaza_serving.control.shapes.tracking import Import, ImportedVersion
+from plaza_serving.control.shapes.uploads import ExaminationReport
 
 router = APIRouter(prefix="/api/v1/imports", tags=["models"])
 

@@ -18,7 +18,7 @@ from plaza_core.table import Heartbeat, HeartbeatReply
 from plaza_core.usage_wire import from_line
 from plaza_serving.control.guard import NODE_ONLY
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import Ingested
+from plaza_serving.control.shapes.ledger import Ingested
 
 router = APIRouter(prefix="/internal/v1", dependencies=[NODE_ONLY], include_in_schema=False)
 

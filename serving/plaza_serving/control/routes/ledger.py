@@ -9,7 +9,9 @@ from fastapi.responses import StreamingResponse
 
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
-from plaza_serving.control.ledger_shapes import (
+from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.patterns import MONTH
+from plaza_serving.control.shapes.ledger import (
     Correction,
     CorrectionRequest,
     DriftReport,
@@ -18,8 +20,6 @@ from plaza_serving.control.ledger_shapes import (
     Format,
     Verified,
 )
-from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.patterns import MONTH
 from plaza_tenancy.corrections import About
 
 router = APIRouter(prefix="/api/v1", tags=["ledger"])

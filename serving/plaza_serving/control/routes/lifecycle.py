@@ -15,8 +15,8 @@ from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import Moved, published
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items, Promotion
-from plaza_serving.control.shapes_models import Collected, ModelDiff, Reason
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.models import Collected, ModelDiff, Promotion, Reason
 from plaza_tenancy.aliases import AliasStep
 from plaza_tenancy.collecting import Removable
 

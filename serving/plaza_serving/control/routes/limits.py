@@ -12,8 +12,8 @@ from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.budgets import OfKey, OfOrganisation, OfProject, Place
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_limits import (
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.limits import (
     Calendar,
     HeldLease,
     HoldingLimit,

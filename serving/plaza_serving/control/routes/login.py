@@ -16,7 +16,7 @@ from plaza_core.errors import RouteNotFound, Unauthenticated
 from plaza_serving.control.guard import LoggedIn
 from plaza_serving.control.logins import LOGIN_WITHIN_S, Begun, Logins
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes_people import SessionView
+from plaza_serving.control.shapes.people import SessionView
 
 router = APIRouter(prefix="/auth", tags=["login"], include_in_schema=False)
 

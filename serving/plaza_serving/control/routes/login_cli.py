@@ -22,7 +22,7 @@ from plaza_serving.control.browser import CSRF_HEADER
 from plaza_serving.control.guard import FilledIn, LoggedIn
 from plaza_serving.control.parts import Hub
 from plaza_serving.control.routes.login import configured, set_login_cookie
-from plaza_serving.control.shapes_people import CliRedeem, CliSession
+from plaza_serving.control.shapes.people import CliRedeem, CliSession
 
 router = APIRouter(prefix="/auth/cli", tags=["login"], include_in_schema=False)
 

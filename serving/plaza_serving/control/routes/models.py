@@ -16,8 +16,8 @@ from plaza_serving.control.fleet import Publication
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items, Promotion
-from plaza_serving.control.shapes_models import PromoteTerms
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.models import PromoteTerms, Promotion
 
 router = APIRouter(prefix="/api/v1/models", tags=["models"])
 

@@ -11,8 +11,9 @@ from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub
 from plaza_serving.control.routes.tenants import KeyWriter
-from plaza_serving.control.shapes import Items, NewKeyAnswer
-from plaza_serving.control.shapes_people import KeyExpiry, KeyRotation, MemberChange, NewMember
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.people import KeyExpiry, KeyRotation, MemberChange, NewMember
+from plaza_serving.control.shapes.tenants import NewKeyAnswer
 from plaza_tenancy.views import KeyInfo, Member
 
 router = APIRouter(prefix="/api/v1/organisations/{org}", tags=["tenants"])

@@ -11,8 +11,8 @@ from plaza_core.ids import ModelId
 from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_budgets import PriceTerms, ShareTerms
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.budgets import PriceTerms, ShareTerms
 from plaza_tenancy.views import PriceInfo, ShareInfo
 
 router = APIRouter(prefix="/api/v1", tags=["budgets"])

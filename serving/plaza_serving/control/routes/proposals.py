@@ -15,9 +15,9 @@ from plaza_core.tracking import ProposalState
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import Reader, set_alias
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_models import PromoteTerms
-from plaza_serving.control.tracking_shapes import Accepted, Proposal
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.models import PromoteTerms
+from plaza_serving.control.shapes.tracking import Accepted, Proposal
 
 router = APIRouter(prefix="/api/v1/proposals", tags=["models"])
 

@@ -11,17 +11,14 @@ from plaza_core.pools import Pool
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import (
-    AuditPage,
+from plaza_serving.control.shapes.base import Since, Until, span
+from plaza_serving.control.shapes.ledger import AuditPage, UsageReport
+from plaza_serving.control.shapes.status import (
     HubStatus,
     PoolStatus,
     RayStatus,
     ReplicaStatus,
-    Since,
     TrackingStatus,
-    Until,
-    UsageReport,
-    span,
 )
 from plaza_tenancy.views import Dimension
 

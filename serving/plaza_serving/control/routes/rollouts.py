@@ -13,8 +13,8 @@ from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import PUBLISHED_WITHIN_S
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes import Items
-from plaza_serving.control.shapes_models import RolloutShown
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.models import RolloutShown
 
 router = APIRouter(prefix="/api/v1/rollouts", tags=["models"])
 

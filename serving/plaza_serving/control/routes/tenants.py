@@ -13,8 +13,8 @@ from plaza_core.ids import KeyId
 from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import Anyone, needs
 from plaza_serving.control.parts import Hub
-from plaza_serving.control.shapes import (
-    Items,
+from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.tenants import (
     NewKeyAnswer,
     NewKeyRequest,
     NewOrganisation,

@@ -15,7 +15,7 @@ from plaza_core.principal import Principal, Right, TenantScope
 from plaza_registry.register import Registered as Outcome
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.shapes import (
+from plaza_serving.control.shapes.uploads import (
     Commit,
     ExaminationReport,
     FileStored,

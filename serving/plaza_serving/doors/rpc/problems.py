@@ -19,8 +19,8 @@ from grpc import StatusCode
 from plaza_core import errors as e
 from plaza_core.ids import RequestId
 from plaza_core.keys import without_keys
-from plaza_serving.doors.exchange import Header
 from plaza_serving.doors.problems import charged, headers_of
+from plaza_serving.reply import Header
 
 log = logging.getLogger(__name__)
 

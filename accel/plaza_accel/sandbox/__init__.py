@@ -1,0 +1,1 @@
+"""How a process gives up what it will not need, and how a child trusted with nothing is started."""

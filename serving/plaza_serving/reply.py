@@ -1,0 +1,18 @@
+"""An answer over HTTP: what doors make, what is kept for a repeated idempotency key."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+Header = tuple[bytes, bytes]
+
+JSON = b"application/json"
+
+
+class Reply(NamedTuple):
+    """An answer ready to be sent; length and request id headers are added by the door."""
+
+    status: int
+    media: bytes
+    body: bytes
+    headers: tuple[Header, ...] = ()
