@@ -72,7 +72,7 @@ class Fetcher:
 class _SecureRedirects(urllib.request.HTTPRedirectHandler):
     """A server may send on to https alone."""
 
-    def redirect_request(
+    def redirect_request(  # noqa: PLR0917 the library calls it so
         self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
         _secure(newurl)
