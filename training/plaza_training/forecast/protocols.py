@@ -179,7 +179,7 @@ def m4(kind: str, season: int, naive2: tuple[float, float]) -> Callable[[Job, in
         future = np.stack(asked).astype(np.float32)
         errors = np.array([np.abs(row[season:] - row[:-season]).mean() for row in known])
         return Exam(
-            learning=[_unit(_slides(row[:-horizon], context, horizon)) for row in known],
+            learning=[_slides(_unit(row[:-horizon], season), context, horizon) for row in known],
             calibration=_tails(known, context, horizon),
             trials=[
                 Trial(
@@ -193,11 +193,11 @@ def m4(kind: str, season: int, naive2: tuple[float, float]) -> Callable[[Job, in
     return open_exam
 
 
-def _unit(pairs: Pairs) -> Pairs:
-    """Every window divided by the mean of its past, so that large series do not rule the fit."""
-    factor = np.abs(pairs.past).mean(1, keepdims=True)
-    factor[factor == 0] = 1
-    return Pairs(pairs.past / factor, pairs.future / factor)
+def _unit(row: Values, season: int) -> Values:
+    """A series in units of its seasonal error, which MASE divides by as well; so neither large nor
+    restless series rule the fit. One without any error teaches nothing."""
+    error = np.abs(row[season:] - row[:-season]).mean()
+    return row / error if error > 0 else row * 0
 
 
 def _tails(rows: Iterable[Values], context: int, horizon: int) -> Pairs:
