@@ -12,12 +12,13 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 from plaza_models.tasks import ClassifyTask, EmbedTask, ForecastTask  # noqa: E402  after the skip
 from plaza_training.card import command, read_front_matter  # noqa: E402
 from plaza_training.data import locate  # noqa: E402
+from plaza_training.data.sentences import BANKING77, CLINC150  # noqa: E402
 from plaza_training.forecast import measure  # noqa: E402
 from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED  # noqa: E402
 from plaza_training.forecast.windows import Windows  # noqa: E402
 from plaza_training.served import serve  # noqa: E402
 from plaza_training.text import classify, embed, neighbours  # noqa: E402
-from plaza_training.text.sets import BANKING77, CLINC150, read_banking  # noqa: E402
+from plaza_training.text.sets import read_banking  # noqa: E402
 
 pytestmark = pytest.mark.torch
 

@@ -1,4 +1,4 @@
-"""`python -m plaza_training RECIPE`: one command from public data to a bundle."""
+"""`plaza train RECIPE`, `python -m plaza_training RECIPE`: from public data to a bundle."""
 
 from __future__ import annotations
 
@@ -55,6 +55,9 @@ def train(
 
         with RichProgress(console) as progress:
             made = produce(recipe, chosen, Job(data, seed, progress), out, runners)
+    except ModuleNotFoundError as error:
+        console.print(f"training needs '{error.name}': install the extra `train`", markup=False)
+        raise typer.Exit(1) from error
     except PlazaError as error:
         where = f" ({error.input})" if error.input else ""
         console.print(f"[red]{error.code}[/red]{where}: {error.message}", highlight=False)

@@ -22,14 +22,21 @@ from plaza_training.served import Served
 if TYPE_CHECKING:  # torch is heavy; listing recipes must not import it
     from torch import nn
 
+_BASELINES = "plaza_training.forecast.baselines:RECIPES"
+_PROTOCOLS = (
+    *(f"ett{which}-{horizon}" for which in ("h1", "h2") for horizon in (96, 336, 720)),
+    *("wth-24", "wth-168", "los-loop-12", "iso-ne-24", "m4-hourly", "m4-weekly"),
+)
+
 RECIPES: dict[str, str] = {
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+    **{f"{name}-{method}": _BASELINES for name in _PROTOCOLS for method in ("naive", "ridge")},
 }
-"""Name -> `module:function`. The name is the folder of the bundle under `models/bundles/`."""
+"""Name -> `module:attribute`, a recipe or recipes by name. The name is also the bundle's folder."""
 
 Metrics = Mapping[str, float]
 
@@ -105,5 +112,5 @@ def load_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise NotFound(f"no recipe '{name}'; there are: {', '.join(sorted(RECIPES))}", input=name)
     module, _, function = RECIPES[name].partition(":")
-    recipe: Recipe = getattr(import_module(module), function)
-    return recipe
+    found: Recipe | Mapping[str, Recipe] = getattr(import_module(module), function)
+    return found[name] if isinstance(found, Mapping) else found

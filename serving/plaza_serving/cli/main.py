@@ -34,6 +34,7 @@ from plaza_serving.cli import (
     rollouts,
     tenants,
     tracking,
+    training,
 )
 from plaza_serving.cli.session import Session
 
@@ -74,6 +75,7 @@ app.add_typer(alerts.app, name="alerts")
 reports.mount(app)
 ledger.mount(app)
 backup.mount(app)
+training.mount(app)
 
 
 @app.callback()

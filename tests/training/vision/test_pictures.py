@@ -1,6 +1,7 @@
 """What training sees: rendered roads, augmented crops and the sets they come from."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from plaza_core.errors import InvalidInput, NotFound
+from plaza_training.data import SourceFile, sha256_of
+from plaza_training.data.errors import DataChanged, DataMissing
 from plaza_training.vision import sets
 from plaza_training.vision.augment import Augmentation, draw_weights, training_picture
 from plaza_training.vision.render import encode, render_road, rendered_frame
@@ -115,20 +117,32 @@ def test_yolo_rows_become_corners_and_other_classes_are_dropped(tmp_path):
 
 
 @pytest.fixture
-def small_sets(tmp_path, monkeypatch):
+def small_sets(tmp_path):
     row = "0 0.5 0.5 0.2 0.2\n"
     vehicle, roadcam = tmp_path / "vis-vehicle626", tmp_path / "vis-roadcam4"
     write_set(vehicle, "train", {"10_mp4-1_jpg": row, "test2_mp4-3_jpg": row})
     write_set(vehicle, "valid", {"10_mp4-2_jpg": row, "2_mp4-9_jpg": row, "test_mp4-2_jpg": row})
     for split in ("train", "valid", "test"):
         write_set(roadcam, split, {f"A1_{split}": row.replace("0 ", "3 ", 1)})
-    digests = {folder.name: sets.digest_of(folder) for folder in (vehicle, roadcam)}
-    monkeypatch.setattr(sets, "DIGESTS", digests)
-    return tmp_path
+    return tmp_path, registered(sets.VEHICLE626, vehicle), registered(sets.ROADCAM4, roadcam)
+
+
+def registered(dataset, folder):
+    """The set as it would be registered if these were its published files."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    listed = (
+        SourceFile(path.relative_to(folder).as_posix(), sha256_of(path), "") for path in files
+    )
+    return replace(dataset, files=tuple(listed))
+
+
+def load(small_sets):
+    root, vehicles, roads = small_sets
+    return sets.load_road_data(root, vehicles=vehicles, roads=roads)
 
 
 def test_held_out_videos_are_in_no_other_part(small_sets):
-    data = sets.load_road_data(small_sets)
+    data = load(small_sets)
     cameras = {
         part: {frame.camera for frame in getattr(data, part)}
         for part in ("train", "known", "unseen", "other")
@@ -140,12 +154,16 @@ def test_held_out_videos_are_in_no_other_part(small_sets):
     assert not cameras["unseen"] & (cameras["train"] | cameras["known"])
 
 
-def test_a_changed_or_missing_set_is_named(small_sets):
-    (small_sets / "vis-roadcam4/train/labels/A1_train.txt").write_text("3 0.5 0.5 0.3 0.2\n")
-    with pytest.raises(InvalidInput, match="vis-roadcam4"):
-        sets.load_road_data(small_sets)
-    with pytest.raises(NotFound, match="vis-vehicle626"):
-        sets.load_road_data(small_sets / "elsewhere")
+def test_a_changed_missing_or_strange_picture_is_named(small_sets):
+    root, vehicles, roads = small_sets
+    write_set(root / "vis-roadcam4", "train", {"B1": ""})
+    with pytest.raises(DataChanged, match=r"vis-roadcam4.*B1"):
+        load(small_sets)
+    (root / "vis-roadcam4/train/labels/A1_train.txt").write_text("3 0.5 0.5 0.3 0.2\n")
+    with pytest.raises(DataChanged, match=r"vis-roadcam4/train/labels/A1_train"):
+        load(small_sets)
+    with pytest.raises(DataMissing, match="vis-vehicle626"):
+        load((root / "elsewhere", vehicles, roads))
 
 
 def test_the_sample_is_a_jpeg_of_the_size_asked_for():

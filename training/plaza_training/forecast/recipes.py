@@ -17,10 +17,11 @@ import torch
 from plaza_core.manifest import Limits
 from plaza_models.forecast.quantile import ForecastOptions, Scale, Scaling
 from plaza_training.data import DataSet, locate
+from plaza_training.data.forecasting import ISO_NE, LOS_LOOP
 from plaza_training.forecast.measure import repeat, score_points, score_served
 from plaza_training.forecast.network import QuantileNetwork, pinball
 from plaza_training.forecast.ridge import Ridge
-from plaza_training.forecast.sets import ISO_NE, LOS_LOOP, Series, read_load, read_speeds
+from plaza_training.forecast.sets import Series, read_load, read_speeds
 from plaza_training.forecast.windows import Windows
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
@@ -61,7 +62,7 @@ class Subject:
 
 
 def train(subject: Subject, choices: Choices, job: Job) -> Trained:
-    series = subject.read(locate(subject.data, job.data_dir))
+    series = subject.read(locate(subject.data, job.data_dir, progress=job.progress))
     window = (choices.context, choices.horizon)
     learning = Windows(series, *window, first=choices.context, last=choices.train_until)
     held_out = Windows(series, *window, first=learning.last, last=len(series))

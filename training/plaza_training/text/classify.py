@@ -18,11 +18,12 @@ from plaza_models.text.classify import ClassifyOptions
 from plaza_models.text.graph import INDICES, WEIGHTS
 from plaza_models.text.ngrams import NgramOptions, features
 from plaza_training.data import locate
+from plaza_training.data.sentences import BANKING77
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.text.bags import Bags
 from plaza_training.text.network import BagEncoder
-from plaza_training.text.sets import BANKING77, Examples, read_banking
+from plaza_training.text.sets import Examples, read_banking
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ STORY = Story(
 
 
 def banking_intents(job: Job) -> Trained:
-    folder = locate(BANKING77, job.data_dir)
+    folder = locate(BANKING77, job.data_dir, progress=job.progress)
     learning, held_out = read_banking(folder, "train"), read_banking(folder, "test")
     return train(learning, held_out, OPTIONS, Choices(), job)
 

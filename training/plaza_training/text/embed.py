@@ -15,6 +15,7 @@ from torch.nn import functional
 from plaza_core.manifest import Limits
 from plaza_models.text.embed import EmbedOptions
 from plaza_training.data import locate
+from plaza_training.data.sentences import BANKING77, CLINC150
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.text.bags import Bags
@@ -22,8 +23,6 @@ from plaza_training.text.classify import padded
 from plaza_training.text.neighbours import score, score_served, tfidf
 from plaza_training.text.network import BagEncoder
 from plaza_training.text.sets import (
-    BANKING77,
-    CLINC150,
     Examples,
     read_banking,
     read_clinc,
@@ -71,7 +70,9 @@ STORY = Story(
 
 
 def sentence_embedder(job: Job) -> Trained:
-    banking, clinc = locate(BANKING77, job.data_dir), locate(CLINC150, job.data_dir)
+    banking, clinc = (
+        locate(data, job.data_dir, progress=job.progress) for data in (BANKING77, CLINC150)
+    )
     return train(*(read_both(banking, clinc, split) for split in ("train", "test")), job=job)
 
 

@@ -7,49 +7,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from plaza_training.data import DataSet, SourceFile
-
-_BANKING = "PolyAI-LDN/task-specific-datasets"
-_BANKING_COMMIT = "57ec275d8078af65b7731c2a98be812d844a6d6b"
-_BANKING_RAW = f"https://raw.githubusercontent.com/{_BANKING}/{_BANKING_COMMIT}/banking_data"
-_CLINC = "clinc/oos-eval"
-_CLINC_COMMIT = "828f8093932c8fe6ca7936c3d2e52903b1c523de"
-
-BANKING77 = DataSet(
-    name="nlp-banking77",
-    title="BANKING77: customer questions to a bank, 77 intents",
-    licence="CC-BY-4.0",
-    source=f"https://github.com/{_BANKING}/tree/{_BANKING_COMMIT}/banking_data",
-    attribution="Casanueva et al. (2020), PolyAI; used unchanged for training and testing.",
-    files=(
-        SourceFile(
-            path="train.csv",
-            sha256="b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
-            url=f"{_BANKING_RAW}/train.csv",
-        ),
-        SourceFile(
-            path="test.csv",
-            sha256="d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
-            url=f"{_BANKING_RAW}/test.csv",
-        ),
-    ),
-)
-
-CLINC150 = DataSet(
-    name="nlp-clinc150",
-    title="CLINC150: requests to an assistant, 150 intents in 10 domains",
-    licence="CC-BY-3.0",
-    source=f"https://github.com/{_CLINC}/tree/{_CLINC_COMMIT}",
-    attribution="Larson et al. (2019), Clinc; used unchanged for training and testing.",
-    files=(
-        SourceFile(
-            path="data_full.json",
-            sha256="36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
-            url=f"https://raw.githubusercontent.com/{_CLINC}/{_CLINC_COMMIT}/data/data_full.json",
-        ),
-    ),
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Examples:

@@ -12,6 +12,7 @@ import numpy as np
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
 from plaza_models.tasks import DetectTask
+from plaza_training.data.pictures import ROADCAM4, VEHICLE626
 from plaza_training.recipe import Graph, Job, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.vision.judge import (
@@ -27,8 +28,6 @@ from plaza_training.vision.samples import decode_sample
 from plaza_training.vision.sets import (
     HELD_OUT_VIDEOS,
     LABELS,
-    ROADCAM4,
-    VEHICLE626,
     Frame,
     RoadData,
     load_road_data,
@@ -67,7 +66,7 @@ STORY = Story(
 
 def road_vehicles(job: Job) -> Trained:
     """From the public sets, with the choices that ship."""
-    return learn(load_road_data(job.data_dir), Choices(seed=job.seed), job)
+    return learn(load_road_data(job.data_dir, progress=job.progress), Choices(seed=job.seed), job)
 
 
 def learn(data: RoadData, choices: Choices, job: Job, *, state: Path | None = None) -> Trained:

@@ -11,41 +11,17 @@ centre x, centre y, width, height as fractions):
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from plaza_core.errors import InvalidInput, NotFound
-from plaza_training.data import DataSet
-
-VEHICLE626 = DataSet(
-    name="vis-vehicle626",
-    title="Vehicle_Detection_YOLOv8 v3: 14 of its 18 videos, 476 of its 626 frames",
-    licence="CC-BY-4.0",
-    source="https://universe.roboflow.com/farzad/vehicle_detection_yolov8/dataset/3",
-    attribution="farzad on Roboflow Universe; frames of videos from Pexels. Changes: as published.",
-    files=(),
-)
-ROADCAM4 = DataSet(
-    name="vis-roadcam4",
-    title="atl-version-2 v12: one of three augmented copies of each training frame",
-    licence="CC-BY-4.0",
-    source="https://universe.roboflow.com/finalproject-bqip3/atl-version-2/dataset/12",
-    attribution=(
-        "finalproject-bqip3 on Roboflow Universe. Changes: long side 960 pixels, JPEG quality 85, "
-        "one frame shared with the test split removed; bus, car and truck pooled, bike left out."
-    ),
-    files=(),
-)
-DIGESTS = {
-    VEHICLE626.name: "1b90f5dbf23f4c348e678cfda2594a165a14aae704ed3eaaab2606a9ae8fd038",
-    ROADCAM4.name: "1ab2ba6da6bfce74e9618ec4b1cfda9c4292a1dbaedc1d1dcfdb28a52653ea6d",
-}
-"""sha256 over the names and contents of all pictures and label files, see `digest_of`."""
+from plaza_training.data import DataSet, locate
+from plaza_training.data.errors import DataChanged
+from plaza_training.data.pictures import ROADCAM4, VEHICLE626
+from plaza_training.progress import Progress
 
 LABELS = ("vehicle",)
 HELD_OUT_VIDEOS = ("13", "2", "7", "test2")
@@ -77,19 +53,16 @@ class RoadData:
     """Validation and test frames of roadcam4; most of their cameras are in `train`."""
 
 
-def load_road_data(root: Path) -> RoadData:
-    """Read both sets below `root` and verify them. Raises NotFound naming the set that is not
-    there, InvalidInput for one whose content differs from what the card was made with."""
-    for dataset in (VEHICLE626, ROADCAM4):
-        folder = root / dataset.name
-        if not folder.is_dir():
-            raise NotFound(
-                f"no '{dataset.name}' in the data directory; it is published at {dataset.source}",
-                input="data",
-            )
-        if digest_of(folder) != DIGESTS[dataset.name]:
-            raise InvalidInput(f"'{dataset.name}' is not the expected selection", input="data")
-    vehicle, roadcam = root / VEHICLE626.name, root / ROADCAM4.name
+def load_road_data(
+    root: Path,
+    *,
+    progress: Progress | None = None,
+    vehicles: DataSet = VEHICLE626,
+    roads: DataSet = ROADCAM4,
+) -> RoadData:
+    """Read both sets below `root` and verify them; what can be downloaded is. Raises DataMissing or
+    DataChanged naming the set, the latter also for pictures that are not of the set."""
+    vehicle, roadcam = (_exactly(dataset, root, progress) for dataset in (vehicles, roads))
     only, pooled = {0: 0}, {1: 0, 2: 0, 3: 0}
     highway = list(read_yolo(vehicle / "train", _video, only))
     valid = list(read_yolo(vehicle / "valid", _video, only))
@@ -138,15 +111,11 @@ def read_yolo(
         )
 
 
-def digest_of(folder: Path) -> str:
-    """One checksum for all pictures and labels below `folder`, independent of file order."""
-    total = hashlib.sha256()
-    for path in sorted(_content(folder)):
-        total.update(path.relative_to(folder).as_posix().encode() + b"\0")
-        total.update(hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()
-
-
-def _content(folder: Path) -> Iterable[Path]:
-    yield from folder.glob("*/images/*.jpg")
-    yield from folder.glob("*/labels/*.txt")
+def _exactly(dataset: DataSet, root: Path, progress: Progress | None) -> Path:
+    """The folder of the set, which holds no picture that is not of the set."""
+    folder = locate(dataset, root, progress=progress)
+    listed = {file.path for file in dataset.files}
+    pictures = (path.relative_to(folder).as_posix() for path in folder.glob("*/images/*.jpg"))
+    if strange := sorted(set(pictures) - listed):
+        raise DataChanged(f"'{dataset.name}' does not hold {strange[0]} as published", input="data")
+    return folder
