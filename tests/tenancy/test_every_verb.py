@@ -10,9 +10,8 @@ A new verb without a line in `VERBS` fails here.
 from __future__ import annotations
 
 import inspect
-import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -35,7 +34,15 @@ from plaza_tenancy import Tenancy
 from plaza_tenancy.nodes import Kind, Node
 from plaza_tenancy.schema import AuditRow, Base, HubRow
 from plaza_tenancy.views import Dimension
-from tests.tenancy.world import World, make_certificate, make_record, make_version
+from tests.postgres import Database
+from tests.tenancy.world import (
+    World,
+    make_certificate,
+    make_record,
+    make_version,
+    new_world,
+    open_tenancy,
+)
 
 SERVICES = (
     "organisations",
@@ -73,7 +80,6 @@ SLOWER = Examination(True, "fine", "cpu", "1.31.1", {}, 1, 9)
 EVER = {"since_us": 0, "until_us": 2**62}
 RATE = RateLimit(per_second=1, burst=1)
 SOME_DAYS = Window(first=date(2026, 1, 1), limit=3)
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
@@ -406,6 +412,29 @@ def furnish(world: World, scope: TenantScope, name: str, project: str) -> tuple[
     return started.id, asked.id
 
 
+@pytest.fixture(scope="module")
+def settled(databases) -> Iterator[tuple[Database, World, Victim]]:
+    """A database in which acme has settled, closed; to be copied."""
+    made = databases.migrated()
+    world = new_world(made.url)
+    world.organisation("acme")
+    mine = settle(world, "acme", "main")
+    world.tenancy.close()
+    yield made, world, mine
+    databases.drop(made)
+
+
+@pytest.fixture
+def at_home(settled, databases) -> Iterator[tuple[World, Victim]]:
+    """Acme and what it owns, for whoever changes it."""
+    made, world, mine = settled
+    copy = databases.copy(made)
+    tenancy = open_tenancy(copy.url, world.clock)
+    yield World(tenancy, world.clock, copy.url, world.operator, world.operator_text), mine
+    tenancy.close()
+    databases.drop(copy)
+
+
 def test_every_verb_is_examined_here(world):
     assert public_verbs(world.tenancy) == set(VERBS) | SCOPELESS
 
@@ -494,11 +523,9 @@ ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 @pytest.mark.parametrize(
     "verb", [verb for verb, (kind, _) in VERBS.items() if "platform" not in kind]
 )
-def test_every_statement_names_the_tenant(shared_world, verb):
-    world, name = shared_world, f"tenant{next(_numbers)}"
-    world.organisation(name)
-    mine = settle(world, name, "main")
-    asker = world.scope_of(name, Role.ADMIN, Right.TENANTS_WRITE)
+def test_every_statement_names_the_tenant(at_home, verb):
+    world, mine = at_home
+    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
     said: list[str] = []
     engine = world.tenancy._store._engine
 
@@ -539,8 +566,8 @@ def everything(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
-    mine = settle(world, "acme", "main")
+def test_a_verb_that_changes_something_writes_one_audit_row(at_home, verb):
+    world, mine = at_home
     kind, ask = VERBS[verb]
     if verb == "organisations.resume":
         world.tenancy.organisations.suspend(world.platform(), "acme")
@@ -550,6 +577,7 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
         world.tenancy.hosts.allow(world.platform(), "hooks.example.org")
     if verb == "webhooks.enable":
         disable(world, mine)
+    acme = world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="acme")
     asker = world.platform() if "platform" in kind else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
@@ -575,10 +603,10 @@ def disable(world: World, victim: Victim) -> None:
     world.tenancy.deliveries.note(message, Attempt(delivered=False, error="gone", gone=True))
 
 
-def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
-    settle(world, "acme", "main")
+def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(at_home):
+    world, mine = at_home
     before = trail(world)
     for item in world.tenancy.proposals.pending(10):
         world.tenancy.proposals.done(item.id)
-    world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
+    world.tenancy.ledger.ingest([make_record(mine.scope.organisation, "another")])
     assert trail(world) == before
