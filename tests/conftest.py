@@ -1,5 +1,5 @@
 """The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
-processes are nobody else's neighbours. Files are written to memory where there is enough of it:
+processes are nobody else's neighbours; of that first what starts its own, last what needs two. Files are written to memory where there is enough of it:
 databases wait for their disk at every commit."""
 
 import gc
@@ -46,7 +46,6 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
-    """Within them, who needs none of the session's hubs comes first and who needs two last."""
     lost = [
         item.nodeid
         for item in items
@@ -56,13 +55,13 @@ def pytest_collection_modifyitems(items):
     ]
     if lost:
         raise pytest.UsageError(f"`make test` looks for stories of a hub in {HUBS}: {lost}")
-    items.sort(
-        key=lambda item: (
-            _needs_a_hub(item),
-            "hub" in item.fixturenames,
-            "plain" in item.fixturenames,
-        )
-    )
+    items.sort(key=_place)
+
+
+def _place(item) -> tuple[bool, ...]:
+    if not _needs_a_hub(item):
+        return (False,)
+    return (True, "hub" in item.fixturenames, "plain" in item.fixturenames)
 
 
 def _needs_a_hub(item):
