@@ -1,6 +1,9 @@
 """The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
-processes are nobody else's neighbours; of that first what starts its own, last what needs two. Files are written to memory where there is enough of it:
-databases wait for their disk at every commit."""
+processes are nobody else's neighbours; of that first what starts its own, last what needs two.
+
+Files are written to memory where there is enough of it: databases wait for their disk at every
+commit.
+"""
 
 import gc
 import os
