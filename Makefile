@@ -68,7 +68,7 @@ unit: .venv/.dev $(OPENVINO)  ## tests that need no hub, on up to four cores
 
 .PHONY: test
 test: check unit  ## everything CI runs; a hub has the machine for itself
-	$(BIN)/pytest -q -m "hub and not prove"
+	$(BIN)/pytest -q -m "hub and not prove" tests/hub
 
 .PHONY: openvino
 openvino: .venv/.dev $(OPENVINO)  ## an environment for pools on OpenVINO, and the examination in it

@@ -61,8 +61,12 @@ def own_ports() -> dict[str, int]:
 
 
 def _listening_between(first: int, last: int) -> bool:
-    used = {c.laddr.port for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
-    return any(first <= port < last for port in used)
+    return any(first <= port < last for port in _listening())
+
+
+def _listening() -> set[int]:
+    connections = psutil.net_connections("tcp")
+    return {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 @dataclass
@@ -185,4 +189,7 @@ def stop(hub: Hub) -> float:
                 process.kill()
             if left:
                 raise RuntimeError(f"left behind: {left}")
+        ports = {int(hub.environment[f"PLAZA_{name.upper()}"]) for name in PORTS}
+        if held := ports & _listening():
+            raise RuntimeError(f"somebody still listens on {held}")
     return time.monotonic() - begin

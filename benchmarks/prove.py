@@ -4,6 +4,7 @@
     bench        the front door against its peers, `make bench`
     chaos        kill -9 of every part under traffic, three rounds each, and of replicas and control
                  at random, 20 rounds with one and two replicas; everybody's books balance
+    supervisor   Ray under the supervisor alone: its head is killed, then all of it is stopped
     exact        1,000 requests at once on a budget for exactly 137, with 1, 2 and 4 replicas
     fairness     a flooder beside three polite organisations, weights 1:2:4; one replica and two
     lending      one organisation with a quarter share gets what the hub has while others are idle
@@ -153,7 +154,9 @@ def _telling(variable: str, tests: str) -> tuple[bool, list[Any]]:
 def prove_accelerators() -> dict[str, Any]:
     """Pools of three providers on one hub, one that cannot run, the example package from outside,
     and the examination in the environment of OpenVINO."""
-    pools = _tested("tests/hub/test_pools.py", "tests/accel/providers/test_example_package.py")
+    pools = _tested(
+        "tests/hub/pools/test_pools.py", "tests/accel/providers/test_example_package.py"
+    )
     exam = ["tests/accel/providers/test_openvino.py", "tests/accel/conformance/test_conformance.py"]
     overlay = ROOT / ".venv-openvino" / "bin" / "python"
     done = subprocess.run(  # noqa: S603 our own command
@@ -196,6 +199,7 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "demo": prove_demo,
     "bench": prove_bench,
     "chaos": prove_chaos,
+    "supervisor": lambda: _tested("-m", "prove", "tests/serving/supervisor/test_hub.py"),
     "exact": exact.prove,
     "fairness": lambda: _for_replicas(fairness.prove),
     "lending": lambda: _for_replicas(lending.prove),
@@ -207,7 +211,7 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "corpus": lambda: _tested("-m", "prove", "tests/accel"),
     "hostile": prove_hostile,
     "accelerators": prove_accelerators,
-    "grpc": lambda: _tested("-m", "prove", "tests/hub/test_grpc.py"),
+    "grpc": lambda: _tested("-m", "prove", "tests/hub/pools/test_grpc.py"),
     "cells": contained.prove,
     "rollouts": prove_rollouts,
     "swaps": swaps.prove_swaps,

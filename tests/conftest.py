@@ -1,21 +1,74 @@
 """The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
-processes are nobody else's neighbours."""
+processes are nobody else's neighbours; of that first what starts its own, last what needs two.
 
+Files are written to memory where there is enough of it: databases wait for their disk at every
+commit.
+"""
+
+import gc
+import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.alike import share_statements
 from tests.mlflow_server import MlflowServer, running_mlflow
 from tests.postgres import Server, running_server
 from tests.registry.s3_server import S3Server, s3_server
 
 settings.register_profile("plaza", deadline=None)  # how long one example takes proves nothing
 settings.load_profile("plaza")
+share_statements()
+MEMORY = Path("/dev/shm")  # pytest makes a directory of its own there
+ENOUGH = 4 << 30
+HUBS = Path(__file__).parent / "hub"
+
+
+def pytest_configure():
+    if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _takes_files(MEMORY):
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
+
+
+def _takes_files(memory: Path) -> bool:
+    """Containers often have little of it, or nothing there may be executed."""
+    return (
+        memory.is_dir()
+        and os.access(memory, os.W_OK)
+        and not os.statvfs(memory).f_flag & os.ST_NOEXEC
+        and shutil.disk_usage(memory).free >= ENOUGH
+    )
+
+
+def pytest_collection_finish():
+    """What was collected stays until the end: nobody need look through it for garbage."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("hub") is not None)
+    lost = [
+        item.nodeid
+        for item in items
+        if _needs_a_hub(item)
+        and not item.get_closest_marker("prove")
+        and HUBS not in item.path.parents
+    ]
+    if lost:
+        raise pytest.UsageError(f"`make test` looks for stories of a hub in {HUBS}: {lost}")
+    items.sort(key=_place)
+
+
+def _place(item) -> tuple[bool, ...]:
+    if not _needs_a_hub(item):
+        return (False,)
+    return (True, "hub" in item.fixturenames, "plain" in item.fixturenames)
+
+
+def _needs_a_hub(item):
+    return item.get_closest_marker("hub") is not None
 
 
 @pytest.fixture(scope="session")

@@ -140,11 +140,18 @@ class Server:
         """A database with the schema of this version and nothing in it."""
         if self._emptied:
             return self._emptied.pop()
-        name = next(_names)
-        self.sql(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {_TEMPLATE} STRATEGY file_copy")
-        made = Database(self.url(APP, name), self.url(OWNER, name))
+        made = self._copy_of(_TEMPLATE)
         self._migrated.add(made)
         return made
+
+    def copy(self, database: Database) -> Database:
+        """Another one that holds the same; nobody may be connected to it."""
+        return self._copy_of(str(sqlalchemy.make_url(database.url).database))
+
+    def _copy_of(self, template: str) -> Database:
+        name = next(_names)
+        self.sql(f"CREATE DATABASE {name} OWNER {OWNER} TEMPLATE {template} STRATEGY file_copy")
+        return Database(self.url(APP, name), self.url(OWNER, name))
 
     def drop(self, database: Database) -> None:
         name = str(sqlalchemy.make_url(database.url).database)

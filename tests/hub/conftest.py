@@ -1,6 +1,7 @@
 """One real hub for the whole session: supervisor, control, Ray Serve behind HAProxy, MLflow."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from plaza_core.tensors import DType
 from tests.hub.waiting import until
 
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
+AT_ONCE = 3
+"""Registrations side by side: each examines its model in a process of its own."""
 _numbers = itertools.count(1)
 
 
@@ -20,13 +23,23 @@ def hub(tmp_path_factory):
     state = tmp_path_factory.mktemp("hub") / "state"
     with running_hub(state, **exact.SETTINGS) as running:
         running.models = tmp_path_factory.mktemp("models")
-        for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
-            running.admin.models.register(bundle.parent, visibility="public")
         running.detector = "road-vehicles"
-        register(running, "tiny", graphs.tiny())
-        exact.prepare(running, running.models)
-        for datatype in DType:
-            register(running, f"identity-{datatype.lower()}", graphs.identity(datatype))
+        admin = running.admin
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            made = [
+                pool.submit(admin.models.register, bundle.parent, visibility="public")
+                for bundle in sorted(BUNDLES.glob("*/plaza.yaml"))
+            ]
+            made.append(pool.submit(register, running, "tiny", graphs.tiny()))
+            made.append(pool.submit(exact.prepare, running, running.models))
+            made += [
+                pool.submit(
+                    register, running, f"identity-{datatype.lower()}", graphs.identity(datatype)
+                )
+                for datatype in DType
+            ]
+            for one in made:
+                one.result()
         yield running
 
 

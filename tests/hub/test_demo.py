@@ -17,7 +17,7 @@ pytestmark = pytest.mark.hub
 ROOT = Path(__file__).parents[2]
 
 
-def test_once(tmp_path, hub):
+def test_once(tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
     environment["PLAZA_STATE_DIR"] = str(tmp_path / "state")
     for name, port in own_ports().items():

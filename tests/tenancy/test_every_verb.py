@@ -9,8 +9,8 @@ How each is asked stands in `verbs.py`, what is asked for in `victims.py`.
 
 from __future__ import annotations
 
-import itertools
 import re
+from collections.abc import Iterator
 
 import pytest
 import sqlalchemy
@@ -19,6 +19,7 @@ from plaza_core.budget import Price
 from plaza_core.errors import Forbidden, NotFound
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_tenancy.schema import AuditRow, Base, HubRow
+from tests.postgres import Database
 from tests.tenancy.verbs import (
     LISTING,
     OF_MODELS,
@@ -29,9 +30,30 @@ from tests.tenancy.verbs import (
     public_verbs,
 )
 from tests.tenancy.victims import Victim, disable, settle
-from tests.tenancy.world import World, make_record
+from tests.tenancy.world import World, make_record, new_world, open_tenancy
 
-_numbers = itertools.count(1)
+
+@pytest.fixture(scope="module")
+def settled(databases) -> Iterator[tuple[Database, World, Victim]]:
+    """A database in which acme has settled, closed; to be copied."""
+    made = databases.migrated()
+    world = new_world(made.url)
+    world.organisation("acme")
+    mine = settle(world, "acme", "main")
+    world.tenancy.close()
+    yield made, world, mine
+    databases.drop(made)
+
+
+@pytest.fixture
+def at_home(settled, databases) -> Iterator[tuple[World, Victim]]:
+    """Acme and what it owns, for whoever changes it."""
+    made, world, mine = settled
+    copy = databases.copy(made)
+    tenancy = open_tenancy(copy.url, world.clock)
+    yield World(tenancy, world.clock, copy.url, world.operator, world.operator_text), mine
+    tenancy.close()
+    databases.drop(copy)
 
 
 def test_every_verb_is_examined_here(world):
@@ -122,11 +144,9 @@ ACTOR = re.compile(r"(WHERE keys|AND members)\.id = (\?|:|%)\S*\s*$")
 @pytest.mark.parametrize(
     "verb", [verb for verb, (kind, _) in VERBS.items() if "platform" not in kind]
 )
-def test_every_statement_names_the_tenant(shared_world, verb):
-    world, name = shared_world, f"tenant{next(_numbers)}"
-    world.organisation(name)
-    mine = settle(world, name, "main")
-    asker = world.scope_of(name, Role.ADMIN, Right.TENANTS_WRITE)
+def test_every_statement_names_the_tenant(at_home, verb):
+    world, mine = at_home
+    asker = world.scope_of("acme", Role.ADMIN, Right.TENANTS_WRITE)
     said: list[str] = []
     engine = world.tenancy._store._engine
 
@@ -167,8 +187,8 @@ def everything(world: World) -> list[str]:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
-    mine = settle(world, "acme", "main")
+def test_a_verb_that_changes_something_writes_one_audit_row(at_home, verb):
+    world, mine = at_home
     kind, ask = VERBS[verb]
     if verb == "organisations.resume":
         world.tenancy.organisations.suspend(world.platform(), "acme")
@@ -178,6 +198,7 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
         world.tenancy.hosts.allow(world.platform(), "hooks.example.org")
     if verb == "webhooks.enable":
         disable(world, mine)
+    acme = world.tenancy.scope(world.operator, Right.TENANTS_WRITE, organisation="acme")
     asker = world.platform() if "platform" in kind else acme
     before, rows, revision = everything(world), *trail(world)
     ask(world.tenancy, asker, mine)
@@ -194,10 +215,10 @@ def test_a_verb_that_changes_something_writes_one_audit_row(world, acme, verb):
         assert told.after is not None
 
 
-def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(world, acme):
-    settle(world, "acme", "main")
+def test_shipping_usage_and_telling_mlflow_are_no_administrative_changes(at_home):
+    world, mine = at_home
     before = trail(world)
     for item in world.tenancy.proposals.pending(10):
         world.tenancy.proposals.done(item.id)
-    world.tenancy.ledger.ingest([make_record(acme.organisation, "another")])
+    world.tenancy.ledger.ingest([make_record(mine.scope.organisation, "another")])
     assert trail(world) == before

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from plaza_core.certificate import Certificate, CertificateKey
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
@@ -104,6 +106,11 @@ class SqliteFiles:
 
     def migrated(self) -> Database:
         url = f"sqlite+pysqlite:///{shutil.copy(migrated_file(), self._new())}"
+        return Database(url, url)
+
+    def copy(self, database: Database) -> Database:
+        """Another one that holds the same; nobody may be connected to it."""
+        url = f"sqlite+pysqlite:///{shutil.copy(make_url(database.url).database, self._new())}"
         return Database(url, url)
 
     def drop(self, database: Database) -> None:

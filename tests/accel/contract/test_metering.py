@@ -6,6 +6,8 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,30 +137,55 @@ from pathlib import Path
 from plaza_accel.contract.metering import EXCLUSIVE, DeviceClock
 with DeviceClock(EXCLUSIVE, shared=Path(sys.argv[1])).turn():
     print("mine", flush=True)
-    time.sleep(0.3)
+    sys.stdin.readline()
     print(time.monotonic_ns(), flush=True)
 """
 
 
+@contextmanager
+def held_by_another(lock):
+    """The other replica is a process of its own, as Ray would start it; it holds on until told."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, lock], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout.readline() == b"mine\n"
+        yield other
+
+
+def waited_for(file):
+    """Whether somebody waits for the lock on this file, by the kernel's list."""
+    inode = f":{file.stat().st_ino} "
+    waits = (line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+    return any(inode in line for line in waits)
+
+
 def test_replicas_with_a_part_of_one_device_each_take_turns_too(tmp_path):
-    """The other replica is a process of its own, as Ray would start it."""
-    lock = tmp_path / "run" / "device.lock"
-    other = subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdout=subprocess.PIPE)
-    assert other.stdout.readline() == b"mine\n"
-    metered, device_ns = DeviceClock(EXCLUSIVE, shared=lock).meter(Slow())
-    metered.run({})
-    done = time.monotonic_ns()
-    assert int(other.communicate()[0]) <= done
-    assert device_ns() < 100_000_000  # of 300 ms that it waited, nothing
+    lock, wall, told = tmp_path / "run" / "device.lock", Wall(), []
+    clock = DeviceClock(EXCLUSIVE, wall_ns=wall, shared=lock)
+    metered, device_ns = clock.meter(Slow(wall))
+
+    def work():
+        metered.run({})
+        told.extend([time.monotonic_ns(), device_ns()])
+
+    with held_by_another(lock) as other:
+        thread = threading.Thread(target=work)
+        thread.start()
+        give_up = time.monotonic() + 10
+        while not waited_for(lock):
+            assert time.monotonic() < give_up, "nobody waits"
+        wall.ns += 300_000_000
+        let_go = int(other.communicate(b"\n")[0])
+        thread.join(10)
+    assert let_go <= told[0]
+    assert told[1] == RUN_NS, "of 300 ms that it waited, nothing"
     assert other.returncode == 0
 
 
 def test_a_replica_that_is_killed_lets_go_of_the_device(tmp_path):
     lock = tmp_path / "device.lock"
-    other = subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdout=subprocess.PIPE)
-    other.stdout.readline()
-    other.kill()
-    other.communicate()
+    with held_by_another(lock) as other:
+        other.kill()
     metered, _ = DeviceClock(EXCLUSIVE, shared=lock).meter(Slow())
     metered.run({})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import resource
@@ -15,9 +16,10 @@ from hypothesis import strategies as st
 
 from benchmarks import graphs
 from plaza_accel.examination.certifier import Place, SandboxCertifier
+from plaza_accel.examination.child import walk_file
 from plaza_accel.examination.environment import environment_of
-from plaza_accel.examination.examine import SandboxExaminer
-from plaza_accel.gate.rules import Rule
+from plaza_accel.examination.examine import SandboxExaminer, _said
+from plaza_accel.gate.rules import Refused, Rule
 from plaza_accel.providers.cpu import provider
 from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.clock import SystemClock
@@ -50,11 +52,33 @@ def test_the_page_of_the_gate_names_every_rule_and_no_other():
     assert {name for row in rows for name in re.findall("`([^`]*)`", row)} == set(Rule)
 
 
+BY_READING = frozenset(itertools.takewhile(lambda rule: rule is not Rule.CHECKER, Rule))
+
+
 def cases():
-    """Those that take seconds to be refused are the longer proof's, but for one."""
+    """In full, a process each, for the longer proof. What the reader refuses is the test's below,
+    but for some; of those that take seconds one is left."""
     for name, make in corpus.CORPUS.items():
-        slow = make().rule is Rule.TIME and name not in corpus.SHORT
-        yield pytest.param(name, marks=[pytest.mark.prove] if slow else [])
+        rule = make().rule
+        longer = (rule in BY_READING or rule is Rule.TIME) and name not in corpus.SHORT
+        yield pytest.param(name, marks=[pytest.mark.prove] if longer else [])
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, make in corpus.CORPUS.items() if make().rule in BY_READING]
+)
+def test_the_reader_alone_refuses_what_breaks_a_rule_of_the_file(tmp_path, name):
+    """Before onnx or ONNX Runtime sees a byte of it."""
+    case = corpus.CORPUS[name]()
+    with pytest.raises(Refused) as caught:
+        walk_file(case.write(tmp_path / "bundle") / "model.onnx")
+    refused_as(case, said(caught.value), tmp_path)
+
+
+def said(refused):
+    """As the examiner passes it on."""
+    told = _said({"refused": str(refused), "rule": refused.rule, "node": refused.node})
+    return EXAMINER._refused(told)
 
 
 @pytest.mark.parametrize("name", list(cases()))

@@ -54,8 +54,25 @@ def test_who_is_alone_meets_nobody_and_gets_the_turn_among_busy_ones():
     assert met == [set()] * 80
 
 
+class Door:
+    """A lock that tells when somebody finds it taken."""
+
+    def __init__(self):
+        self.waited = threading.Event()
+        self._lock = threading.Lock()
+
+    def __enter__(self):
+        if not self._lock.acquire(blocking=False):
+            self.waited.set()
+            self._lock.acquire()
+
+    def __exit__(self, *_):
+        self._lock.release()
+
+
 def test_a_thread_that_is_new_waits_for_who_is_alone():
     turns, order = Turns(), []
+    turns._door = door = Door()
 
     def run():
         with turns.one():
@@ -64,7 +81,7 @@ def test_a_thread_that_is_new_waits_for_who_is_alone():
     with turns.alone():
         thread = threading.Thread(target=run)
         thread.start()
-        time.sleep(0.02)
+        assert door.waited.wait(5)
         order.append("alone")
     thread.join(5)
     assert order == ["alone", "run"]

@@ -1,4 +1,8 @@
-"""The real thing, once: Ray with HAProxy under the supervisor, its head killed, then stopped."""
+"""The real thing, once: Ray with HAProxy under the supervisor, its head killed, then stopped.
+
+Part of `make prove`. `tests/hub/test_restart.py` sees the same of a whole hub, of which this one
+has only the supervisor and Ray: which of them a fault is in is told here.
+"""
 
 import os
 import signal
@@ -77,6 +81,7 @@ def members(settings):
 
 
 @pytest.mark.hub
+@pytest.mark.prove
 @pytest.mark.timeout(240)
 def test_the_head_dies_and_comes_back_and_a_stop_leaves_nothing(hub):
     process, settings, log = hub

@@ -1,76 +1,31 @@
 """Pools beside the main one: other accelerators, the same models, by certificates of their own.
 
-`openvino` runs another wheel of ONNX Runtime in an environment over the hub's, `nxrt` a library
-that a package from outside brings; `npu` asks for a device that is not here.
+Which there are is told in `conftest.py`.
 """
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 
 import plaza
-from benchmarks import graphs
-from benchmarks.hub import running_hub
-from plaza_accel.providers.overlay import make_overlay, packages_of
+from tests.hub.pools.conftest import OPENVINO, SHIPPED
 from tests.hub.typed import clean_environment
 from tests.hub.waiting import until
 
-pytestmark = pytest.mark.hub
+pytestmark = [
+    pytest.mark.hub,
+    pytest.mark.skipif(not OPENVINO.exists(), reason="there is no .venv-openvino: make openvino"),
+]
 
-ROOT = Path(__file__).parents[2]
-OPENVINO = Path(os.environ.get("PLAZA_OPENVINO", ROOT / ".venv-openvino")) / "bin" / "python"
-EXAMPLE = ROOT / "examples" / "provider-package"
-SHIPPED = ROOT / "models" / "bundles" / "traffic-speed-quantiles"
 EXECUTION = {
     "main": "CPUExecutionProvider",
     "openvino": "OpenVINOExecutionProvider",
     "nxrt": "cpu_ep",
 }
-
-
-def with_the_example(directory):
-    """An environment over this one with the example package in it. Its processes write their ids
-    into `started`."""
-    python = make_overlay(directory, "--no-build-isolation", str(EXAMPLE))
-    note = f"import os; open({str(directory / 'started')!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
-    (packages_of(directory) / "noted.pth").write_text(note)
-    return python
-
-
-@pytest.fixture(scope="module")
-def hub(tmp_path_factory):
-    if not OPENVINO.exists():
-        pytest.skip("there is no .venv-openvino: make openvino")
-    place = tmp_path_factory.mktemp("pools")
-    nxrt = with_the_example(place / "nxrt")
-    pools = [
-        {"name": "openvino", "provider": "openvino", "environment": str(OPENVINO)},
-        {"name": "nxrt", "provider": "nxrt", "environment": str(nxrt)},
-        {"name": "npu", "provider": "cann"},
-        {"name": "bare", "provider": "openvino"},
-    ]
-    with running_hub(place / "state", pools=json.dumps(pools)) as running:
-        running.started = place / "nxrt" / "started"
-        until(lambda: {"openvino", "nxrt"} <= live(running), within_s=90)
-        tiny = graphs.tiny()
-        running.admin.models.register(tiny.write(place / "tiny"), visibility="public")
-        tiny.manifest.update(name="cpu-only", providers=["cpu"])
-        running.admin.models.register(tiny.write(place / "cpu-only"), visibility="public")
-        conv = graphs.conv(layers=2)
-        conv.manifest["name"] = "convolution"
-        running.admin.models.register(conv.write(place / "convolution"), visibility="public")
-        running.admin.models.register(SHIPPED, visibility="public")
-        yield running
-
-
-def live(hub):
-    return {one["pool"] for one in hub.admin.status().replicas if one["live"]}
 
 
 def ask(hub, path, body=None):
@@ -111,7 +66,8 @@ def of_pool(hub, model):
 
 def test_three_pools_answer_equally_each_by_its_own_certificate(hub):
     certified = of_pool(hub, "tiny")
-    assert set(certified) == {"main", "openvino", "nxrt", "bare"}  # `bare` could, were it there
+    # `bare` could, were it there.
+    assert set(certified) == {"main", "second", "openvino", "nxrt", "bare"}
     body, answers = body_for(hub, "tiny"), {}
     for pool, execution in EXECUTION.items():
         certificate, where = certified[pool]
