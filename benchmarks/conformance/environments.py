@@ -1,8 +1,9 @@
 """A client script's own environment, made from what the script says it needs.
 
 A script names its packages where the Python packaging standard for single files has them (PEP 723),
-and under `[tool.plaza]` the shared libraries that no package brings. Environments are kept by what
-is in them: a second run starts at once.
+and under `[tool.plaza]` the shared libraries that no package brings. What is installed stands in
+`locks/conformance` with hashes (`make lock`, see `locks`); scripts with the same client share one
+lock and one environment. Environments are kept by what is in them: a second run starts at once.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 CLIENTS = Path(__file__).parent / "clients"
+LOCKS = Path(__file__).parents[2] / "locks" / "conformance"
 _BLOCK = re.compile(r"^# /// script\n((?:#.*\n)+?)# ///$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 _INSTALL_S = 900
@@ -30,6 +32,8 @@ class Script:
     path: Path
     packages: tuple[str, ...]
     """As pip takes them; the first one is the client."""
+    lock: Path
+    """Exactly what is installed."""
     libraries: tuple[str, ...] = ()
     hint: str = ""
     """Where the libraries are to be had."""
@@ -70,14 +74,15 @@ def interpreter(script: Script, home: Path) -> Path:
 
     Raises CalledProcessError when its packages cannot be installed.
     """
-    digest = hashlib.sha256("\n".join(script.packages).encode()).hexdigest()[:12]
-    place = home / f"{script.path.stem}-{digest}"
+    digest = hashlib.sha256(script.lock.read_bytes()).hexdigest()[:12]
+    place = home / f"{script.lock.stem}-{digest}"
     python, made = place / "bin" / "python", place / ".made"
     if not made.exists():
         venv.create(place, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        # What a script of ours asks for, in an environment of its own.
-        subprocess.run([*pip, *script.packages], check=True, timeout=_INSTALL_S, stdout=sys.stderr)  # noqa: S603
+        install = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+        locked = ["--no-deps", "--require-hashes", "--requirement", str(script.lock)]
+        # What a lock of ours asks for, in an environment of its own.
+        subprocess.run([*install, *locked], check=True, timeout=_INSTALL_S, stdout=sys.stderr)  # noqa: S603
         made.touch()
     return python
 
@@ -90,7 +95,8 @@ def _read(path: Path) -> Script:
     said: dict[str, Any] = tomllib.loads("\n".join(lines))
     more = said.get("tool", {}).get("plaza", {})
     libraries, hint = tuple(more.get("libraries", ())), more.get("hint", "")
-    return Script(path, tuple(said["dependencies"]), libraries, hint)
+    lock = LOCKS / f"{more.get('lock', path.stem)}.txt"
+    return Script(path, tuple(said["dependencies"]), lock, libraries, hint)
 
 
 def _installed(package: str) -> bool:

@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["schemathesis==4.32.5"]
+# [tool.plaza]
+# lock = "schemathesis"
 # ///
 """schemathesis: requests made from the hub's own OpenAPI document; no answer may break it."""
 

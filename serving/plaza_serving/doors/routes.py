@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
 from plaza_core.principal import Right
 from plaza_serving.doors.exchange import Exchange, Reply
-from plaza_serving.doors.problems import PLAZA, Wording
+from plaza_serving.doors.problems import OPENAI, PLAZA, TEI, Wording
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
 
 _NAMED = ("/v2/models/", "/v2/repository/models/", "/v1/models/", "/tei/")
 """What stands before a model's name in a path."""
 _VERSION = "versions/"
+_DIALECTS = {"/v1/": OPENAI, "/tei/": TEI}
+"""Who calls what is not there under one of these reads errors as that server words them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,11 @@ class Router:
         if methods is None:
             if path.startswith("/pools/"):
                 raise PoolNotFound("there is no such pool")
+            exchange.wording = next((_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None)
             raise RouteNotFound("no such path")
         route = methods.get(method)
         if route is None:
+            exchange.wording = next(iter(methods.values())).wording
             raise WrongMethod(methods)
         exchange.wording = route.wording
         return route

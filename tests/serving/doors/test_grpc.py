@@ -100,7 +100,8 @@ async def test_everybody_may_ask_for_health(hub, client):
 async def test_the_server_and_its_models_describe_themselves(client):
     server = await client.get_server_metadata(headers=KEY)
     assert server.name == "plaza"
-    assert {"model_repository", "statistics"} <= set(server.extensions)
+    offered = {"model_repository", "statistics", "classification", "schedule_policy"}
+    assert offered <= set(server.extensions)
     model = await client.get_model_metadata("echo", headers=KEY, as_json=True)
     assert model["inputs"] == [{"name": "x", "datatype": "FP32", "shape": ["-1", "3"]}]
     assert [output["name"] for output in model["outputs"]] == ["y", "z"]

@@ -39,8 +39,8 @@ from plaza_serving.doors.sticky import sticky_word
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.repository import Repository
 
-EXTENSIONS = ("model_configuration", "statistics", "model_repository",
-              "model_repository(unload_dependents)")  # fmt: skip
+EXTENSIONS = ("classification", "schedule_policy", "model_configuration", "statistics",
+              "model_repository", "model_repository(unload_dependents)")  # fmt: skip
 
 Handler = Callable[[Asked, Any], Awaitable[Any]]
 
