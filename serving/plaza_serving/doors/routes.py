@@ -80,7 +80,9 @@ class Router:
         if methods is None:
             if path.startswith("/pools/"):
                 raise PoolNotFound("there is no such pool")
-            exchange.wording = next((_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None)
+            exchange.wording = next(
+                (_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None
+            )
             raise RouteNotFound("no such path")
         route = methods.get(method)
         if route is None:

@@ -233,7 +233,9 @@ async def test_parameters_the_hub_does_not_know_are_ignored(client):
     assert known.json() == unknown.json()
 
 
-@pytest.mark.parametrize(("sent", "meant"), [(0, 5), (1, 1), (9, 9), (10, 5), (2**32, 5), (None, 5)])
+@pytest.mark.parametrize(
+    ("sent", "meant"), [(0, 5), (1, 1), (9, 9), (10, 5), (2**32, 5), (None, 5)]
+)
 async def test_a_priority_goes_on_to_the_queue(client, hub, sent, meant):
     await client.infer(request(parameters={"priority": sent}))
     assert hub.calls[0].priority == meant
