@@ -32,8 +32,9 @@ def main(chosen: list[str]) -> None:
         if chosen and name not in chosen:
             continue
         sys.stderr.write(f"{name}: {', '.join(sorted(packages))}\n")
-        subprocess.run(
-            ["uv", "pip", "compile", "-", *_OPTIONS, "--output-file", str(LOCKS / f"{name}.txt")],  # noqa: S607 uv as found
+        target = str(LOCKS / f"{name}.txt")
+        subprocess.run(  # noqa: S603 what scripts of ours need
+            ["uv", "pip", "compile", "-", *_OPTIONS, "--output-file", target],  # noqa: S607 as found
             input="\n".join(sorted(packages)),
             text=True,
             check=True,

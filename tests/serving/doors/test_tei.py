@@ -133,7 +133,8 @@ async def test_info_and_health(client, hub):
 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
-    [("POST", "/tei/embedder/tokenize", 404), ("GET", "/embed", 405), ("GET", "/tei/embedder", 405)],
+    [("POST", "/tei/embedder/tokenize", 404), ("GET", "/embed", 405),
+     ("GET", "/tei/embedder", 405)],
 )  # fmt: skip
 async def test_what_is_not_offered_is_told_in_its_words(client, method, path, status):
     answer = await client.send(method, path)
