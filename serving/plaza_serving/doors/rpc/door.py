@@ -99,6 +99,9 @@ class GrpcDoor:
             found[method.name] = handler
         return grpc.method_handlers_generic_handler(SERVICE, found)
 
+    def serving(self) -> bool:
+        return self._plane.live() and self._plane.ready()
+
     def _plain(self, name: str) -> Callable[[Any, Context], Awaitable[bytes]]:
         """A method that answers one small message with another."""
         kind, verb = message(f"{name}Request"), self._verbs[name]
@@ -239,8 +242,7 @@ class GrpcDoor:
         return message("ServerLiveResponse")(live=self._plane.live())
 
     async def _ready(self, asked: Asked, request: Any) -> Any:
-        ready = self._plane.live() and self._plane.ready()
-        return message("ServerReadyResponse")(ready=ready)
+        return message("ServerReadyResponse")(ready=self.serving())
 
     async def _server(self, asked: Asked, request: Any) -> Any:
         return message("ServerMetadataResponse")(
