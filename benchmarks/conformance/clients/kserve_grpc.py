@@ -16,7 +16,7 @@ mine = tuple(telling.metadata().items())
 
 
 async def main():
-    client = InferenceGRPCClient(telling.GRPC, retries=1)
+    client = InferenceGRPCClient(telling.GRPC)
     with telling.call("is_server_live, is_server_ready, is_model_ready"):
         assert await client.is_server_live(headers=mine)
         assert await client.is_server_ready(headers=mine)

@@ -30,10 +30,11 @@ DOCUMENT = Path(mlserver.__file__).parent / "rest" / "openapi" / "dataplane.json
 
 with tempfile.TemporaryDirectory() as scratch:
     document = json.loads(DOCUMENT.read_text())
-    document["servers"] = [{"url": telling.URL}]
+    # No type of JSON: the document means tensors beside it, which JSON Schema cannot tell.
+    document["components"]["schemas"]["TensorData"]["oneOf"].remove({"type": "bytes"})
     served = Path(scratch, "dataplane.json")
     served.write_text(json.dumps(document))
-    for phase, examples in (("examples", 1), ("coverage", 1), ("fuzzing", 40)):
+    for phase, examples in (("coverage", 1), ("fuzzing", 40)):
         with telling.call(f"phase {phase}"):
             fuzzing.run(
                 served, SETTINGS, telling.KEY, "--url", telling.URL,
