@@ -2,8 +2,8 @@
 
     python -m benchmarks.conformance [CLIENT …] [--environments DIR] [--page FILE]
 
-With names of clients only those run, and the page is printed. Fails when a client does. Triton's own
-example programs run where PLAZA_TRITON_EXAMPLES says that they lie; they are no package's.
+With names of clients only those run, and the page is printed. Fails when a client does. Triton's
+own example programs run where PLAZA_TRITON_EXAMPLES says that they lie; no package brings them.
 """
 
 from __future__ import annotations

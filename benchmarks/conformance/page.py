@@ -10,8 +10,8 @@ HEAD = """# Conformance
 
 Unmodified clients of other people, each in its own environment, against a whole hub: supervisor,
 control, HAProxy, replica. Written by `make conformance`; a client is one script under
-`benchmarks/conformance/clients`, which says what it needs and what it expects. What is installed for
-it is pinned with hashes in `locks/conformance`.
+`benchmarks/conformance/clients`, which says what it needs and what it expects. What is installed
+for it is pinned with hashes in `locks/conformance`.
 
 There is no official suite for the Open Inference Protocol, so its users are the measure.
 """
