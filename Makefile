@@ -100,10 +100,11 @@ docs: .venv/.hub  ## write the generated pages anew
 	$(BIN)/python -m plaza_serving.doors.openapi > contracts/openapi-inference.json
 
 .PHONY: lock
-lock:  ## resolve the locks anew (needs uv)
+lock: .venv/.hub  ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build --group dev $(LOCK) -o locks/dev.txt
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build $(LOCK) -c locks/dev.txt -o locks/hub.txt
 	uv pip compile --group overlay-openvino --no-deps $(LOCK) -o locks/openvino.txt
+	$(BIN)/python -m benchmarks.conformance.locks
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade
 
 .PHONY: clean

@@ -111,6 +111,18 @@ def identity(datatype: DType = DType.FP32, rank: int = 2) -> Graph:
     )
 
 
+def sum_and_difference() -> Graph:
+    """The model `simple` that Triton's example programs call: sums and differences of integers."""
+    given = [TensorSpec(name, DType.INT32, ("batch", 16)) for name in ("INPUT0", "INPUT1")]
+    made = [TensorSpec(name, DType.INT32, ("batch", 16)) for name in ("OUTPUT0", "OUTPUT1")]
+    names = [spec.name for spec in given]
+    nodes = [
+        helper.make_node(operator, names, [spec.name])
+        for operator, spec in zip(("Add", "Sub"), made, strict=True)
+    ]
+    return graph("simple", nodes, given, made)
+
+
 def tiny(seed: int = 0) -> Graph:
     """y = x·W + b on four numbers: almost nothing but the cost of a call (about 4 µs)."""
     random = np.random.default_rng(seed)

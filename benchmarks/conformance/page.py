@@ -10,12 +10,15 @@ HEAD = """# Conformance
 
 Unmodified clients of other people, each in its own environment, against a whole hub: supervisor,
 control, HAProxy, replica. Written by `make conformance`; a client is one script under
-`benchmarks/conformance/clients`, which says what it needs and what it expects.
+`benchmarks/conformance/clients`, which says what it needs and what it expects. What is installed
+for it is pinned with hashes in `locks/conformance`.
 
 There is no official suite for the Open Inference Protocol, so its users are the measure.
 """
 _REFUSED = {
     "Triton: shared memory, trace and log settings": "404; a tensor in a region: 400",
+    "Triton: `generate`, for models that write text": "404",
+    "Triton: names with underscores (`simple_string`)": "404: names here are of a-z, 0-9 and `-`",
     "Triton: sequences": "400, with the parameter's name",
     "Triton: uploads by `load` (`config`, `file:`)": "422: register a version, then load it",
     "Triton: compressed answers": "sent as they are; bodies of requests may be compressed",

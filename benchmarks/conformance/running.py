@@ -44,7 +44,8 @@ def prepare(hub: Hub, scratch: Path) -> dict[str, str]:
     for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
         hub.admin.models.register(bundle.parent, visibility="public")
     named = {f"identity-{datatype.lower()}": graphs.identity(datatype) for datatype in DType}
-    for name, graph in {"tiny": graphs.tiny(), **named}.items():
+    plain = {"tiny": graphs.tiny(), "simple": graphs.sum_and_difference()}
+    for name, graph in (plain | named).items():
         graph.manifest["name"] = name
         hub.admin.models.register(graph.write(scratch / name), visibility="public")
     return keys(hub, scratch)
@@ -58,7 +59,17 @@ def keys(hub: Hub, scratch: Path) -> dict[str, str]:
     mine = graphs.tiny(seed=1)
     mine.manifest["name"] = "mine"
     hub.client(engineer).models.register(mine.write(scratch / "mine"))
-    return {"PLAZA_URL": hub.url, "PLAZA_KEY": consumer, "PLAZA_ENGINEER_KEY": engineer}
+    return {"PLAZA_KEY": consumer, "PLAZA_ENGINEER_KEY": engineer} | addresses(hub)
+
+
+def addresses(hub: Hub) -> dict[str, str]:
+    """Where a hub answers, and its admin's key."""
+    return {
+        "PLAZA_URL": hub.url,
+        "PLAZA_GRPC": f"127.0.0.1:{hub.environment['PLAZA_GRPC_PORT']}",
+        "PLAZA_CONTROL_URL": hub.control_url,
+        "PLAZA_ADMIN_KEY": hub.admin_key,
+    }
 
 
 def run(script: Script, python: Path | str, told: dict[str, str]) -> Report:

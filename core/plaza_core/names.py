@@ -20,6 +20,9 @@ SHARED_PROJECT = "shared"
 CHAMPION = "champion"
 """The alias of a request that names no version."""
 
+_SHOWN = 128
+"""Characters of a name that a refusal quotes."""
+
 OWN_PROJECT, OWN_ORGANISATION, NAMED, SHARED, PUBLIC = range(5)
 
 
@@ -86,7 +89,8 @@ def resolve(
             if far is not None:
                 found.setdefault(far, []).append(model)
     if not found:
-        raise ModelNotFound("there is no such model", input="model")
+        # Clients of Triton look for its words, which these begin with.
+        raise ModelNotFound(f"Request for unknown model: '{name[:_SHOWN]}'", input="model")
     nearest = found[min(found)]
     if len(nearest) > 1:
         raise ModelNotFound(

@@ -205,8 +205,8 @@ class Settings(BaseSettings):
     api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
     loopback_key: str | None = Field(
         None,
-        description="Development: gRPC calls from this machine that bring no key have this one. "
-        "Refused unless `listen` and `node_ip` are loopback.",
+        description="Development: programs of this machine that bring no key have this one, over "
+        "HTTP and gRPC. Refused unless `listen` and `node_ip` are loopback.",
         repr=False,
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(

@@ -75,7 +75,7 @@ def test_a_name_means_the_nearest_model(name, meant):
 )
 def test_what_is_not_there_and_what_is_not_yours_are_the_same(name):
     models = [place("acme.lab.a"), place("acme.main.a"), place("city.main.a", INSIDE)]
-    with pytest.raises(ModelNotFound, match="there is no such model"):
+    with pytest.raises(ModelNotFound, match="Request for unknown model"):
         resolve(name, models, ACME, LAB)
 
 

@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["huggingface_hub==2.4.0", "numpy>=2"]
+# [tool.plaza]
+# lock = "huggingface-hub"
 # ///
 """InferenceClient at the address of one model, which speaks as text-embeddings-inference."""
 

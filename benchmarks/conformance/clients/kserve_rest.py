@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["kserve==0.21.0"]
+# [tool.plaza]
+# lock = "kserve"
 # ///
 """KServe's InferenceRESTClient, protocol v2, and its types for time-series forecasts."""
 

@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["mlserver==1.7.1"]
+# [tool.plaza]
+# lock = "mlserver"
 # ///
 """`mlserver infer`: a file of requests in, a file of answers out."""
 

@@ -1,5 +1,7 @@
 # /// script
 # dependencies = ["openai==3.54.0"]
+# [tool.plaza]
+# lock = "openai"
 # ///
 """The openai SDK: models and embeddings, in both encodings, and its classes of errors."""
 

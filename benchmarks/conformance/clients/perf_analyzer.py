@@ -4,7 +4,7 @@
 # libraries = ["libb64.so.0d"]
 # hint = "Debian: apt install libb64-0d"
 # ///
-"""perf_analyzer, from the last wheel that runs with the C library of 2022, over HTTP."""
+"""perf_analyzer, from the last wheel that runs with the C library of 2022, over HTTP and gRPC."""
 
 import os
 import subprocess
@@ -19,13 +19,14 @@ import telling
 PROGRAM = Path(sys.executable).with_name("perf_analyzer")
 
 
-def run(*more):
+def run(*more, protocol="http"):
+    host = telling.GRPC if protocol == "grpc" else telling.HOST
     libraries = f"{HOME}/lib:{os.environ.get('LD_LIBRARY_PATH', '')}"
     with tempfile.TemporaryDirectory() as scratch:
         table = Path(scratch, "table.csv")
         done = subprocess.run(
-            [PROGRAM, "-m", "tiny", "-u", telling.HOST, "-i", "http", "-f", table,
-             "-H", f"Authorization:Bearer {telling.KEY}", "-p", "1000", "-r", "3", "-s", "999",
+            [PROGRAM, "-m", "tiny", "-u", host, "-i", protocol, "-f", table,
+             "-H", f"authorization:Bearer {telling.KEY}", "-p", "1000", "-r", "3", "-s", "999",
              *more],
             capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, "LD_LIBRARY_PATH": libraries},
@@ -42,5 +43,11 @@ with telling.call("-i http, closed loop, 4 at once, batches of 1"):
     assert float(row["Server Compute Infer"]) >= 0
 with telling.call("-i http, batches of 8, JSON tensors"):
     row = run("-b", "8", "--input-tensor-format", "json", "--output-tensor-format", "json")
+    assert float(row["Inferences/Second"]) > 0
+with telling.call("-i grpc, closed loop, 4 at once, batches of 1"):
+    row = run("--concurrency-range", "4", protocol="grpc")
+    assert float(row["Inferences/Second"]) > 0
+with telling.call("-i grpc --streaming, batches of 8, asynchronous"):
+    row = run("-b", "8", "--streaming", "--async", "--concurrency-range", "4", protocol="grpc")
     assert float(row["Inferences/Second"]) > 0
 telling.end()

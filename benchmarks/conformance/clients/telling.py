@@ -1,7 +1,8 @@
 """What each client script has from the runner, and how it tells what it called.
 
-Given by the environment: PLAZA_URL, PLAZA_KEY (a consumer's), PLAZA_ENGINEER_KEY. Told on stdout: a
-line of JSON per call. A call that raised did not conform; the others go on.
+Given by the environment: PLAZA_URL, PLAZA_GRPC, PLAZA_CONTROL_URL and keys of a consumer, an
+engineer and an admin. Told on stdout: a line of JSON per call. A call that raised did not conform;
+the others go on.
 """
 
 import contextlib
@@ -12,6 +13,9 @@ import sys
 URL = os.environ["PLAZA_URL"]
 HOST = URL.removeprefix("http://")
 KEY = os.environ["PLAZA_KEY"]
+GRPC = os.environ["PLAZA_GRPC"]
+CONTROL_URL = os.environ["PLAZA_CONTROL_URL"]
+ADMIN_KEY = os.environ["PLAZA_ADMIN_KEY"]
 ENGINEER_KEY = os.environ["PLAZA_ENGINEER_KEY"]
 _failed = []
 
@@ -19,6 +23,11 @@ _failed = []
 def authorisation(key=KEY):
     """A new dictionary for each call: some clients write into the one they are given."""
     return {"Authorization": f"Bearer {key}"}
+
+
+def metadata(key=KEY):
+    """The same for gRPC, whose names are in lower case."""
+    return {"authorization": f"Bearer {key}"}
 
 
 @contextlib.contextmanager

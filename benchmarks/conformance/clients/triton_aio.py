@@ -1,5 +1,7 @@
 # /// script
-# dependencies = ["tritonclient[http]==2.73.0"]
+# dependencies = ["tritonclient[http,grpc]==2.73.0", "numpy>=2"]
+# [tool.plaza]
+# lock = "tritonclient"
 # ///
 """tritonclient.http.aio: many at once, each gets its own answer."""
 

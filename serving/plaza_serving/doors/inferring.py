@@ -18,6 +18,8 @@ from plaza_serving.doors import classification
 from plaza_serving.plane import ModelView
 
 _MAX_TIMEOUT_US: Final = 10**12
+"""Eleven days; whoever allows more means the same. The model's own limit comes far before."""
+_UINT64: Final = 2**64 - 1
 _MAX_CLASSES: Final = 1 << 20
 
 
@@ -38,12 +40,13 @@ class InferRequest(NamedTuple):
 
 def timeout_us(parameters: Mapping[str, Any]) -> int | None:
     """0 stands for "no timeout of this request's own"."""
-    return _integer(parameters, "timeout", most=_MAX_TIMEOUT_US) or None
+    return min(_integer(parameters, "timeout", most=_UINT64), _MAX_TIMEOUT_US) or None
 
 
 def priority(parameters: Mapping[str, Any]) -> int:
-    """0 stands for the usual one."""
-    return _integer(parameters, "priority", most=LOWEST_PRIORITY) or DEFAULT_PRIORITY
+    """0, and what lies behind the last level, stand for the usual one, as at Triton."""
+    asked = _integer(parameters, "priority", most=_UINT64)
+    return asked if 0 < asked <= LOWEST_PRIORITY else DEFAULT_PRIORITY
 
 
 def classes(parameters: Mapping[str, Any]) -> int:

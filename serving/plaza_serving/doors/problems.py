@@ -94,7 +94,10 @@ OPENAI = Wording(_as_openai)
 
 _TEI_KINDS: dict[type[e.PlazaError], str] = {
     e.BadRequest: "Validation",
+    e.Unauthenticated: "Validation",
+    e.Forbidden: "Validation",
     e.NotFound: "Validation",
+    e.MethodNotAllowed: "Validation",
     e.Conflict: "Validation",
     e.RateLimited: "Overloaded",
     e.QuotaExceeded: "Overloaded",

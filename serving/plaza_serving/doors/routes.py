@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
 from plaza_core.principal import Right
 from plaza_serving.doors.exchange import Exchange
-from plaza_serving.doors.problems import PLAZA, Wording
+from plaza_serving.doors.problems import OPENAI, PLAZA, TEI, Wording
 from plaza_serving.reply import Reply
 
 Handler = Callable[[Exchange], Awaitable[Reply]]
@@ -20,6 +20,8 @@ Handler = Callable[[Exchange], Awaitable[Reply]]
 _NAMED = ("/v2/models/", "/v2/repository/models/", "/v1/models/", "/tei/")
 """What stands before a model's name in a path."""
 _VERSION = "versions/"
+_DIALECTS = {"/v1/": OPENAI, "/tei/": TEI}
+"""Who calls what is not there under one of these reads errors as that server words them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +81,13 @@ class Router:
         if methods is None:
             if path.startswith("/pools/"):
                 raise PoolNotFound("there is no such pool")
+            exchange.wording = next(
+                (_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None
+            )
             raise RouteNotFound("no such path")
         route = methods.get(method)
         if route is None:
+            exchange.wording = next(iter(methods.values())).wording
             raise WrongMethod(methods)
         exchange.wording = route.wording
         return route

@@ -310,6 +310,9 @@ class Answer:
 class Client:
     """Speaks ASGI to one door. The body is sent in the pieces given, `received` counts them."""
 
+    peer: tuple[str, int] | None = None
+    """Its address, as the server tells it."""
+
     def __init__(self, door: HttpDoor, key: str | None = "consumer") -> None:
         self.door = door
         self.key = key
@@ -343,6 +346,7 @@ class Client:
             pairs.append(("authorization", f"Bearer {self.key}"))
         scope = {
             "type": "http",
+            "client": self.peer,
             "method": method,
             "path": path,
             "query_string": query.encode(),

@@ -84,3 +84,14 @@ async def test_a_stranger_is_told_so_too(door, new_client):
     answer = await new_client(door, key=None).post("/v1/embeddings", EMBED)
     assert answer.problem() == (401, "unauthenticated", "authorization")
     assert answer.json()["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [("POST", "/v1/chat/completions", (404, "route_not_found")),
+     ("GET", "/v1/embeddings", (405, "method_not_allowed"))],
+)  # fmt: skip
+async def test_what_is_not_offered_is_told_in_openais_words(client, method, path, told):
+    answer = await client.send(method, path)
+    assert answer.problem()[:2] == told
+    assert answer.json()["error"]["type"] == "invalid_request_error"

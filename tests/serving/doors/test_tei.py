@@ -129,3 +129,18 @@ async def test_info_and_health(client, hub):
     assert (await client.get("/tei/embedder/health")).status == 200
     hub.is_ready = False
     assert (await client.get("/health")).status == 503
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "/tei/embedder/tokenize", 404), ("GET", "/embed", 405),
+     ("GET", "/tei/embedder", 405)],
+)  # fmt: skip
+async def test_what_is_not_offered_is_told_in_its_words(client, method, path, status):
+    answer = await client.send(method, path)
+    assert (answer.status, answer.json()["error_type"]) == (status, "Validation")
+
+
+async def test_who_has_no_key_is_not_told_that_the_backend_failed(door, new_client):
+    answer = await new_client(door, key=None).post("/tei/embedder/embed", {"inputs": "a"})
+    assert (answer.status, answer.json()["error_type"]) == (401, "Validation")

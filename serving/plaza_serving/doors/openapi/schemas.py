@@ -146,9 +146,8 @@ SCHEMAS: dict[str, Schema] = {
                     },
                     "priority": {
                         **COUNT,
-                        "maximum": LOWEST_PRIORITY,
-                        "description": "Among the waiting requests of the same key: 1 goes first; "
-                        f"0 or none is {DEFAULT_PRIORITY}",
+                        "description": "Among the waiting requests of the same key: 1 goes first, "
+                        f"{LOWEST_PRIORITY} last; 0, none or beyond is {DEFAULT_PRIORITY}",
                     },
                     "binary_data_output": {"type": "boolean"},
                     "sticky": _STICKY,

@@ -39,8 +39,8 @@ from plaza_serving.doors.sticky import sticky_word
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.repository import Repository
 
-EXTENSIONS = ("model_configuration", "statistics", "model_repository",
-              "model_repository(unload_dependents)")  # fmt: skip
+EXTENSIONS = ("classification", "schedule_policy", "model_configuration", "statistics",
+              "model_repository", "model_repository(unload_dependents)")  # fmt: skip
 
 Handler = Callable[[Asked, Any], Awaitable[Any]]
 
@@ -98,6 +98,9 @@ class GrpcDoor:
                 handler = grpc.stream_unary_rpc_method_handler(self._plain(method.name))
             found[method.name] = handler
         return grpc.method_handlers_generic_handler(SERVICE, found)
+
+    def serving(self) -> bool:
+        return self._plane.live() and self._plane.ready()
 
     def _plain(self, name: str) -> Callable[[Any, Context], Awaitable[bytes]]:
         """A method that answers one small message with another."""
@@ -239,8 +242,7 @@ class GrpcDoor:
         return message("ServerLiveResponse")(live=self._plane.live())
 
     async def _ready(self, asked: Asked, request: Any) -> Any:
-        ready = self._plane.live() and self._plane.ready()
-        return message("ServerReadyResponse")(ready=ready)
+        return message("ServerReadyResponse")(ready=self.serving())
 
     async def _server(self, asked: Asked, request: Any) -> Any:
         return message("ServerMetadataResponse")(

@@ -14,6 +14,7 @@ import grpc.aio
 
 from plaza_core.errors import Unavailable
 from plaza_core.settings import Settings
+from plaza_serving.doors.rpc import health
 from plaza_serving.doors.rpc.door import GrpcDoor
 
 _CALLS_OF_A_CONNECTION = 256
@@ -38,7 +39,7 @@ class GrpcListener:
 async def listen(door: GrpcDoor, settings: Settings, port: int) -> GrpcListener:
     """Bind `settings.listen` and answer. Port 0 takes a free one. Raises Unavailable when taken."""
     server = grpc.aio.server(
-        handlers=(door.handlers(),),
+        handlers=(door.handlers(), health.handlers(door.serving)),
         options=_options(settings),
         maximum_concurrent_rpcs=max(1024, 2 * settings.queue_limit),
     )

@@ -16,7 +16,8 @@ async def test_everybody_may_ask_for_health(hub, client):
 async def test_the_server_and_its_models_describe_themselves(client):
     server = await client.get_server_metadata(headers=KEY)
     assert server.name == "plaza"
-    assert {"model_repository", "statistics"} <= set(server.extensions)
+    offered = {"model_repository", "statistics", "classification", "schedule_policy"}
+    assert offered <= set(server.extensions)
     model = await client.get_model_metadata("echo", headers=KEY, as_json=True)
     assert model["inputs"] == [{"name": "x", "datatype": "FP32", "shape": ["-1", "3"]}]
     assert [output["name"] for output in model["outputs"]] == ["y", "z"]
@@ -33,6 +34,21 @@ async def test_a_models_configuration_has_the_shape_that_clients_know(client):
     assert alone.max_batch_size == 0
     assert list(alone.input[0].dims) == [-1]
     assert alone.parameters["version"].string_value == "2"
+
+
+@pytest.mark.parametrize("service", ["", "inference.GRPCInferenceService"])
+async def test_orchestrators_ask_for_health_without_a_key(hub, channel, service):
+    check = channel.unary_unary("/grpc.health.v1.Health/Check")
+    asked = b"" if not service else bytes([10, len(service)]) + service.encode()
+    assert await check(asked) == b"\x08\x01", "SERVING"
+    hub.is_ready = False
+    assert await check(asked) == b"\x08\x02", "NOT_SERVING"
+
+
+async def test_the_health_of_a_service_that_is_not_there_is_not_found(channel):
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary("/grpc.health.v1.Health/Check")(b"\x0a\x01x")
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_a_model_that_is_not_there_is_not_ready_and_has_no_metadata(client):
