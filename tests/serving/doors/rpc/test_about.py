@@ -1,5 +1,6 @@
 """What the gRPC door says of the hub, its models, their repository and their statistics."""
 
+import grpc
 import pytest
 from tritonclient.utils import InferenceServerException
 
