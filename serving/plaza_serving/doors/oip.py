@@ -242,7 +242,9 @@ def _mapping(value: Any, where: str) -> dict[str, Any]:
 
 
 def _flag(parameters: dict[str, Any], key: str, *, default: bool) -> bool:
-    value = parameters.get(key, default)
+    value = parameters.get(key)
+    if value is None:
+        return default
     if type(value) is not bool:
         raise MalformedRequest(f"{key} must be true or false", input=key)
     return value

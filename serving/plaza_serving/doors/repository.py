@@ -50,7 +50,9 @@ class ModelRepository:
 
     async def index(self, exchange: Exchange) -> Reply:
         body = await self._body(exchange, "ready")
-        only_ready = body.get("ready", False)
+        only_ready = body.get("ready")
+        if only_ready is None:
+            only_ready = False
         if type(only_ready) is not bool:
             raise InvalidInput("ready must be true or false", input="ready")
         found = [
@@ -77,9 +79,10 @@ class ModelRepository:
 
     async def _meant(self, exchange: Exchange, known: Collection[str]) -> Meant:
         started = self._plane.clock.monotonic_ns()
-        parameters = (await self._body(exchange, "parameters")).get("parameters", {})
-        if type(parameters) is not dict:
+        given = (await self._body(exchange, "parameters")).get("parameters")
+        if given is not None and type(given) is not dict:
             raise MalformedRequest("parameters must be an object", input="parameters")
+        parameters = {name: value for name, value in (given or {}).items() if value is not None}
         return meant_by(
             principal=exchange.principal,
             authorization=exchange.headers[b"authorization"].decode("latin-1"),

@@ -355,3 +355,13 @@ async def test_the_header_length_lies_within_the_body(client, length):
         headers={"inference-header-content-length": length.encode().decode("latin-1")},
     )
     assert answer.problem() == (400, "malformed_request", "inference-header-content-length")
+
+
+async def test_null_is_no_value(client):
+    """Clients that write out whole objects send it for whatever was not set."""
+    outputs = [{"name": "y", "parameters": {"binary_data": None, "classification": None}}]
+    parameters = {"binary_data_output": None, "timeout": None, "priority": None}
+    answer = await client.infer(request(outputs=outputs, parameters=parameters))
+    assert answer.json()["outputs"][0]["data"]
+    x = {**X, "parameters": {"binary_data_size": None}}
+    assert (await client.infer({"inputs": [x], "outputs": None, "id": None})).status == 200

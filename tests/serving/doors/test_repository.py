@@ -135,3 +135,11 @@ async def test_a_hub_without_a_repository_announces_none(hub, settings, new_clie
     assert "model_repository" not in (await engineer.get("/v2")).json()["extensions"]
     for path in (INDEX, LOAD, UNLOAD):
         assert (await engineer.post(path)).problem()[:2] == (503, "unavailable")
+
+
+async def test_null_is_no_value(engineer):
+    assert (await engineer.post("/v2/repository/index", {"ready": None})).status == 200
+    for verb in ("load", "unload"):
+        for body in ({"parameters": None}, {"parameters": {"timeout": None}}):
+            answer = await engineer.post(f"/v2/repository/models/echo/{verb}", body)
+            assert answer.status == 200
