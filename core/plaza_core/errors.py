@@ -179,6 +179,12 @@ class Overloaded(PlazaError):
     code = "overloaded"
 
 
+class ForwardingBusy(Overloaded):
+    """As many requests as may be are on their way from this replica to other pools."""
+
+    code = "forwarding_busy"
+
+
 class Unavailable(PlazaError):
     """Something the request needs is not there now: a store, a model still loading, the ledger."""
 
@@ -213,6 +219,18 @@ class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 
     code = "provider_unavailable"
+
+
+class PoolUnavailable(Unavailable):
+    """The pool that serves this has no replica ready; nothing was begun there."""
+
+    code = "pool_unavailable"
+
+
+class PoolLost(Unavailable):
+    """The pool that serves this did not answer to the end; what it did is not known here."""
+
+    code = "pool_lost"
 
 
 class SandboxUnavailable(Unavailable):

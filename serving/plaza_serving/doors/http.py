@@ -11,6 +11,7 @@ is refused, because URLs end up in logs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -37,6 +38,7 @@ from plaza_serving.doors.exchange import (
     Send,
     Watch,
 )
+from plaza_serving.doors.forwarding import Forwarding
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.openai import OpenAI
@@ -47,8 +49,12 @@ from plaza_serving.doors.tasks import Tasks
 from plaza_serving.doors.tei import TextEmbeddings
 from plaza_serving.doors.tei_about import AboutTextEmbeddings
 from plaza_serving.doors.timeseries import TimeSeries
+from plaza_serving.forwarding.others import OtherPools
+from plaza_serving.forwarding.seal import HEADER as HOP
+from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
+from plaza_serving.pools import LivesElsewhere
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
@@ -68,6 +74,12 @@ _PAGE_POLICY = (
 )
 
 
+TUNNEL = "/grpc/"
+"""Where a replica takes messages of gRPC that another has forwarded; a 404 for everybody else."""
+
+Tunnel = Callable[[Exchange, Hop, str, BodyReader], Awaitable[Reply]]
+
+
 def hub_version() -> str:
     """The installed version of Plaza, or `0+source` when it runs from a source tree."""
     try:
@@ -80,7 +92,8 @@ class HttpDoor:
     """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main.
 
     Without a `keeper` a request with an Idempotency-Key is refused, without a `repository` what is
-    asked of it.
+    asked of it. With `others` and a `seal` what lives in another pool is forwarded; with a `seal`
+    alone what others forward is known as such, and `tunnel` answers what they got over gRPC.
     """
 
     def __init__(
@@ -92,13 +105,22 @@ class HttpDoor:
         body_seconds: float = BODY_SECONDS,
         keeper: Keeper | None = None,
         repository: Repository | None = None,
+        others: OtherPools | None = None,
+        seal: Seal | None = None,
+        tunnel: Tunnel | None = None,
     ) -> None:
         self._plane = plane
+        self._prefix = prefix
+        self._seal = seal
+        self._tunnel = tunnel
         self._keeper = keeper
         self._watch = Watch(body_seconds)
         self._brake = Brake(plane.clock)
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
+        self._forwarding = None
+        if others is not None and seal is not None:
+            self._forwarding = Forwarding(others, seal, self._bodies, plane.clock)
         self._document, self._page = _published()
         depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
         about = (*triton.EXTENSIONS, *more)
@@ -121,7 +143,7 @@ class HttpDoor:
             *tei.routes(),
             *TimeSeries(asking).routes(),
         )
-        self.router = Router(routes, prefix)
+        self.router = Router(routes, prefix, {pool.name for pool in settings.pools})
 
     def _routes(self, oip: OpenInference) -> tuple[Route, ...]:
         model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
@@ -167,7 +189,9 @@ class HttpDoor:
         exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
         late = False
         try:
-            reply = await self._reply(exchange)
+            reply = await self._reply(exchange, send)
+            if reply is None:
+                return
         except WrongMethod as error:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
@@ -195,7 +219,21 @@ class HttpDoor:
             await self._brake.pause()
         await _send(send, reply, exchange.request_id, close=close)
 
-    async def _reply(self, exchange: Exchange) -> Reply:
+    async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
+        """None: another pool's answer was sent already."""
+        try:
+            return await self._own(exchange)
+        except LivesElsewhere as error:
+            if self._forwarding is None:
+                raise
+            where = error.where
+        if exchange.task is None:
+            self._watch.enter(exchange)
+        await self._forwarding.relay(exchange, where, send)
+        return None
+
+    async def _own(self, exchange: Exchange) -> Reply:
+        """Raises LivesElsewhere, where the path names the model before the body is read."""
         scope, headers = exchange.scope, exchange.headers
         if len(headers) != len(scope["headers"]):
             _refuse_doubles(scope)
@@ -203,6 +241,14 @@ class HttpDoor:
             raise MalformedRequest(_KEY_IN_URL, input="authorization")
         if scope["query_string"]:
             _refuse_key_in(scope["query_string"])
+        if self._seal is not None and (mark := headers.get(HOP)) is not None:
+            exchange.hop = hop = self._seal.read(mark)
+            if hop is not None:
+                exchange.age_ns = hop.age_ns
+                if self._tunnel is not None and scope["path"].startswith(self._prefix + TUNNEL):
+                    self._watch.enter(exchange)
+                    method = scope["path"][len(self._prefix + TUNNEL) :]
+                    return await self._tunnel(exchange, hop, method, self._bodies)
         route = self.router.find(scope["path"], scope["method"], exchange)
         right = route.right
         exchange.infers = right is Right.INFER
@@ -213,6 +259,10 @@ class HttpDoor:
             )
             principal.require(right)
             exchange.principal = principal
+            if self._forwarding is not None and exchange.model:
+                where = self._plane.elsewhere(principal, exchange.model, exchange.version)
+                if where is not None:
+                    raise LivesElsewhere("it lives in another pool", where)
             if route.method == "POST":
                 self._watch.enter(exchange)
                 if b"idempotency-key" in headers:

@@ -11,6 +11,7 @@ from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.routes import Handler
 from plaza_serving.idempotency.keeper import Keeper, valid_name
 from plaza_serving.idempotency.sealing import Asked
+from plaza_serving.pools import LivesElsewhere
 
 _MEANING = (b"content-type", b"inference-header-content-length")
 """Headers that change what the same bytes ask for. The body counts without its compression."""
@@ -21,7 +22,8 @@ async def answer_once(
 ) -> Reply:
     """The handler's reply, or the first one of this name again. Sets the id it was made under.
 
-    Raises Unavailable where no record can be kept: without control nothing can be promised.
+    Raises Unavailable where no record can be kept: without control nothing can be promised; and
+    LivesElsewhere, with no record left of it here.
     """
     name = valid_name(exchange.headers[HEADER.encode()])
     if keeper is None:
@@ -41,14 +43,22 @@ async def answer_once(
     )
     fingerprint = await off_loop(len(body), asked.fingerprint)
 
+    away: LivesElsewhere | None = None
+
     async def run(request_id: RequestId) -> Reply:
+        nonlocal away
         exchange.request_id = request_id
         try:
             return await handler(exchange)
+        except LivesElsewhere as error:  # refused here, so the record is there's to make
+            away = error
+            return problem(error, request_id, *charged(error), wording=exchange.wording)
         except PlazaError as error:
             return problem(error, request_id, *charged(error), wording=exchange.wording)
         except Exception as error:  # noqa: BLE001 as at the border: a bug too is the answer, once
             return internal(error, request_id, exchange.wording)
 
     reply, exchange.request_id = await keeper.reply(asked, fingerprint, run)
+    if away is not None:
+        raise away
     return reply

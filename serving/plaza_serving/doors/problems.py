@@ -142,8 +142,9 @@ def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
 
 def charged(error: e.PlazaError) -> tuple[Header, ...]:
     """What an inference that ended in `error` was charged, where that is certain: a refused or
-    failed one nothing. A late one may have been running, and its charge is not known yet."""
-    if isinstance(error, e.DeadlineExceeded):
+    failed one nothing. A late one may have been running, one that another pool lost too: what it
+    is charged is not known yet."""
+    if isinstance(error, e.DeadlineExceeded | e.PoolLost):
         return ()
     return ((b"x-plaza-charge", b"0"),)
 
