@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from plaza_core.clock import Clock
 from plaza_core.ids import RequestId
 from plaza_core.principal import Principal
-from plaza_serving.forwarding.seal import Hop
 
 if TYPE_CHECKING:
     from plaza_serving.doors.problems import Wording
@@ -56,7 +55,7 @@ class Exchange:
     """State of one request. `principal`, `model` and `version` are set by the door's routing."""
 
     __slots__ = (
-        "age_ns", "began_ns", "body", "body_read", "born", "cut", "headers", "held", "hop", "infers",
+        "age_ns", "began_ns", "body", "body_read", "born", "cut", "headers", "held", "infers",
         "listener", "model", "pieces", "principal", "reading", "receive", "request_id", "scope",
         "task", "version", "wording",
     )  # fmt: skip
@@ -79,10 +78,8 @@ class Exchange:
         self.body_read = False
         self.pieces: list[bytes] | None = None
         """The body as it came, once it was read."""
-        self.hop: Hop | None = None
-        """Of a request that another replica has forwarded."""
         self.age_ns = 0
-        """How long that replica had it."""
+        """How long another replica had it, which has forwarded it."""
         self.began_ns = 0
         """When the hub got it, on the monotonic clock of this replica; 0: not asked yet."""
         self.held = 0

@@ -45,7 +45,11 @@ class Forwarding:
         """
         began = exchange.began_ns or self._clock.monotonic_ns()
         method = exchange.scope["method"]
-        body = [] if method in {"GET", "HEAD"} else await self._bodies.pieces(exchange)
+        body: list[bytes] = []
+        if method in {"GET", "HEAD"}:
+            exchange.reading = False
+        else:
+            body = await self._bodies.pieces(exchange)
         passed = Passed(
             exchange.principal.organisation,
             "GET" if method == "HEAD" else method,  # whose answers have a body or none alike

@@ -190,8 +190,6 @@ class HttpDoor:
         late = False
         try:
             reply = await self._reply(exchange, send)
-            if reply is None:
-                return
         except WrongMethod as error:
             reply = problem(error, request_id, (b"allow", error.allow.encode()))
         except PlazaError as error:
@@ -214,6 +212,10 @@ class HttpDoor:
             if exchange.task is not None:
                 self._watch.leave(exchange)
             self._bodies.release(exchange)
+        if reply is not None:
+            await self._finish(exchange, reply, send, late=late)
+
+    async def _finish(self, exchange: Exchange, reply: Reply, send: Send, *, late: bool) -> None:
         close = not exchange.body_read and _has_body(exchange)
         if late:
             await self._brake.pause()
@@ -241,14 +243,10 @@ class HttpDoor:
             raise MalformedRequest(_KEY_IN_URL, input="authorization")
         if scope["query_string"]:
             _refuse_key_in(scope["query_string"])
-        if self._seal is not None and (mark := headers.get(HOP)) is not None:
-            exchange.hop = hop = self._seal.read(mark)
-            if hop is not None:
-                exchange.age_ns = hop.age_ns
-                if self._tunnel is not None and scope["path"].startswith(self._prefix + TUNNEL):
-                    self._watch.enter(exchange)
-                    method = scope["path"][len(self._prefix + TUNNEL) :]
-                    return await self._tunnel(exchange, hop, method, self._bodies)
+        if self._seal is not None and HOP in headers:
+            tunnelled = await self._forwarded(exchange, self._seal.read(headers[HOP]))
+            if tunnelled is not None:
+                return tunnelled
         route = self.router.find(scope["path"], scope["method"], exchange)
         right = route.right
         exchange.infers = right is Right.INFER
@@ -260,14 +258,31 @@ class HttpDoor:
             principal.require(right)
             exchange.principal = principal
             if self._forwarding is not None and exchange.model:
-                where = self._plane.elsewhere(principal, exchange.model, exchange.version)
-                if where is not None:
-                    raise LivesElsewhere("it lives in another pool", where)
+                self._must_live_here(exchange)
             if route.method == "POST":
                 self._watch.enter(exchange)
                 if b"idempotency-key" in headers:
                     return await answer_once(self._keeper, self._bodies, exchange, route.handler)
         return await route.handler(exchange)
+
+    async def _forwarded(self, exchange: Exchange, hop: Hop | None) -> Reply | None:
+        """Note what a replica of this hub says of a request it forwards; None: go on with it.
+
+        What it got over gRPC is answered here."""
+        if hop is None:
+            return None
+        exchange.age_ns = hop.age_ns
+        path, tunnel = exchange.scope["path"], self._prefix + TUNNEL
+        if self._tunnel is None or not path.startswith(tunnel):
+            return None
+        self._watch.enter(exchange)
+        return await self._tunnel(exchange, hop, path[len(tunnel) :], self._bodies)
+
+    def _must_live_here(self, exchange: Exchange) -> None:
+        """Raises LivesElsewhere, before the body is read."""
+        where = self._plane.elsewhere(exchange.principal, exchange.model, exchange.version)
+        if where is not None:
+            raise LivesElsewhere("it lives in another pool", where)
 
 
 @cache
