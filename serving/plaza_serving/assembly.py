@@ -211,12 +211,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
         spool.start()
     await follower.start()
     carrier, others = other_pools(its, settings, clock)
-
-    def heed(reply: HeartbeatReply, sent_ns: int) -> None:
-        plane.heed(reply, sent_ns)
-        if others is not None:
-            others.heed(reply)
-
+    heed = plane.heed if others is None else partial(_heed, plane, others)
     beats = Beats(control.beat, plane.heartbeat, heed, plane.slots.due, clock)
     await beats.once()  # so that shares and slots are known before the first request
     tasks = [
@@ -229,22 +224,38 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     keeper = Keeper(RemoteClaims(control.tell), os.urandom)
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
-    seal = Seal(token)
-    far = None if others is None else Far(others, seal, clock)
+    door, grpc_door = doors_of(
+        its, plane, settings, keeper=keeper, repository=repository, others=others, seal=Seal(token)
+    )
+    return Replica(
+        its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks, carrier
+    )
+
+
+def doors_of(
+    pool: Pool,
+    plane: DataPlane,
+    settings: Settings,
+    *,
+    keeper: Keeper,
+    repository: FollowedRepository,
+    others: OtherPools | None,
+    seal: Seal,
+) -> tuple[HttpDoor, GrpcDoor]:
+    """The doors of a replica, which forward what lives in one of `others`."""
+    far = None if others is None else Far(others, seal, plane.clock)
     grpc_door = GrpcDoor(plane, settings, repository=repository, far=far)
     door = HttpDoor(
         plane,
         settings,
-        prefix=its.door_prefix,
+        prefix=pool.door_prefix,
         keeper=keeper,
         repository=repository,
         others=others,
         seal=seal,
         tunnel=grpc_door.near(),
     )
-    return Replica(
-        its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks, carrier
-    )
+    return door, grpc_door
 
 
 def other_pools(
@@ -337,6 +348,11 @@ def _no_family(manifest: Manifest) -> InvalidBundle:
 def _limits(manifest: Manifest, max_pixels: int) -> dict[str, int]:
     """Families of pictures, `vision.*`, are told how large a picture may be."""
     return {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
+
+
+def _heed(plane: DataPlane, others: OtherPools, reply: HeartbeatReply, sent_ns: int) -> None:
+    plane.heed(reply, sent_ns)
+    others.heed(reply)
 
 
 def _complain(task: asyncio.Task[None]) -> None:

@@ -51,9 +51,12 @@ class Passed:
 class Passage(Protocol):
     """The answer as it arrives."""
 
-    status: int
-    headers: Sequence[tuple[bytes, bytes]]
-    """Without those of the connection."""
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Sequence[tuple[bytes, bytes]]:
+        """Without those of the connection."""
 
     def pieces(self) -> AsyncIterator[bytes]:
         """The body; read as fast as it is asked for. Raises PoolLost when it breaks off."""

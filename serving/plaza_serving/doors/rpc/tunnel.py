@@ -4,7 +4,7 @@
     client ◀── message or status ◀── grpc-status, grpc-message, metadata as headers ──────┘
 
 So one way of forwarding does for both protocols: the ingress balances it, a stream may name models
-of several pools, and the pool needs no gRPC port. The client's message is not read again on the way.
+of several pools, and the pool needs no gRPC port. The client's message goes on as it came.
 """
 
 from __future__ import annotations
