@@ -224,7 +224,7 @@ class Settings(BaseSettings):
     )
 
     forward_limit: int = Field(
-        64,
+        256,
         ge=1,
         description="Requests that a replica of the main pool may have on their way to other pools "
         "at once, of one organisation half as many; more are refused with 503.",
