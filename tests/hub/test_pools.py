@@ -6,13 +6,16 @@ that a package from outside brings; `npu` asks for a device that is not here.
 
 import json
 import os
+import queue
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+import tritonclient.grpc as triton
 
 import plaza
 from benchmarks import graphs
@@ -62,6 +65,8 @@ def hub(tmp_path_factory):
         running.admin.models.register(tiny.write(place / "tiny"), visibility="public")
         tiny.manifest.update(name="cpu-only", providers=["cpu"])
         running.admin.models.register(tiny.write(place / "cpu-only"), visibility="public")
+        tiny.manifest.update(name="there", providers=["openvino"])
+        running.admin.models.register(tiny.write(place / "there"), visibility="public")
         conv = graphs.conv(layers=2)
         conv.manifest["name"] = "convolution"
         running.admin.models.register(conv.write(place / "convolution"), visibility="public")
@@ -179,6 +184,82 @@ def test_a_version_that_may_not_run_on_a_provider_is_refused_there_only(hub, poo
     with pytest.raises(plaza.PlazaError, match=sentence) as caught:
         ask(hub, f"/pools/{pool}{certified['main'][1]['path']}/infer", body)
     assert caught.value.code == "not_certified"
+
+
+# ── one address ──────────────────────────────────────────────────────────────────────────────────
+DIRECT = "/pools/openvino/v2/models/there"
+
+
+def raw(hub, method, path, **more):
+    headers = {"authorization": f"Bearer {hub.admin_key}", **more.pop("headers", {})}
+    return httpx.request(method, hub.url + path, headers=headers, timeout=20, **more)
+
+
+def requests_of(hub, provider):
+    rows = hub.admin.usage(by="provider")
+    return sum(row.requests for row in rows if row.group["provider"] == provider)
+
+
+def test_a_model_of_another_pool_answers_at_the_hubs_one_address(hub):
+    body = body_for(hub, "there")
+    until(lambda: ask(hub, f"{DIRECT}/infer", body))
+    direct = raw(hub, "POST", f"{DIRECT}/infer", json=body)
+    answer = until(lambda: ask(hub, "/v2/models/there/infer", body))
+    assert answer[0] == direct.json()
+    assert answer[1].keys() == direct.headers.keys()
+    assert int(answer[1]["x-plaza-charge"]) > 0
+    shown = raw(hub, "GET", "/v2/models/there").json()
+    assert shown["properties"]["provider"] == "openvino"
+    assert shown["properties"]["address"] == DIRECT
+    assert hub.admin.infer("there", {"x": np.ones((1, 4), np.float32)})
+    with pytest.raises(plaza.PlazaError) as caught:
+        ask(hub, "/v2/models/there/infer", {"inputs": []})
+    assert caught.value.code == "malformed_request"
+
+
+def test_it_answers_unmodified_grpc_clients_that_know_one_port(hub):
+    key = {"authorization": f"Bearer {hub.admin_key}"}
+    tensor = triton.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+    with triton.InferenceServerClient(f"127.0.0.1:{hub.environment['PLAZA_GRPC_PORT']}") as client:
+        until(lambda: client.is_model_ready("there", headers=key))
+        there = client.infer("there", [tensor], headers=key).as_numpy("y")
+        here = client.infer("tiny", [tensor], headers=key).as_numpy("y")
+        assert np.allclose(there, here, rtol=1e-3)
+        answers = queue.Queue()
+        client.start_stream(lambda result, error: answers.put((result, error)), headers=key)
+        for number, model in enumerate(["there", "tiny"] * 10):
+            client.async_stream_infer(model, [tensor], request_id=str(number))
+        found = [answers.get(timeout=20) for _ in range(20)]
+        client.stop_stream()
+    assert [error for _, error in found] == [None] * 20
+    assert [result.get_response().id for result, _ in found] == [str(n) for n in range(20)]
+
+
+def test_a_forwarded_request_is_charged_once_and_where_it_ran(hub):
+    body = body_for(hub, "there")
+    until(lambda: ask(hub, "/v2/models/there/infer", body))
+    before = settled(hub)
+    for _ in range(10):
+        ask(hub, "/v2/models/there/infer", body)
+    until(lambda: requests_of(hub, "openvino") >= before[0] + 10, within_s=10)
+    assert settled(hub) == (before[0] + 10, before[1])
+
+
+def settled(hub):
+    """(requests of openvino, of cpu), once the ledger has all that was asked."""
+    seen = None
+    while seen != (now := (requests_of(hub, "openvino"), requests_of(hub, "cpu"))):
+        seen = now
+        time.sleep(1.5)  # usage is shipped each second
+    return seen
+
+
+@pytest.mark.parametrize("path", ["/pools/npu", "/pools/npu/v2", "/pools/npu/v2/models/tiny"])
+def test_a_pool_that_no_node_can_place_is_unavailable_not_unknown(hub, path):
+    answer = raw(hub, "GET", path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "pool_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
 
 
 def test_an_absent_npu_is_named_wherever_it_is_asked_for(hub, tmp_path):
