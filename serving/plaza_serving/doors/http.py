@@ -262,7 +262,9 @@ class HttpDoor:
             if route.method == "POST":
                 self._watch.enter(exchange)
                 if b"idempotency-key" in headers:
-                    return await answer_once(self._keeper, self._bodies, exchange, route.handler)
+                    return await answer_once(
+                        self._keeper, self._bodies, exchange, route.handler, self._prefix
+                    )
         return await route.handler(exchange)
 
     async def _forwarded(self, exchange: Exchange, hop: Hop | None) -> Reply | None:

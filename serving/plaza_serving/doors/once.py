@@ -18,9 +18,15 @@ _MEANING = (b"content-type", b"inference-header-content-length")
 
 
 async def answer_once(
-    keeper: Keeper | None, bodies: BodyReader, exchange: Exchange, handler: Handler
+    keeper: Keeper | None,
+    bodies: BodyReader,
+    exchange: Exchange,
+    handler: Handler,
+    prefix: str = "",
 ) -> Reply:
     """The handler's reply, or the first one of this name again. Sets the id it was made under.
+
+    `prefix` is the pool's: the same request is the same at each of its addresses.
 
     Raises Unavailable where no record can be kept: without control nothing can be promised; and
     LivesElsewhere, with no record left of it here.
@@ -37,7 +43,7 @@ async def answer_once(
         name=name,
         request_id=exchange.request_id,
         method=scope["method"],
-        target=f"{scope['path']}?{scope['query_string'].decode('latin-1')}",
+        target=f"{scope['path'].removeprefix(prefix)}?{scope['query_string'].decode('latin-1')}",
         meaning=tuple(headers.get(one, b"").decode("latin-1") for one in _MEANING),
         body=body,
     )
