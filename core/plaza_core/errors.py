@@ -203,6 +203,13 @@ class ModelLoading(Unavailable):
     code = "model_loading"
 
 
+class PoolLost(PlazaError):
+    """The pool that serves this did not answer to the end; what it did is not known here, so it is
+    not said to be safe to try again."""
+
+    code = "pool_lost"
+
+
 class DeadlineExceeded(PlazaError):
     """The request's deadline passed before its answer was ready."""
 
@@ -225,12 +232,6 @@ class PoolUnavailable(Unavailable):
     """The pool that serves this has no replica ready; nothing was begun there."""
 
     code = "pool_unavailable"
-
-
-class PoolLost(Unavailable):
-    """The pool that serves this did not answer to the end; what it did is not known here."""
-
-    code = "pool_lost"
 
 
 class SandboxUnavailable(Unavailable):

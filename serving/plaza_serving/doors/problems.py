@@ -39,6 +39,7 @@ STATUS: dict[type[e.PlazaError], int] = {
     e.QuotaExceeded: 429,
     e.Overloaded: 503,
     e.Unavailable: 503,
+    e.PoolLost: 502,
     e.DeadlineExceeded: 504,
     e.PlazaError: 500,
 }

@@ -305,7 +305,7 @@ CODES = {
     "model_loading": "UNAVAILABLE",
     "forwarding_busy": "UNAVAILABLE",
     "pool_unavailable": "UNAVAILABLE",
-    "pool_lost": "UNAVAILABLE",
+    "pool_lost": "UNKNOWN",
     "provider_unavailable": "UNAVAILABLE",
     "sandbox_unavailable": "FAILED_PRECONDITION",
     "not_certified": "UNAVAILABLE",

@@ -39,7 +39,7 @@ EXPECTED = {
     "model_loading": 503,
     "forwarding_busy": 503,
     "pool_unavailable": 503,
-    "pool_lost": 503,
+    "pool_lost": 502,
     "provider_unavailable": 503,
     "sandbox_unavailable": 503,
     "not_certified": 503,

@@ -68,6 +68,7 @@ class Pools:
             tunnel=there.near(),
         )
         self.seen = []
+        self.server = None
         self.carrier = carrier_to(self.watched)
         self.others = OtherPools(
             {"ov", "npu"}, self.carrier, clock or SystemClock(), most=most, load_s=2.0

@@ -204,3 +204,17 @@ async def test_a_pools_own_address_without_a_replica_is_unavailable_not_unknown(
 async def test_the_catalogue_names_the_address_that_spares_the_hop(pools):
     shown = (await pools.client().get("/v2/models/open")).json()["properties"]
     assert (shown["pool"], shown["address"]) == ("main", "/v2/models/open")
+
+
+async def test_an_answer_that_breaks_off_is_no_promise_that_nothing_was_done(pools):
+    async def leaves(scope, receive, send):
+        if pools.server is None:
+            return
+        for connection in pools.server.connections:
+            connection.transport.abort()
+
+    pools.there = leaves
+    answer = await pools.client().infer(ECHO)
+    assert answer.problem()[:2] == (502, "pool_lost")
+    assert answer.headers.keys().isdisjoint({"retry-after", "x-plaza-charge"})
+    assert len(pools.seen) == 1, "it is not sent twice"
