@@ -23,6 +23,9 @@ class Model:
     visibility: str
     versions: list[Mapping[str, Any]] = field(repr=False)
     aliases: Mapping[str, int]
+    addresses: list[Mapping[str, Any]] = field(default_factory=list)
+    """Of one that was shown, not listed: `pool`, `path`, `grpc_port` and `live` of each pool that
+    serves it. Calls at the hub's one address find it too, by way of a hop between pools."""
 
     @property
     def full_name(self) -> str:

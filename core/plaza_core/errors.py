@@ -179,6 +179,12 @@ class Overloaded(PlazaError):
     code = "overloaded"
 
 
+class ForwardingBusy(Overloaded):
+    """As many requests as may be are on their way from this replica to other pools."""
+
+    code = "forwarding_busy"
+
+
 class Unavailable(PlazaError):
     """Something the request needs is not there now: a store, a model still loading, the ledger."""
 
@@ -197,6 +203,13 @@ class ModelLoading(Unavailable):
     code = "model_loading"
 
 
+class PoolLost(PlazaError):
+    """The pool that serves this did not answer to the end; what it did is not known here, so it is
+    not said to be safe to try again."""
+
+    code = "pool_lost"
+
+
 class DeadlineExceeded(PlazaError):
     """The request's deadline passed before its answer was ready."""
 
@@ -213,6 +226,12 @@ class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 
     code = "provider_unavailable"
+
+
+class PoolUnavailable(Unavailable):
+    """The pool that serves this has no replica ready; nothing was begun there."""
+
+    code = "pool_unavailable"
 
 
 class SandboxUnavailable(Unavailable):

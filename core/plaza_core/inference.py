@@ -29,6 +29,9 @@ class Call:
     family: str | None = None
     """The family the endpoint serves; another family's model is refused."""
     deadline_ns: int | None = None
+    age_ns: int = 0
+    """How long it had been in the hub before it came to this replica: deadlines count from then.
+    """
     priority: int = DEFAULT_PRIORITY
     """Among the waiting requests of its own key: 1 goes first, LOWEST_PRIORITY last."""
     sticky: str | None = None

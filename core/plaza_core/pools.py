@@ -68,7 +68,12 @@ class Pool(BaseModel):
     @property
     def door_prefix(self) -> str:
         """What the door takes off paths: Ray Serve leaves the route prefix on them."""
-        return "" if self.name == MAIN_POOL else self.route_prefix
+        return door_prefix(self.name)
+
+
+def door_prefix(pool: str) -> str:
+    """What stands before every path of a pool's own address."""
+    return "" if pool == MAIN_POOL else f"/pools/{pool}"
 
 
 def valid_pools(further: list[Pool]) -> list[Pool]:

@@ -223,6 +223,13 @@ class Settings(BaseSettings):
         "JSON list in the environment. Each answers at `/pools/NAME`.",
     )
 
+    forward_limit: int = Field(
+        256,
+        ge=1,
+        description="Requests that a replica of the main pool may have on their way to other pools "
+        "at once, of one organisation half as many; more are refused with 503.",
+    )
+
     # Cells
     cells: bool = Field(
         True,

@@ -172,3 +172,5 @@ class HeartbeatReply(BaseModel):
     """Node id -> this replica's part (0 to 1) of its rate, after the traffic; else 1/n."""
     slots: dict[str, int] = {}
     """Node id -> slots of it that this replica holds for the next 8 s."""
+    pools: dict[str, int] | None = None
+    """Pool -> its replicas with a heartbeat under 5 s; None: not told."""

@@ -26,11 +26,11 @@ from plaza_core.clock import Clock, SystemClock
 from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
 from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
-from plaza_core.pools import Pool
+from plaza_core.pools import MAIN_POOL, Pool
 from plaza_core.ports import UsageSink
 from plaza_core.running import Cells, Family, RemoteRunner, Runner
 from plaza_core.settings import Settings
-from plaza_core.table import HubTable
+from plaza_core.table import HeartbeatReply, HubTable
 from plaza_models import tasks as task_values
 from plaza_serving.closed import ClosedReplica
 from plaza_serving.dataplane.batch import BatchRunner
@@ -51,6 +51,10 @@ from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.doors.rpc.door import GrpcDoor
 from plaza_serving.doors.rpc.server import GrpcListener, listen
+from plaza_serving.doors.rpc.tunnel import Far
+from plaza_serving.forwarding.carrier import HttpCarrier, ingress_of
+from plaza_serving.forwarding.others import OtherPools
+from plaza_serving.forwarding.seal import Seal
 from plaza_serving.idempotency.keeper import Keeper
 
 log = logging.getLogger(__name__)
@@ -73,6 +77,7 @@ class Replica:
     _spool: Spool | None
     _cells: Cells | None
     _tasks: Sequence[asyncio.Task[None]]
+    _carrier: HttpCarrier | None = None
     _listener: GrpcListener | None = None
 
     async def listen(self, settings: Settings) -> None:
@@ -98,6 +103,8 @@ class Replica:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._keeper.close()
         await self.plane.close()
+        if self._carrier is not None:
+            self._carrier.close()
         if self._cells is not None:
             await asyncio.to_thread(self._cells.close)
         returned = await self._broker.close()
@@ -203,7 +210,9 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     if spool is not None:
         spool.start()
     await follower.start()
-    beats = Beats(control.beat, plane.heartbeat, plane.heed, plane.slots.due, clock)
+    carrier, others = other_pools(its, settings, clock)
+    heed = plane.heed if others is None else partial(_heed, plane, others)
+    beats = Beats(control.beat, plane.heartbeat, heed, plane.slots.due, clock)
     await beats.once()  # so that shares and slots are known before the first request
     tasks = [
         asyncio.create_task(follower.run(), name="follow"),
@@ -215,9 +224,50 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     keeper = Keeper(RemoteClaims(control.tell), os.urandom)
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
-    door = HttpDoor(plane, settings, prefix=its.door_prefix, keeper=keeper, repository=repository)
-    grpc_door = GrpcDoor(plane, settings, repository=repository)
-    return Replica(its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks)
+    door, grpc_door = doors_of(
+        its, plane, settings, keeper=keeper, repository=repository, others=others, seal=Seal(token)
+    )
+    return Replica(
+        its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks, carrier
+    )
+
+
+def doors_of(
+    pool: Pool,
+    plane: DataPlane,
+    settings: Settings,
+    *,
+    keeper: Keeper,
+    repository: FollowedRepository,
+    others: OtherPools | None,
+    seal: Seal,
+) -> tuple[HttpDoor, GrpcDoor]:
+    """The doors of a replica, which forward what lives in one of `others`."""
+    far = None if others is None else Far(others, seal, plane.clock)
+    grpc_door = GrpcDoor(plane, settings, repository=repository, far=far)
+    door = HttpDoor(
+        plane,
+        settings,
+        prefix=pool.door_prefix,
+        keeper=keeper,
+        repository=repository,
+        others=others,
+        seal=seal,
+        tunnel=grpc_door.near(),
+    )
+    return door, grpc_door
+
+
+def other_pools(
+    pool: Pool, settings: Settings, clock: Clock
+) -> tuple[HttpCarrier | None, OtherPools | None]:
+    """Where a replica of the main pool forwards to; the others forward nothing."""
+    if pool.name != MAIN_POOL or not settings.pools:
+        return None, None
+    prefixes = {one.name: one.door_prefix for one in settings.pools}
+    carrier = HttpCarrier(*ingress_of(settings), prefixes, clock)
+    load_s = settings.default_deadline_ms / 1000
+    return carrier, OtherPools(prefixes, carrier, clock, most=settings.forward_limit, load_s=load_s)
 
 
 def cells_of(pool: Pool, settings: Settings, clock: Clock) -> Cells | None:
@@ -298,6 +348,11 @@ def _no_family(manifest: Manifest) -> InvalidBundle:
 def _limits(manifest: Manifest, max_pixels: int) -> dict[str, int]:
     """Families of pictures, `vision.*`, are told how large a picture may be."""
     return {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
+
+
+def _heed(plane: DataPlane, others: OtherPools, reply: HeartbeatReply, sent_ns: int) -> None:
+    plane.heed(reply, sent_ns)
+    others.heed(reply)
 
 
 def _complain(task: asyncio.Task[None]) -> None:

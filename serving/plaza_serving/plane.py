@@ -15,8 +15,10 @@ from plaza_core.clock import Clock
 from plaza_core.ids import Digest, RequestId
 from plaza_core.inference import Call, Outcome
 from plaza_core.manifest import Manifest
+from plaza_core.pools import MAIN_POOL
 from plaza_core.principal import Principal
 from plaza_core.tensors import Signature
+from plaza_serving.pools import Elsewhere
 from plaza_serving.statistics import VersionStatistics
 
 
@@ -39,6 +41,8 @@ class ModelView:
     """Execution provider -> graph nodes on it, of the open session, else of its certificate."""
     certificate: str = ""
     """The environment that it is certified for, by its fingerprint; "" where there is none."""
+    pool: str = MAIN_POOL
+    """Whose replica says this."""
     labels: tuple[str, ...] = ()
     """Names of its classes, where its family has some and it is open in this process."""
 
@@ -57,6 +61,9 @@ class Plane(Protocol):
 
         Raises ModelNotFound, also for what belongs to somebody else.
         """
+
+    def elsewhere(self, principal: Principal, name: str, version: str | None) -> Elsewhere | None:
+        """Where the model is served when not by this replica's pool. None: here, or not at all."""
 
     def models(self, principal: Principal) -> list[ModelView]:
         """Every model this caller may use, at its default version."""

@@ -104,6 +104,7 @@ def show(context: typer.Context, name: Name, organisation: For = None) -> None:
         ("visibility", model.visibility),
         ("aliases", aliases_text(model.aliases)),
         ("versions", ", ".join(str(v.version) for v in versions)),
+        *((f"in pool {one['pool']}", _address(one)) for one in model.addresses),
     ]
     here.answer({"model": model, "versions": versions}, table_of(["", ""], rows))
     if versions and versions[0].card and not here.as_json:
@@ -150,6 +151,11 @@ class _Bars:
 
 def aliases_text(aliases: Mapping[str, int]) -> str:
     return ", ".join(f"{alias} → {version}" for alias, version in sorted(aliases.items()))
+
+
+def _address(one: Mapping[str, Any]) -> str:
+    port = f", gRPC port {one['grpc_port']}" if one["grpc_port"] else ""
+    return f"{one['path']}{port}{'' if one['live'] else ' (no replica)'}"
 
 
 def _family(versions: Sequence[Mapping[str, Any]]) -> str | None:

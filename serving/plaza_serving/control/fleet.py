@@ -6,6 +6,7 @@ In memory only: a restarted control knows the whole fleet again one second later
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 
 from plaza_core.clock import Clock
@@ -105,6 +106,7 @@ class Fleet:
             live_replicas=self.hear(heartbeat),
             rate_shares=self._rates.hear(heartbeat, limits.rates, now),
             slots=slots,
+            pools=dict(Counter(one.heartbeat.pool for one in self.replicas() if one.live)),
         )
 
     def gone(self, replica: str) -> None:

@@ -22,6 +22,7 @@ from plaza_core.ids import Digest, ModelId
 from plaza_core.manifest import Manifest
 from plaza_core.pools import MAIN_POOL, Pool
 from plaza_core.table import VersionEntry
+from plaza_serving.pools import Elsewhere, LivesElsewhere
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,9 @@ class Gate(Protocol):
     def refusal(self, entry: VersionEntry) -> NotCertified | None:
         """Why it may not, as far as the table tells; costs nothing. None: `admit` decides."""
 
+    def elsewhere(self, entry: VersionEntry) -> Elsewhere | None:
+        """The other pools that serve a version which this one refuses."""
+
     def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
         """Before it is opened, on a loader thread. Raises NotCertified."""
 
@@ -43,6 +47,9 @@ class _Open:
     """For what is not a pool of a hub: everything may be opened."""
 
     def refusal(self, entry: VersionEntry) -> None:
+        return None
+
+    def elsewhere(self, entry: VersionEntry) -> None:
         return None
 
     def admit(self, model: ModelId, entry: VersionEntry, directory: Path) -> None:
@@ -78,17 +85,24 @@ class CertificateGate:
 
     def refusal(self, entry: VersionEntry) -> NotCertified | None:
         refused = self._refusal(entry)
-        places = [] if refused is None else self._elsewhere(entry)
-        if refused is None or not places:
+        pools = () if refused is None else self._others_with(entry)
+        if refused is None or not pools:
             return refused
-        return NotCertified(f"{refused.message}; call it at {' or '.join(places)}")
+        places = " or ".join(map(_address, pools))
+        return LivesElsewhere(f"{refused.message}; call it at {places}", _where(entry, pools))
 
-    def _elsewhere(self, entry: VersionEntry) -> list[str]:
-        return [
-            pool.route_prefix + (f" (gRPC port {pool.grpc_port})" if pool.grpc_port else "")
+    def elsewhere(self, entry: VersionEntry) -> Elsewhere | None:
+        if self._refusal(entry) is None:
+            return None
+        pools = self._others_with(entry)
+        return _where(entry, pools) if pools else None
+
+    def _others_with(self, entry: VersionEntry) -> tuple[Pool, ...]:
+        return tuple(
+            pool
             for pool in self._others
             if entry.manifest.meant_for(pool.provider) and _passed_elsewhere(entry, pool.provider)
-        ]
+        )
 
     def _refusal(self, entry: VersionEntry) -> NotCertified | None:
         provider = self.environment.provider
@@ -135,6 +149,15 @@ class CertificateGate:
         except Unavailable as error:  # another replica makes it again
             log.warning("control does not know of a certificate: %s", error.message)
         return standing
+
+
+def _address(pool: Pool) -> str:
+    return pool.route_prefix + (f" (gRPC port {pool.grpc_port})" if pool.grpc_port else "")
+
+
+def _where(entry: VersionEntry, pools: Sequence[Pool]) -> Elsewhere:
+    limit_s = entry.manifest.limits.deadline_ms / 1000
+    return Elsewhere(tuple(pool.name for pool in pools), limit_s)
 
 
 def _passed_elsewhere(entry: VersionEntry, provider: str) -> bool:

@@ -35,6 +35,7 @@ from plaza_serving.dataplane.hosted import Hosted, VersionKey
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 from plaza_serving.dataplane.opening import Opening
+from plaza_serving.pools import Elsewhere
 
 log = logging.getLogger(__name__)
 
@@ -260,6 +261,10 @@ class ModelHost:
         for hosted in list(self._open.values()):
             self._retire(hosted)
         self._loaders.shutdown(wait=False, cancel_futures=True)
+
+    def elsewhere(self, key: VersionKey, entry: VersionEntry) -> Elsewhere | None:
+        """The pools that serve a version which this one must not open."""
+        return None if key in self._open else self._gate.elsewhere(entry)
 
     async def _load(self, key: VersionKey, entry: VersionEntry, *, ahead: bool) -> Hosted:
         try:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from plaza_core.budget import Price
 from plaza_core.certificate import Environment
 from plaza_core.clock import Clock
-from plaza_core.errors import DeadlineExceeded, ModelLoading, PlazaError
+from plaza_core.errors import DeadlineExceeded, ModelLoading, ModelNotFound, PlazaError
 from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
 from plaza_core.inference import Call, Outcome, UsageRecord
 from plaza_core.ports import UsageSink
@@ -39,10 +39,12 @@ from plaza_serving.dataplane.routes import Route, Router
 from plaza_serving.dataplane.shadows import Means, Shadows
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
+from plaza_serving.dataplane.usage import usage_of
 from plaza_serving.dataplane.views import view_of
 from plaza_serving.dataplane.work import FREE, Bill, Finished, Work, deliver
 from plaza_serving.dataplane.workers import Workers
 from plaza_serving.plane import ModelView
+from plaza_serving.pools import Elsewhere
 from plaza_serving.statistics import VersionStatistics
 
 _SWEEP_LEAST_S = 0.005
@@ -180,6 +182,13 @@ class DataPlane:
         principal.require(Right.MODELS_READ)
         return [self._view(r.model.name, r) for r in self.catalogue.visible(principal)]
 
+    def elsewhere(self, principal: Principal, name: str, version: str | None) -> Elsewhere | None:
+        try:
+            target = self.catalogue.resolve(principal, name, version)
+        except ModelNotFound:  # whoever is asked for it says so, in words of its own
+            return None
+        return self._host.elsewhere((target.model.id, target.version.version), target.version)
+
     def statistics(
         self, principal: Principal, name: str | None, version: str | None
     ) -> list[VersionStatistics]:
@@ -273,10 +282,11 @@ class DataPlane:
 
     def _deadline(self, call: Call, hosted: Hosted, now: int) -> int:
         """The earlier of what the caller asks and what the model allows."""
-        ceiling = now + hosted.manifest.limits.deadline_ms * 1_000_000
+        born = now - call.age_ns
+        ceiling = born + hosted.manifest.limits.deadline_ms * 1_000_000
         if call.deadline_ns is not None:
             return min(call.deadline_ns, ceiling)
-        return min(ceiling, now + self._options.default_deadline_ms * 1_000_000)
+        return min(ceiling, born + self._options.default_deadline_ms * 1_000_000)
 
     def _sweep_at(self, deadline_ns: int) -> None:
         """One timer, for the earliest deadline: waking the loop for nothing costs others time."""
@@ -345,27 +355,7 @@ class DataPlane:
         return None
 
     def _usage(self, work: Work, outcome: str, bill: Bill = FREE) -> UsageRecord:
-        held, bill = work.reservation, bill if work.lost is FREE else bill.after(work.lost)
-        return UsageRecord(
-            organisation=work.principal.organisation,
-            project=work.principal.project,
-            key=work.principal.key,
-            request_id=work.call.request_id,
-            model=work.target.model.id,
-            version=work.target.version.version,
-            digest=work.target.version.digest,
-            provider=work.provider,
-            rows=bill.rows,
-            compute_us=bill.compute_us,
-            host_us=bill.host_us,
-            latency_us=(self.clock.monotonic_ns() - work.admitted_ns) // 1000,
-            outcome=outcome,
-            at_unix_us=work.admitted_unix_us,
-            replica=self._replica,
-            charge=bill.charge,
-            overrun=bill.overrun,
-            lease=None if held is None else held.lease,
-        )
+        return usage_of(work, outcome, bill, self._replica, self.clock.monotonic_ns())
 
     def _price(self, model: ModelId, provider: str) -> Price:
         return self._prices.price(model, provider)
@@ -385,7 +375,7 @@ class DataPlane:
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
         hosted = self._host.get((resolved.model.id, resolved.version.version))
-        return view_of(name, resolved, hosted, self._options.environment)
+        return view_of(name, resolved, hosted, self._options.environment, pool=self._options.pool)
 
     async def close(self) -> None:
         """Finish running batches, close every model."""

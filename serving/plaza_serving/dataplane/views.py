@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from plaza_core.certificate import Environment, standing_in
+from plaza_core.pools import MAIN_POOL
 from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.plane import ModelView
 
 
 def view_of(
-    name: str, resolved: Resolved, hosted: Hosted | None, environment: Environment | None
+    name: str,
+    resolved: Resolved,
+    hosted: Hosted | None,
+    environment: Environment | None,
+    *,
+    pool: str = MAIN_POOL,
 ) -> ModelView:
     """`hosted` None: not open here. `environment` None: not a pool of a hub."""
     version = resolved.version
@@ -28,6 +34,7 @@ def view_of(
         placement=_proven(hosted) or (None if known is None else known.placement),
         labels=() if hosted is None else hosted.labels,
         certificate=known.environment if known is not None and known.passed else "",
+        pool=pool,
     )
 
 

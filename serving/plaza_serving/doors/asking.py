@@ -31,9 +31,9 @@ class Asking:
         self.bodies = bodies
         self._max_depth = max_depth
 
-    def begin(self) -> int:
-        """Now, for `infer`: a deadline counts from before the body was read."""
-        return self.plane.clock.monotonic_ns()
+    def begin(self, exchange: Exchange) -> int:
+        """For `infer`: a deadline counts from before the body was read."""
+        return exchange.begin(self.plane.clock)
 
     async def fields(self, exchange: Exchange, *known: str, strict: bool = True) -> Fields:
         """Of the JSON object in the body; `strict`: others than `known` are refused."""
@@ -67,6 +67,7 @@ class Asking:
                 task=task,
                 family=family,
                 deadline_ns=started + timeout * 1000 if timeout else None,
+                age_ns=exchange.age_ns,
                 sticky=sticky_of(exchange, fields.value(PARAMETER)),
             ),
         )

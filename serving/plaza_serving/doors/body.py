@@ -76,6 +76,22 @@ class BodyReader:
         """
         if exchange.body is not None:
             return exchange.body
+        pieces = await self.pieces(exchange)
+        if len(pieces) > 1:
+            pieces[:] = [b"".join(pieces)]
+        body = pieces[0]
+        encoding = exchange.headers.get(b"content-encoding")
+        if encoding is not None and encoding != b"identity":
+            return await _in_thread(inflate, body, encoding.decode("latin-1").lower(), self.limit)
+        return body
+
+    async def pieces(self, exchange: Exchange) -> list[bytes]:
+        """The body as it comes, in at least one piece; read once, also when it is asked for again.
+
+        Raises PayloadTooLarge, Overloaded, ClientGoneError.
+        """
+        if exchange.pieces is not None:
+            return exchange.pieces
         announced = exchange.headers.get(b"content-length")
         if announced is not None and announced.isdigit() and int(announced) > self.limit:
             raise too_large(self.limit)
@@ -85,18 +101,16 @@ class BodyReader:
         body: bytes = message.get("body", b"")
         if len(body) > self.limit:
             raise too_large(self.limit)
+        pieces = [body]
         if message.get("more_body", False):
-            body = await self._rest(exchange, body)
+            await self._rest(exchange, pieces)
         exchange.body_read = True
         exchange.reading = False
-        encoding = exchange.headers.get(b"content-encoding")
-        if encoding is not None and encoding != b"identity":
-            return await _in_thread(inflate, body, encoding.decode("latin-1").lower(), self.limit)
-        return body
+        exchange.pieces = pieces
+        return pieces
 
-    async def _rest(self, exchange: Exchange, first: bytes) -> bytes:
-        pieces = [first]
-        size = len(first)
+    async def _rest(self, exchange: Exchange, pieces: list[bytes]) -> None:
+        size = len(pieces[0])
         self._hold(exchange, size)
         while True:
             message = await exchange.receive()
@@ -109,7 +123,7 @@ class BodyReader:
             self._hold(exchange, len(piece))
             pieces.append(piece)
             if not message.get("more_body", False):
-                return b"".join(pieces)
+                return
 
     def _hold(self, exchange: Exchange, size: int) -> None:
         if self._held + size > self._budget:

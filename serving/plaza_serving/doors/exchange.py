@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
+from plaza_core.clock import Clock
 from plaza_core.ids import RequestId
 from plaza_core.principal import Principal
 
@@ -42,8 +43,9 @@ class Exchange:
     """State of one request. `principal`, `model` and `version` are set by the door's routing."""
 
     __slots__ = (
-        "body", "body_read", "born", "cut", "headers", "held", "infers", "listener", "model",
-        "principal", "reading", "receive", "request_id", "scope", "task", "version", "wording",
+        "age_ns", "began_ns", "body", "body_read", "born", "cut", "headers", "held", "infers",
+        "listener", "model", "pieces", "principal", "reading", "receive", "request_id", "scope",
+        "task", "version", "wording",
     )  # fmt: skip
 
     principal: Principal
@@ -62,6 +64,12 @@ class Exchange:
         self.body: bytes | None = None
         """Set once it was read for somebody who then calls the handler."""
         self.body_read = False
+        self.pieces: list[bytes] | None = None
+        """The body as it came, once it was read."""
+        self.age_ns = 0
+        """How long another replica had it, which has forwarded it."""
+        self.began_ns = 0
+        """When the hub got it, on the monotonic clock of this replica; 0: not asked yet."""
         self.held = 0
         """Bytes counted in the body budget."""
         self.task: asyncio.Task[Any] | None = None
@@ -71,6 +79,11 @@ class Exchange:
         """Whether it asks for an inference, which has a price."""
         self.cut: Cut | None = None
         self.listener: asyncio.Task[None] | None = None
+
+    def begin(self, clock: Clock) -> int:
+        """When the hub got it: deadlines count from here, and from before the body was read."""
+        self.began_ns = began = clock.monotonic_ns() - self.age_ns
+        return began
 
 
 class Watch:

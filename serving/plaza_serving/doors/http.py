@@ -11,6 +11,7 @@ is refused, because URLs end up in logs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -20,7 +21,7 @@ import orjson
 
 from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
 from plaza_core.ids import RequestId
-from plaza_core.principal import Right
+from plaza_core.principal import Principal, Right
 from plaza_core.settings import Settings
 from plaza_serving.doors import openapi, triton
 from plaza_serving.doors.asking import Asking
@@ -28,6 +29,7 @@ from plaza_serving.doors.at_home import is_at_home
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
 from plaza_serving.doors.exchange import ClientGoneError, Cut, Exchange, Receive, Scope, Send, Watch
+from plaza_serving.doors.forwarding import Forwarding
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.openai import OpenAI
@@ -39,8 +41,12 @@ from plaza_serving.doors.tasks import Tasks
 from plaza_serving.doors.tei import TextEmbeddings
 from plaza_serving.doors.tei_about import AboutTextEmbeddings
 from plaza_serving.doors.timeseries import TimeSeries
+from plaza_serving.forwarding.others import OtherPools
+from plaza_serving.forwarding.seal import HEADER as HOP
+from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
+from plaza_serving.pools import LivesElsewhere
 from plaza_serving.reply import JSON, Reply
 from plaza_serving.repository import Repository
 
@@ -61,6 +67,12 @@ _PAGE_POLICY = (
 )
 
 
+TUNNEL = "/grpc/"
+"""Where a replica takes messages of gRPC that another has forwarded; a 404 for everybody else."""
+
+Tunnel = Callable[[Exchange, Hop, str, BodyReader], Awaitable[Reply]]
+
+
 def hub_version() -> str:
     """The installed version of Plaza, or `0+source` when it runs from a source tree."""
     try:
@@ -73,7 +85,8 @@ class HttpDoor:
     """ASGI application over a plane. `prefix` is the route prefix of a pool, `""` for the main.
 
     Without a `keeper` a request with an Idempotency-Key is refused, without a `repository` what is
-    asked of it.
+    asked of it. With `others` and a `seal` what lives in another pool is forwarded; with a `seal`
+    alone what others forward is known as such, and `tunnel` answers what they got over gRPC.
     """
 
     def __init__(
@@ -85,8 +98,14 @@ class HttpDoor:
         body_seconds: float = BODY_SECONDS,
         keeper: Keeper | None = None,
         repository: Repository | None = None,
+        others: OtherPools | None = None,
+        seal: Seal | None = None,
+        tunnel: Tunnel | None = None,
     ) -> None:
         self._plane = plane
+        self._prefix = prefix
+        self._seal = seal
+        self._tunnel = tunnel
         self._keeper = keeper
         self._watch = Watch(body_seconds)
         self._brake = Brake(plane.clock)
@@ -94,6 +113,9 @@ class HttpDoor:
         self._loopback_key = None if key is None else f"Bearer {key}".encode()
         limit = settings.max_body_mb << 20
         self._bodies = BodyReader(limit, BODIES_IN_FLIGHT * limit)
+        self._forwarding = None
+        if others is not None and seal is not None:
+            self._forwarding = Forwarding(others, seal, self._bodies, plane.clock)
         self._document, self._page = _published()
         depth, more = settings.max_json_depth, () if repository is None else EXTENSIONS
         about = (*triton.EXTENSIONS, *more)
@@ -116,7 +138,7 @@ class HttpDoor:
             *tei.routes(),
             *TimeSeries(asking).routes(),
         )
-        self.router = Router(routes, prefix)
+        self.router = Router(routes, prefix, {pool.name for pool in settings.pools})
 
     def _routes(self, oip: OpenInference) -> tuple[Route, ...]:
         model, versioned = "/v2/models/{model}", "/v2/models/{model}/versions/{version}"
@@ -162,7 +184,7 @@ class HttpDoor:
         exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
         late = False
         try:
-            reply = await self._reply(exchange)
+            reply = await self._reply(exchange, send)
         except WrongMethod as error:
             allowed = (b"allow", error.allow.encode())
             reply = problem(error, request_id, allowed, wording=exchange.wording)
@@ -186,12 +208,30 @@ class HttpDoor:
             if exchange.task is not None:
                 self._watch.leave(exchange)
             self._bodies.release(exchange)
+        if reply is not None:
+            await self._finish(exchange, reply, send, late=late)
+
+    async def _finish(self, exchange: Exchange, reply: Reply, send: Send, *, late: bool) -> None:
         close = not exchange.body_read and _has_body(exchange)
         if late:
             await self._brake.pause()
         await _send(send, reply, exchange.request_id, close=close)
 
-    async def _reply(self, exchange: Exchange) -> Reply:
+    async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
+        """None: another pool's answer was sent already."""
+        try:
+            return await self._own(exchange)
+        except LivesElsewhere as error:
+            if self._forwarding is None:
+                raise
+            where = error.where
+        if exchange.task is None:
+            self._watch.enter(exchange)
+        await self._forwarding.relay(exchange, where, send)
+        return None
+
+    async def _own(self, exchange: Exchange) -> Reply:
+        """Raises LivesElsewhere, where the path names the model before the body is read."""
         scope, headers = exchange.scope, exchange.headers
         if len(headers) != len(scope["headers"]):
             _refuse_doubles(scope)
@@ -199,23 +239,54 @@ class HttpDoor:
             raise MalformedRequest(_KEY_IN_URL, input="authorization")
         if scope["query_string"]:
             _refuse_key_in(scope["query_string"])
+        if self._seal is not None and HOP in headers:
+            tunnelled = await self._forwarded(exchange, self._seal.read(headers[HOP]))
+            if tunnelled is not None:
+                return tunnelled
         route = self.router.find(scope["path"], scope["method"], exchange)
         right = route.right
         exchange.infers = right is Right.INFER
         if right is not None:
-            authorization = headers.get(b"authorization")
-            if authorization is None and self._loopback_key and is_at_home(scope, headers):
-                authorization = headers[b"authorization"] = self._loopback_key
-            principal = self._plane.authenticate(
-                None if authorization is None else authorization.decode("latin-1")
-            )
-            principal.require(right)
-            exchange.principal = principal
+            exchange.principal = self._known(exchange)
+            exchange.principal.require(right)
+            if self._forwarding is not None and exchange.model:
+                self._must_live_here(exchange)
             if route.method == "POST":
                 self._watch.enter(exchange)
                 if b"idempotency-key" in headers:
-                    return await answer_once(self._keeper, self._bodies, exchange, route.handler)
+                    return await answer_once(
+                        self._keeper, self._bodies, exchange, route.handler, self._prefix
+                    )
         return await route.handler(exchange)
+
+    def _known(self, exchange: Exchange) -> Principal:
+        """Raises Unauthenticated."""
+        headers = exchange.headers
+        authorization = headers.get(b"authorization")
+        if authorization is None and self._loopback_key and is_at_home(exchange.scope, headers):
+            authorization = headers[b"authorization"] = self._loopback_key
+        return self._plane.authenticate(
+            None if authorization is None else authorization.decode("latin-1")
+        )
+
+    async def _forwarded(self, exchange: Exchange, hop: Hop | None) -> Reply | None:
+        """Note what a replica of this hub says of a request it forwards; None: go on with it.
+
+        What it got over gRPC is answered here."""
+        if hop is None:
+            return None
+        exchange.age_ns = hop.age_ns
+        path, tunnel = exchange.scope["path"], self._prefix + TUNNEL
+        if self._tunnel is None or not path.startswith(tunnel):
+            return None
+        self._watch.enter(exchange)
+        return await self._tunnel(exchange, hop, path[len(tunnel) :], self._bodies)
+
+    def _must_live_here(self, exchange: Exchange) -> None:
+        """Raises LivesElsewhere, before the body is read."""
+        where = self._plane.elsewhere(exchange.principal, exchange.model, exchange.version)
+        if where is not None:
+            raise LivesElsewhere("it lives in another pool", where)
 
 
 @cache

@@ -14,6 +14,7 @@ from typing import Any
 
 from plaza_core.errors import InvalidTensor, MalformedRequest
 from plaza_core.inference import Call, Outcome
+from plaza_core.pools import door_prefix
 from plaza_core.tensors import Array, TensorSpec
 from plaza_serving.doors import inferring, tensors_binary, tensors_json
 from plaza_serving.doors.asking import cost_headers
@@ -85,6 +86,8 @@ class OpenInference:
                         "provider": view.provider,
                         "placement": _placement(view),
                         "certificate": view.certificate,
+                        "pool": view.pool,
+                        "address": f"{door_prefix(view.pool)}/v2/models/{view.name}",
                     },
                 }
             ),
@@ -99,7 +102,7 @@ class OpenInference:
         return self._plane.model(exchange.principal, exchange.model, exchange.version)
 
     async def infer(self, exchange: Exchange) -> Reply:
-        started = self._plane.clock.monotonic_ns()
+        started = exchange.begin(self._plane.clock)
         request = await self._request(exchange, await self._bodies.read(exchange))
         view = None
         if request.outputs is not None:
@@ -115,6 +118,7 @@ class OpenInference:
                 deadline_ns=None
                 if request.timeout_us is None
                 else started + request.timeout_us * 1000,
+                age_ns=exchange.age_ns,
                 priority=request.priority,
                 sticky=sticky_of(exchange, request.sticky),
             ),

@@ -50,7 +50,7 @@ class OpenAI:
         return Reply(200, JSON, dumps(_model(view)))
 
     async def embed(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._ask.fields(exchange, strict=False)
         texts = texts_of(fields, "input")
         encoding = fields.choice("encoding_format", ("float", "base64"))

@@ -39,6 +39,7 @@ STATUS: dict[type[e.PlazaError], int] = {
     e.QuotaExceeded: 429,
     e.Overloaded: 503,
     e.Unavailable: 503,
+    e.PoolLost: 502,
     e.DeadlineExceeded: 504,
     e.PlazaError: 500,
 }
@@ -145,8 +146,9 @@ def headers_of(error: e.PlazaError) -> tuple[Header, ...]:
 
 def charged(error: e.PlazaError) -> tuple[Header, ...]:
     """What an inference that ended in `error` was charged, where that is certain: a refused or
-    failed one nothing. A late one may have been running, and its charge is not known yet."""
-    if isinstance(error, e.DeadlineExceeded):
+    failed one nothing. A late one may have been running, one that another pool lost too: what it
+    is charged is not known yet."""
+    if isinstance(error, e.DeadlineExceeded | e.PoolLost):
         return ()
     return ((b"x-plaza-charge", b"0"),)
 

@@ -6,10 +6,16 @@ are matched as they stand in `scope["path"]`: no case folding, no merging of sla
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
-from plaza_core.errors import MethodNotAllowed, PoolNotFound, RouteNotFound
+from plaza_core.errors import (
+    MethodNotAllowed,
+    PlazaError,
+    PoolNotFound,
+    PoolUnavailable,
+    RouteNotFound,
+)
 from plaza_core.principal import Right
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import OPENAI, PLAZA, TEI, Wording
@@ -46,10 +52,14 @@ class WrongMethod(MethodNotAllowed):
 
 
 class Router:
-    """Finds a route in a few dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`."""
+    """Finds a route in a few dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`;
+    `pools` are those that the settings name."""
 
-    def __init__(self, routes: Iterable[Route], prefix: str = "") -> None:
+    def __init__(
+        self, routes: Iterable[Route], prefix: str = "", pools: Collection[str] = ()
+    ) -> None:
         self.routes = tuple(routes)
+        self._pools = pools
         self._prefix = prefix
         self._fixed: dict[str, dict[str, Route]] = {}
         self._named: dict[str, dict[str, dict[str, Route]]] = {head: {} for head in _NAMED}
@@ -66,7 +76,7 @@ class Router:
     def find(self, path: str, method: str, exchange: Exchange) -> Route:
         """The route of `path`; writes model and version into `exchange`.
 
-        Raises RouteNotFound, PoolNotFound, WrongMethod.
+        Raises RouteNotFound, PoolNotFound, PoolUnavailable, WrongMethod.
         """
         if self._prefix:
             if not path.startswith(f"{self._prefix}/"):
@@ -80,7 +90,7 @@ class Router:
                     break
         if methods is None:
             if path.startswith("/pools/"):
-                raise PoolNotFound("there is no such pool")
+                raise self._no_pool(path.split("/", 3)[2])
             exchange.wording = next(
                 (_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None
             )
@@ -91,6 +101,12 @@ class Router:
             raise WrongMethod(methods)
         exchange.wording = route.wording
         return route
+
+    def _no_pool(self, name: str) -> PlazaError:
+        """The ingress hands the main pool what is for a pool without a replica."""
+        if name not in self._pools:
+            return PoolNotFound("there is no such pool")
+        return PoolUnavailable(f"no replica of the pool '{name}' is ready", retry_after=2)
 
 
 def _find(

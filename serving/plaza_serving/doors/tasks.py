@@ -44,7 +44,7 @@ class Tasks:
         )
 
     async def detect(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         media = media_of(exchange)
         if media in PICTURES:
             pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
@@ -75,7 +75,7 @@ class Tasks:
         )
 
     async def forecast(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._ask.fields(exchange, "values", "horizon", "quantiles")
         task = ForecastTask(
             fields.numbers("values"),
@@ -87,7 +87,7 @@ class Tasks:
         return timed(outcome, {"quantiles": answer.quantiles, "values": answer.values})
 
     async def classify(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._ask.fields(exchange, "input", "top_k")
         texts = texts_of(fields, "input")
         task = ClassifyTask(texts, fields.integer("top_k", low=1, default=3))

@@ -65,7 +65,7 @@ class TextEmbeddings:
         family = self._ask.plane.model(exchange.principal, exchange.model, None).manifest.family
         if family == CLASSIFY:
             return await self.predict(exchange)
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._fields(exchange)
         if fields.has("query"):
             return await self._rerank(exchange, started, fields)
@@ -74,19 +74,19 @@ class TextEmbeddings:
         return await self._embed(exchange, started, fields)
 
     async def embed(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         return await self._embed(exchange, started, await self._fields(exchange))
 
     async def similarity(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         return await self._similarity(exchange, started, await self._fields(exchange))
 
     async def rerank(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         return await self._rerank(exchange, started, await self._fields(exchange))
 
     async def predict(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._fields(exchange)
         texts, alone = _sentences(fields.value("inputs"))
         task = ClassifyTask(texts, _ALL_LABELS, raw=fields.flag("raw_scores"), cut=_cut(fields))

@@ -66,7 +66,7 @@ class TimeSeries:
         return Reply(200, JSON, dumps([v.name for v in views if v.manifest.family == FAMILY]))
 
     async def forecast(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin()
+        started = self._ask.begin(exchange)
         fields = await self._ask.fields(exchange, strict=False)
         series = _inputs(fields)
         options = fields.value("options")

@@ -69,6 +69,8 @@ def hub(tmp_path_factory):
             tiny = graphs.tiny()
             tiny.manifest.update(name="cpu-only", providers=["cpu"])
             register(running, tiny, place)
+            tiny.manifest.update(name="there", providers=["openvino"])
+            register(running, tiny, place)
             conv = graphs.conv(layers=2)
             conv.manifest["name"] = "convolution"
             register(running, conv, place)

@@ -4,12 +4,14 @@ Which there are is told in `conftest.py`.
 """
 
 import json
+import queue
 import subprocess
 import sys
 
 import httpx
 import numpy as np
 import pytest
+import tritonclient.grpc as triton
 
 import plaza
 from tests.hub.pools.conftest import OPENVINO, SHIPPED
@@ -135,6 +137,84 @@ def test_a_version_that_may_not_run_on_a_provider_is_refused_there_only(hub, poo
     with pytest.raises(plaza.PlazaError, match=sentence) as caught:
         ask(hub, f"/pools/{pool}{certified['main'][1]['path']}/infer", body)
     assert caught.value.code == "not_certified"
+
+
+# ── one address ──────────────────────────────────────────────────────────────────────────────────
+DIRECT = "/pools/openvino/v2/models/there"
+
+
+def raw(hub, method, path, **more):
+    headers = {"authorization": f"Bearer {hub.admin_key}", **more.pop("headers", {})}
+    return httpx.request(method, hub.url + path, headers=headers, timeout=20, **more)
+
+
+def test_a_model_of_another_pool_answers_at_the_hubs_one_address(hub):
+    body = body_for(hub, "there")
+    until(lambda: ask(hub, f"{DIRECT}/infer", body))
+    direct = raw(hub, "POST", f"{DIRECT}/infer", json=body)
+    answer = until(lambda: ask(hub, "/v2/models/there/infer", body))
+    assert answer[0] == direct.json()
+    assert answer[1].keys() == direct.headers.keys()
+    assert int(answer[1]["x-plaza-charge"]) > 0
+    shown = raw(hub, "GET", "/v2/models/there").json()
+    assert shown["properties"]["provider"] == "openvino"
+    assert shown["properties"]["address"] == DIRECT
+    (address,) = hub.admin.models.show("there").addresses
+    assert (address["pool"], address["live"]) == ("openvino", True)
+    assert raw(hub, "GET", address["path"]).json()["properties"] == {
+        **shown["properties"],
+        "address": address["path"],
+    }
+    assert hub.admin.infer("there", {"x": np.ones((1, 4), np.float32)})
+    with pytest.raises(plaza.PlazaError) as caught:
+        ask(hub, "/v2/models/there/infer", {"inputs": []})
+    assert caught.value.code == "malformed_request"
+
+
+def test_it_answers_unmodified_grpc_clients_that_know_one_port(hub):
+    key = {"authorization": f"Bearer {hub.admin_key}"}
+    tensor = triton.InferInput("x", [1, 4], "FP32")
+    tensor.set_data_from_numpy(np.ones((1, 4), np.float32))
+    with triton.InferenceServerClient(f"127.0.0.1:{hub.environment['PLAZA_GRPC_PORT']}") as client:
+        until(lambda: client.is_model_ready("there", headers=key))
+        there = client.infer("there", [tensor], headers=key).as_numpy("y")
+        here = client.infer("tiny", [tensor], headers=key).as_numpy("y")
+        assert np.allclose(there, here, rtol=1e-3)
+        answers = queue.Queue()
+        client.start_stream(lambda result, error: answers.put((result, error)), headers=key)
+        for number, model in enumerate(["there", "tiny"] * 10):
+            client.async_stream_infer(model, [tensor], request_id=str(number))
+        found = [answers.get(timeout=20) for _ in range(20)]
+        client.stop_stream()
+    assert [error for _, error in found] == [None] * 20
+    assert [result.get_response().id for result, _ in found] == [str(n) for n in range(20)]
+
+
+def test_a_forwarded_request_is_charged_once_and_where_it_ran(hub):
+    """The main pool writes usage in order: what it might have charged would be there before the
+    last request."""
+    hub.admin.orgs.create("forwarded")
+    client = hub.client(hub.admin.keys.create("forwarded", role="consumer").key)
+    x = {"x": np.ones((1, 4), np.float32)}
+    until(lambda: client.infer("there", x))
+    charges = [client.infer("there", x).cost.charge for _ in range(10)]
+    until(lambda: client.infer("tiny", x))
+
+    def used():
+        rows = hub.admin.usage(by="provider", organisation="forwarded")
+        return {row.group["provider"]: row.requests for row in rows}
+
+    until(lambda: used().keys() == {"cpu", "openvino"}, within_s=10)
+    until(lambda: used()["openvino"] >= 11, within_s=10)
+    assert used() == {"cpu": 1, "openvino": 11}
+    assert all(charges)
+
+
+@pytest.mark.parametrize("path", ["/pools/npu", "/pools/npu/v2", "/pools/npu/v2/models/tiny"])
+def test_a_pool_that_no_node_can_place_is_unavailable_not_unknown(hub, path):
+    answer = raw(hub, "GET", path)
+    assert (answer.status_code, answer.json()["code"]) == (503, "pool_unavailable")
+    assert int(answer.headers["retry-after"]) > 0
 
 
 def test_an_absent_npu_is_named_wherever_it_is_asked_for(hub, tmp_path):

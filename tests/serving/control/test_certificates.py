@@ -67,6 +67,22 @@ async def test_registration_certifies_for_every_pool_and_looks_at_the_bundle_onc
     }
 
 
+async def test_a_model_is_shown_with_its_address_in_each_pool(hub):
+    keys, _ = await registered(hub)
+    hub.parts.fleet.hear(
+        Heartbeat(
+            replica="a", pool="ov", table_version="1", ready={}, failed={}, environment=OPENVINO
+        )
+    )
+    found = (await hub.ask(keys["reader"], "GET", MODEL)).json()["addresses"]
+    path = "/v2/models/acme.main.doubler"
+    assert [(one["pool"], one["path"], one["live"]) for one in found] == [
+        ("main", path, False),
+        ("ov", f"/pools/ov{path}", True),
+    ]
+    assert found[0]["grpc_port"] == hub.parts.settings.grpc_port
+
+
 async def test_a_manifest_may_name_the_providers_it_is_for(hub):
     keys, _ = await registered(hub, providers=["cpu"])
     assert [one["provider"] for one in await listed(hub, keys["reader"])] == ["cpu"]

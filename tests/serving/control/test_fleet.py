@@ -61,6 +61,16 @@ def test_five_seconds_of_silence_fence_a_replica(world):
     assert world.beat("r2") == 1
 
 
+def test_replicas_are_told_which_pools_have_live_ones(world):
+    world.beat("g", pool="gpu")
+    world.clock.advance(5)
+    world.beat("r1")
+    heartbeat = Heartbeat(replica="r2", pool="main", table_version="t2", ready={}, failed={})
+    assert world.fleet.answer(heartbeat).pools == {"main": 2}
+    world.beat("g", pool="gpu")
+    assert world.fleet.answer(heartbeat).pools == {"main": 2, "gpu": 1}
+
+
 def test_a_replica_gone_for_long_is_forgotten(world):
     world.beat("r1")
     world.clock.advance(FORGET_S + 1)

@@ -9,11 +9,13 @@ import pytest
 
 from plaza_core.certificate import Certificate, CertificateKey
 from plaza_core.errors import NotCertified, Unavailable
+from plaza_core.inference import Call
 from plaza_core.pools import Pool
 from plaza_core.testing_certificates import SOMEWHERE
 from plaza_serving.dataplane.certified import CertificateGate
 from plaza_serving.dataplane.views import view_of
-from tests.serving.dataplane.world import make_model, make_table
+from plaza_serving.pools import Elsewhere, LivesElsewhere
+from tests.serving.dataplane.world import make_key, make_model, make_table
 
 UPGRADED = SOMEWHERE.model_copy(update={"runtime": "onnxruntime 2"})
 OPENVINO = SOMEWHERE.model_copy(update={"provider": "openvino"})
@@ -119,6 +121,30 @@ async def test_a_refusal_names_the_pools_that_serve_the_version(kit):
     assert "it crashed" in caught.value.message
     where = "call it at /pools/ov (gRPC port 8002) or /pools/second"
     assert caught.value.message.endswith(where)
+    assert isinstance(caught.value, LivesElsewhere)
+    assert caught.value.where.pools == ("ov", "second")
+
+
+async def test_a_plane_says_where_else_a_model_is_served(kit):
+    k = kit()
+    k.host._gate = Job(SOMEWHERE).gate(others=[Pool(name="ov", provider="openvino")])
+    there, both, nowhere = make_model("there"), make_model("both"), make_model("nowhere")
+    failed = certificate(there, passed=False)
+    models = [
+        certified(there, failed, certificate(there, OPENVINO)),
+        certified(both, certificate(both), certificate(both, OPENVINO)),
+        certified(nowhere, certificate(nowhere, passed=False)),
+    ]
+    entry, header = make_key()
+    await k.serve(make_table(models, [entry]))
+    who = k.plane.authenticate(header)
+    found = {one.name: k.plane.elsewhere(who, one.name, None) for one in models}
+    limit_s = there.versions[0].manifest.limits.deadline_ms / 1000
+    assert found == {"there": Elsewhere(("ov",), limit_s), "both": None, "nowhere": None}
+    assert k.plane.elsewhere(who, "unknown", None) is None
+    with pytest.raises(LivesElsewhere):
+        await k.plane.infer(who, Call(k.plane.new_request_id(), "there", None, tensors={}))
+    assert await k.outcomes() == [], "who sends it there charges nothing"
 
 
 async def test_a_pool_opens_ahead_only_what_it_may(kit):

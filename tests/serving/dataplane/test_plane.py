@@ -308,3 +308,20 @@ async def test_a_heartbeat_counts_who_asked_since_the_last_one(kit):
     first, second = k.plane.heartbeat(), k.plane.heartbeat()
     assert (first.arrivals, second.arrivals) == ({"org_acme": 2}, {})
     assert second.sequence > first.sequence
+
+
+@pytest.mark.parametrize("asked_ms", [None, 8_000])
+async def test_what_another_replica_took_counts_against_every_deadline(kit, asked_ms):
+    factory = GatedFactory()
+    k = kit(factory=factory, clock=FakeClock())
+    entry, header = make_key()
+    await k.serve(make_table([make_model(manifest=make_manifest(deadline_ms=5_000))], [entry]))
+    asked = None if asked_ms is None else k.clock.monotonic_ns() + asked_ms * 1_000_000
+    request = call(k.plane, age_ns=4 * 10**9, deadline_ns=asked)
+    waiting = asyncio.create_task(k.plane.infer(k.plane.authenticate(header), request))
+    while not k.plane._inside:
+        await asyncio.sleep(0)
+    (work,) = k.plane._inside
+    assert work.deadline_ns - k.clock.monotonic_ns() == 10**9, "one of the model's five seconds"
+    factory.gate.set()
+    await waiting

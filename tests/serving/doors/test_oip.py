@@ -82,6 +82,8 @@ async def test_model_metadata(client):
             "provider": "cpu",
             "placement": "CPUExecutionProvider=2",
             "certificate": "0123456789abcdef",
+            "pool": "main",
+            "address": "/v2/models/echo",
         },
     }
 

@@ -12,6 +12,7 @@ from plaza_core.ids import ModelId, valid_alias
 from plaza_core.ports import ModelVersion
 from plaza_core.principal import Principal, Right, TenantScope
 from plaza_core.table import ModelEntry
+from plaza_serving.control.addresses import ModelShown, shown
 from plaza_serving.control.fleet import Publication
 from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
@@ -34,10 +35,10 @@ def list_models(hub: Hub, who: Reader, organisation: ActingFor = None) -> Items[
 
 
 @router.get("/{name}", summary="Show a model")
-def show_model(hub: Hub, who: Reader, name: str, organisation: ActingFor = None) -> ModelEntry:
+def show_model(hub: Hub, who: Reader, name: str, organisation: ActingFor = None) -> ModelShown:
     """`name` is `model`, `project.model` or `organisation.project.model`."""
     scope = hub.tenancy.scope(who, Right.MODELS_READ, organisation=organisation)
-    return hub.tenancy.records.get(scope, name)
+    return shown(hub, hub.tenancy.records.get(scope, name))
 
 
 @router.get("/{name}/versions", summary="List the versions of a model")

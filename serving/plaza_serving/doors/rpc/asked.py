@@ -36,19 +36,26 @@ class Context(Protocol):
 class Asked:
     """`principal` is set by the door, unless the verb is for everybody."""
 
-    __slots__ = ("authorization", "context", "infers", "principal", "request_id", "started_ns",
-                 "sticky")  # fmt: skip
+    __slots__ = ("_clock", "age_ns", "authorization", "context", "infers", "principal",
+                 "request_id", "started_ns", "sticky")  # fmt: skip
 
     principal: Principal
 
     def __init__(self, context: Context, request_id: RequestId, clock: Clock) -> None:
         self.context = context
+        self._clock = clock
         self.request_id = request_id
         self.started_ns = clock.monotonic_ns()
+        self.age_ns = 0
         self.authorization: str | None = None
         self.sticky: str | None = None
         self.infers = False
         """Whether it asks for an inference, which has a price."""
+
+    def forwarded(self, age_ns: int) -> None:
+        """Another replica had it for so long: that counts."""
+        self.age_ns = age_ns
+        self.started_ns -= age_ns
 
     def read_metadata(self, loopback_key: str | None) -> None:
         """Raises MalformedRequest for a name given twice, BadRequest for an Idempotency-Key."""
@@ -79,9 +86,11 @@ class Asked:
             if remaining_s is None:
                 return None
             timeout_us = default_ms * 1000
-        if remaining_s is not None:
-            timeout_us = min(timeout_us, max(0, int(remaining_s * 1e6)))
-        return self.started_ns + timeout_us * 1000
+        ends_ns = self.started_ns + timeout_us * 1000
+        if remaining_s is None:
+            return ends_ns
+        call_ends_ns = self._clock.monotonic_ns() + max(0, int(remaining_s * 1e9))
+        return min(ends_ns, call_ends_ns)
 
 
 def is_loopback(peer: str) -> bool:

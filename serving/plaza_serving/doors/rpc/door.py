@@ -8,7 +8,9 @@ not known has nothing read. Stream in and out: see `streaming`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, NamedTuple
 
 import grpc
@@ -21,6 +23,7 @@ from plaza_core.errors import (
     Overloaded,
     PayloadTooLarge,
     PlazaError,
+    PoolUnavailable,
 )
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Right
@@ -35,8 +38,10 @@ from plaza_serving.doors.rpc.asked import Asked, Context
 from plaza_serving.doors.rpc.schema import INFERENCE, SERVICE, message
 from plaza_serving.doors.rpc.shelf import Shelf
 from plaza_serving.doors.rpc.streaming import in_order
+from plaza_serving.doors.rpc.tunnel import STREAMED, Aborted, Far, HopContext, Near, Refused
 from plaza_serving.doors.sticky import sticky_word
 from plaza_serving.plane import ModelView, Plane
+from plaza_serving.pools import Elsewhere, LivesElsewhere
 from plaza_serving.repository import Repository
 
 EXTENSIONS = ("classification", "schedule_policy", "model_configuration", "statistics",
@@ -54,7 +59,7 @@ class Verb(NamedTuple):
 
 class GrpcDoor:
     """The handlers of a gRPC server over a plane. Without a `repository` what is asked of it
-    is refused."""
+    is refused; with `far` what lives in another pool is forwarded."""
 
     def __init__(
         self,
@@ -62,8 +67,10 @@ class GrpcDoor:
         settings: Settings,
         *,
         repository: Repository | None = None,
+        far: Far | None = None,
     ) -> None:
         self._plane = plane
+        self._far = far
         self._loopback_key = settings.loopback_key
         self._default_ms = settings.default_deadline_ms
         self._most_bytes = settings.max_answer_mb << 20
@@ -92,15 +99,21 @@ class GrpcDoor:
         for method in INFERENCE.services[SERVICE]:
             if method.streams_in:
                 handler = grpc.stream_stream_rpc_method_handler(self._stream)
-            elif method.name == "ModelInfer":
-                handler = grpc.stream_unary_rpc_method_handler(self._infer)
             else:
-                handler = grpc.stream_unary_rpc_method_handler(self._plain(method.name))
+                handler = grpc.stream_unary_rpc_method_handler(self._method(method.name))
             found[method.name] = handler
         return grpc.method_handlers_generic_handler(SERVICE, found)
 
     def serving(self) -> bool:
         return self._plane.live() and self._plane.ready()
+
+    def near(self) -> Near:
+        """What an HTTP door is given for calls that another replica forwards."""
+        methods = {one.name: self._method(one.name) for one in INFERENCE.services[SERVICE]}
+        return Near(methods, self._one, self._plane.clock)
+
+    def _method(self, name: str) -> Callable[[Any, Context], Awaitable[bytes]]:
+        return self._infer if name in {"ModelInfer", STREAMED} else self._plain(name)
 
     def _plain(self, name: str) -> Callable[[Any, Context], Awaitable[bytes]]:
         """A method that answers one small message with another."""
@@ -111,10 +124,14 @@ class GrpcDoor:
 
             async def run() -> bytes:
                 self._admit(asked, verb.right)
+                data = await _message(context)
                 try:
-                    request = kind.FromString(await _message(context))
+                    request = kind.FromString(data)
                 except DecodeError:
                     raise MalformedRequest(f"not a {name}Request") from None
+                where = self._elsewhere(asked, request)
+                if where is not None and self._far is not None:
+                    return await self._from_far(asked, self._far, name, data, where)
                 made: bytes = (await verb.handler(asked, request)).SerializeToString()
                 context.set_trailing_metadata((("x-request-id", asked.request_id),))
                 return made
@@ -129,7 +146,15 @@ class GrpcDoor:
 
         async def run() -> bytes:
             self._admit(asked, Right.INFER)
-            pieces, outcome = await self._infer_one(asked, await _message(context))
+            data = await _message(context)
+            with self._holding(data):
+                try:
+                    pieces, outcome = await self._infer_one(asked, data)
+                except LivesElsewhere as error:
+                    if self._far is None:
+                        raise
+                    where = error.where
+                    return await self._from_far(asked, self._far, "ModelInfer", data, where)
             context.set_trailing_metadata(
                 (("x-request-id", asked.request_id), *problems.pairs(cost_headers(outcome)))
             )
@@ -141,29 +166,62 @@ class GrpcDoor:
         """The key is looked at anew with each message: a stream may outlive it."""
         opened = self._asked(context)
 
-        async def one(data: bytes) -> bytes:
-            asked = self._asked(context)
-            asked.infers = True
-            try:
-                self._admit(asked, Right.INFER)
-                pieces, _ = await self._infer_one(asked, data, final=True)
-                return b"".join(requests.within_stream(pieces))
-            except PlazaError as caught:
-                error = caught
-            except Exception as bug:  # noqa: BLE001 the border: a bug too is an answer
-                error = problems.internal(bug, asked.request_id)
-            await self._brake_for(asked, error)
-            return requests.failure(data, asked.request_id, error)
-
         async def run() -> bytes:
             self._admit(opened, Right.INFER)
-            await in_order(context, one)
+            await in_order(context, partial(self._one, context))
             return b""
 
         await self._answer(opened, run)
 
+    async def _one(self, context: Context, data: bytes) -> bytes:
+        """The answer to one message of a stream, also to one that fails."""
+        asked = self._asked(context)
+        asked.infers = True
+        try:
+            self._admit(asked, Right.INFER)
+            with self._holding(data):
+                try:
+                    pieces, _ = await self._infer_one(asked, data, final=True)
+                except LivesElsewhere as away:
+                    if self._far is None:
+                        raise
+                    found = await self._far.ask(asked, STREAMED, data, away.where, streamed=True)
+                    return found.message
+            return b"".join(requests.within_stream(pieces))
+        except PlazaError as caught:
+            error = caught
+        except Exception as bug:  # noqa: BLE001 the border: a bug too is an answer
+            error = problems.internal(bug, asked.request_id)
+        await self._brake_for(asked, error)
+        return requests.failure(data, asked.request_id, error)
+
+    async def _from_far(
+        self, asked: Asked, far: Far, method: str, data: bytes, where: Elsewhere
+    ) -> bytes:
+        try:
+            found = await far.ask(asked, method, data, where)
+        except PoolUnavailable:
+            if method != "ModelReady":  # for which there is a word in the protocol
+                raise
+            asked.context.set_trailing_metadata((("x-request-id", asked.request_id),))
+            return bytes(message("ModelReadyResponse")(ready=False).SerializeToString())
+        asked.context.set_trailing_metadata(found.metadata)
+        return found.message
+
+    def _elsewhere(self, asked: Asked, request: Any) -> Elsewhere | None:
+        """The other pools that a request is for, if it names a model of theirs."""
+        name = getattr(request, "name", "") or getattr(request, "model_name", "")
+        if self._far is None or not name:
+            return None
+        name, _, version = name.partition("/versions/")
+        version = version or getattr(request, "version", "") or None
+        return self._plane.elsewhere(asked.principal, name, version)
+
     def _asked(self, context: Context) -> Asked:
-        return Asked(context, self._plane.new_request_id(), self._plane.clock)
+        asked = Asked(context, self._plane.new_request_id(), self._plane.clock)
+        if isinstance(context, HopContext):
+            asked.forwarded(context.age_ns)
+        return asked
 
     def _admit(self, asked: Asked, right: Right | None) -> None:
         if right is None:
@@ -179,6 +237,10 @@ class GrpcDoor:
             return await run()
         except PlazaError as caught:
             error = caught
+        except Refused as there:
+            await asked.context.abort(there.code, there.details, there.metadata)
+        except Aborted:
+            raise
         except Exception as bug:  # noqa: BLE001 the border
             error = problems.internal(bug, asked.request_id)
         await self._brake_for(asked, error)
@@ -191,22 +253,22 @@ class GrpcDoor:
             await self._brake.pause()
 
     # ── verbs ────────────────────────────────────────────────────────────────────────────────────
-    async def _infer_one(
-        self, asked: Asked, data: bytes, *, final: bool = False
-    ) -> tuple[list[Any], Outcome]:
-        """The answer's pieces, and what it cost. The messages of all calls share one budget, so
-        that many large ones at once are refused instead of exhausting the replica's memory."""
+    @contextmanager
+    def _holding(self, data: bytes) -> Iterator[None]:
+        """The messages of all calls share one budget, so that many large ones at once are refused
+        instead of exhausting the replica's memory."""
         if self._held + len(data) > self._budget:
             raise Overloaded("too many large messages at once")
         self._held += len(data)
         try:
-            return await self._inferred(asked, data, final=final)
+            yield
         finally:
             self._held -= len(data)
 
-    async def _inferred(
-        self, asked: Asked, data: bytes, *, final: bool
+    async def _infer_one(
+        self, asked: Asked, data: bytes, *, final: bool = False
     ) -> tuple[list[Any], Outcome]:
+        """The answer's pieces, and what it cost."""
         slow = len(data) if len(data) > OFFLOAD_BYTES and requests.is_slow(data) else 0
         model, version, request = await off_loop(slow, requests.read_request, data)
         view = None
@@ -221,6 +283,7 @@ class GrpcDoor:
                 version,
                 request.tensors,
                 deadline_ns=asked.deadline_ns(request.timeout_us, self._default_ms),
+                age_ns=asked.age_ns,
                 priority=request.priority,
                 sticky=sticky_word(asked.sticky, request.sticky),
             ),

@@ -41,6 +41,7 @@ CODE: dict[type[e.PlazaError], StatusCode] = {
     e.Overloaded: StatusCode.UNAVAILABLE,
     e.Unavailable: StatusCode.UNAVAILABLE,
     e.SandboxUnavailable: StatusCode.FAILED_PRECONDITION,
+    e.PoolLost: StatusCode.UNKNOWN,  # others are tried again by clients of their own accord
     e.DeadlineExceeded: StatusCode.DEADLINE_EXCEEDED,
     e.PlazaError: StatusCode.INTERNAL,
 }
