@@ -17,7 +17,7 @@ from plaza_core import names
 from plaza_core.clock import Clock
 from plaza_core.errors import ModelLoading, ModelNotFound, PlazaError
 from plaza_core.principal import Principal
-from plaza_core.table import ModelEntry
+from plaza_core.table import ModelEntry, VersionEntry
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved, wanted_warm
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.repository import Meant, RepositoryState, Shelved
@@ -27,6 +27,7 @@ Verb = Literal["stage", "unstage"]
 NOT_ASKED_FOR = "it is opened on its first use"
 NO_ROOM_AHEAD = "there is no room beside the versions in use; it is opened on its first use"
 OPENING = "it is being opened"
+ELSEWHERE = "requests for it are passed on to the pool "
 
 
 class Marks(Protocol):
@@ -52,9 +53,9 @@ class FollowedRepository:
         for model in catalogue.models(principal):
             name = catalogue.shortest_name(principal, model)
             warm = {version.version for version in wanted_warm(model)}
-            for version in sorted(v.version for v in model.versions):
-                state, reason = self._standing(model, version, wanted=version in warm)
-                found.append(Shelved(name, version, state, reason))
+            for entry in sorted(model.versions, key=lambda one: one.version):
+                state, reason = self._standing(model, entry, wanted=entry.version in warm)
+                found.append(Shelved(name, entry.version, state, reason))
         return found
 
     async def load(self, meant: Meant) -> int:
@@ -84,15 +85,18 @@ class FollowedRepository:
         return (meant.deadline_ns - self._clock.monotonic_ns()) / 1e9
 
     def _standing(
-        self, model: ModelEntry, version: int, *, wanted: bool
+        self, model: ModelEntry, entry: VersionEntry, *, wanted: bool
     ) -> tuple[RepositoryState, str]:
-        match self._host.standing((model.id, version)):
+        key = (model.id, entry.version)
+        match self._host.standing(key):
             case "open":
                 return RepositoryState.READY, ""
             case "opening":
                 return RepositoryState.LOADING, OPENING
             case PlazaError() as error:
                 return RepositoryState.UNAVAILABLE, f"{error.code}: {error.message}"
+        if where := self._host.elsewhere(key, entry):
+            return RepositoryState.UNAVAILABLE, ELSEWHERE + " or ".join(where.pools)
         # What the table wants warm began to open before the table was published.
         return RepositoryState.UNAVAILABLE, NO_ROOM_AHEAD if wanted else NOT_ASKED_FOR
 

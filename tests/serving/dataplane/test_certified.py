@@ -13,6 +13,7 @@ from plaza_core.inference import Call
 from plaza_core.pools import Pool
 from plaza_core.testing_certificates import SOMEWHERE
 from plaza_serving.dataplane.certified import CertificateGate
+from plaza_serving.dataplane.repository import ELSEWHERE, FollowedRepository
 from plaza_serving.dataplane.views import view_of
 from plaza_serving.pools import Elsewhere, LivesElsewhere
 from tests.serving.dataplane.world import make_key, make_model, make_table
@@ -142,6 +143,9 @@ async def test_a_plane_says_where_else_a_model_is_served(kit):
     limit_s = there.versions[0].manifest.limits.deadline_ms / 1000
     assert found == {"there": Elsewhere(("ov",), limit_s), "both": None, "nowhere": None}
     assert k.plane.elsewhere(who, "unknown", None) is None
+    shelf = FollowedRepository(lambda: k.plane.catalogue, k.host, None, k.clock)
+    reasons = {one.name: one.reason for one in shelf.index(who)}
+    assert reasons["there"] == f"{ELSEWHERE}ov"
     with pytest.raises(LivesElsewhere):
         await k.plane.infer(who, Call(k.plane.new_request_id(), "there", None, tensors={}))
     assert await k.outcomes() == [], "who sends it there charges nothing"
