@@ -13,7 +13,7 @@ import yaml
 
 from plaza_training.data import DataSet
 from plaza_training.parity import Parity
-from plaza_training.recipe import Metrics, Report, Trained
+from plaza_training.recipe import RECIPES, Metrics, Report, Trained
 
 
 def write_card(
@@ -49,7 +49,9 @@ def write_card(
 
 
 def command(name: str, seed: int) -> str:
-    return f"python -m plaza_training {name} --data DIR --out DIR --seed {seed}"
+    """A recipe that is not among ours is the file that its bundle carries."""
+    recipe = name if name in RECIPES else f"{name}.yaml"
+    return f"python -m plaza_training {recipe} --data DIR --out DIR --seed {seed}"
 
 
 def read_front_matter(card: str) -> dict[str, Any]:
