@@ -38,6 +38,8 @@ RECIPES: dict[str, str] = {
 }
 """Name -> `module:attribute`, a recipe or recipes by name. The name is also the bundle's folder."""
 
+RECIPE_FILE = "recipe.yaml"
+"""In a bundle: the recipe it was made by, where that was a file."""
 Metrics = Mapping[str, float]
 
 

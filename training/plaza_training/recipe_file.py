@@ -25,9 +25,7 @@ from plaza_core.errors import InvalidInput, NotFound
 from plaza_models.forecast.quantile import Scaling
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.forecast.sets import Series
-from plaza_training.recipe import Job, Recipe, Story, Trained
-
-FILE_IN_BUNDLE = "recipe.yaml"
+from plaza_training.recipe import RECIPE_FILE, Job, Recipe, Story, Trained
 
 
 class _Strict(BaseModel):
@@ -116,7 +114,7 @@ def _train(recipe: RecipeFile, source: Path, text: bytes, job: Job) -> Trained:
     else:
         trained = _linear(recipe, model, measured, job)
     parameters = {**trained.parameters, "data_sha256": sha256_of(source), "rows": len(series)}
-    files = {**trained.files, FILE_IN_BUNDLE: text}
+    files = {**trained.files, RECIPE_FILE: text}
     return replace(trained, parameters=parameters, files=files, licence=said.licence)
 
 
