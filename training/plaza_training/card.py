@@ -13,7 +13,7 @@ import yaml
 
 from plaza_training.data import DataSet
 from plaza_training.parity import Parity
-from plaza_training.recipe import Metrics, Report, Trained
+from plaza_training.recipe import RECIPE_FILE, Metrics, Report, Trained
 
 
 def write_card(
@@ -41,15 +41,17 @@ def write_card(
         },
         "model": dict(made),
         "seed": seed,
-        "command": command(name, seed),
+        "command": command(name, seed, of_file=RECIPE_FILE in trained.files),
         "parameters": dict(trained.parameters),
     }
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100)
     return f"---\n{head}---\n{_prose(trained, report)}"
 
 
-def command(name: str, seed: int) -> str:
-    return f"python -m plaza_training {name} --data DIR --out DIR --seed {seed}"
+def command(name: str, seed: int, *, of_file: bool = False) -> str:
+    """`of_file`: the recipe is no name but the file that the bundle carries."""
+    recipe = f"{name}.yaml" if of_file else name
+    return f"python -m plaza_training {recipe} --data DIR --out DIR --seed {seed}"
 
 
 def read_front_matter(card: str) -> dict[str, Any]:

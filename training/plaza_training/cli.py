@@ -13,10 +13,10 @@ from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.running import RunnerFactory
 from plaza_training.progress import RichProgress
-from plaza_training.recipe import RECIPES, Job, load_recipe
+from plaza_training.recipe import RECIPES, Job, named_recipe
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-_RECIPE_HELP = "One of: " + ", ".join(sorted(RECIPES)) + "."
+_RECIPE_HELP = "A YAML file, or one of: " + ", ".join(sorted(RECIPES)) + "."
 
 
 def open_runners(name: str) -> RunnerFactory:
@@ -49,12 +49,12 @@ def train(
     """Train, export, compare with torch, measure and describe one model."""
     console = Console()
     try:
-        chosen = load_recipe(recipe)
+        name, chosen = named_recipe(recipe)
         runners = open_runners(runner)
         from plaza_training.pipeline import produce  # imports torch; not needed for --help
 
         with RichProgress(console) as progress:
-            made = produce(recipe, chosen, Job(data, seed, progress), out, runners)
+            made = produce(name, chosen, Job(data, seed, progress), out, runners)
     except ModuleNotFoundError as error:
         console.print(f"training needs '{error.name}': install the extra `train`", markup=False)
         raise typer.Exit(1) from error

@@ -38,6 +38,8 @@ RECIPES: dict[str, str] = {
 }
 """Name -> `module:attribute`, a recipe or recipes by name. The name is also the bundle's folder."""
 
+RECIPE_FILE = "recipe.yaml"
+"""In a bundle: the recipe it was made by, where that was a file."""
 Metrics = Mapping[str, float]
 
 
@@ -105,6 +107,15 @@ class Trained:
 
 
 Recipe = Callable[[Job], Trained]
+
+
+def named_recipe(said: str) -> tuple[str, Recipe]:
+    """A recipe by name, or by the path of a YAML file, with the name of its bundle."""
+    if said.endswith((".yaml", ".yml")):
+        from plaza_training.recipe_file import read_recipe
+
+        return read_recipe(Path(said))
+    return said, load_recipe(said)
 
 
 def load_recipe(name: str) -> Recipe:

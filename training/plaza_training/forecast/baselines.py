@@ -35,12 +35,18 @@ METHODS = ("naive", "ridge")
 
 
 def baseline(name: str, method: str, job: Job) -> Trained:
+    """One method on one published protocol."""
+    return fit(name, PROTOCOLS[name], method, job)
+
+
+def fit(
+    name: str, protocol: Protocol, method: str, job: Job, *, penalty: float = PENALTY
+) -> Trained:
     """Fit one method on the train rows of a protocol and its intervals on the validation rows."""
-    protocol = PROTOCOLS[name]
     window = (protocol.context, protocol.horizon)
     exam = protocol.open(job, *window)
     naive = seasonal(*window, protocol.season)
-    weights = naive if method == "naive" else ridge(exam.learning, penalty=PENALTY)
+    weights = naive if method == "naive" else ridge(exam.learning, penalty=penalty)
     _, factors = scales(exam.calibration.past, SCALING)
     errors = error_quantiles(weights, exam.calibration, factors, LEVELS)
     options = ForecastOptions(
@@ -59,7 +65,7 @@ def baseline(name: str, method: str, job: Job) -> Trained:
         licence="MIT" if protocol.data.may_ship else "not for distribution",
         story=_story(name, method, protocol),
         parameters={"method": method, "protocol": name, "season": protocol.season}
-        | ({"penalty": PENALTY} if method == "ridge" else {}),
+        | ({"penalty": penalty} if method == "ridge" else {}),
         parity_inputs=batches,
         evaluate=partial(_evaluate, exam, simpler),
         files={"sample.json": _sample(protocol)},

@@ -169,6 +169,23 @@ def day_ahead(job: Job, context: int, horizon: int) -> Exam:
     )
 
 
+def held_out(series: Series, border: int) -> Callable[[Job, int, int], Exam]:
+    """Series without a published protocol: rows from `border` on test, the tenth before them
+    calibrates the intervals."""
+
+    def open_exam(job: Job, context: int, horizon: int) -> Exam:  # noqa: ARG001 port
+        window = (context, horizon)
+        middle = max(context + horizon, border - max(horizon, border // 10))
+        return Exam(
+            learning=_blocks(Windows(series, *window, first=context, last=middle)),
+            calibration=_all(Windows(series, *window, first=middle, last=border)),
+            trials=[Trial(_all(Windows(series, *window, first=border, last=len(series))), rooted)],
+            split=f"the last {len(series) - border:,} of {len(series):,} rows, every origin",
+        )
+
+    return open_exam
+
+
 def m4(kind: str, season: int, naive2: tuple[float, float]) -> Callable[[Job, int, int], Exam]:
     """The last steps of each series, as the competition held them back."""
 

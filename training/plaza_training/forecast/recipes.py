@@ -59,6 +59,8 @@ class Subject:
     season: int
     """Steps after which the series roughly repeats, for the seasonal baseline."""
     season_name: str
+    lower: float | None = 0.0
+    """No value can be below this."""
 
 
 def train(subject: Subject, choices: Choices, job: Job) -> Trained:
@@ -72,7 +74,7 @@ def train(subject: Subject, choices: Choices, job: Job) -> Trained:
         horizon=choices.horizon,
         quantiles=list(LEVELS),
         scaling=choices.scaling,
-        lower=0.0,
+        lower=subject.lower,
         step_seconds=subject.step_seconds,
         unit=subject.unit,
     )
