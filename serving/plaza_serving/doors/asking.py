@@ -35,11 +35,15 @@ class Asking:
         """For `infer`: a deadline counts from before the body was read."""
         return exchange.begin(self.plane.clock)
 
-    async def fields(self, exchange: Exchange, *known: str, strict: bool = True) -> Fields:
-        """Of the JSON object in the body; `strict`: others than `known` are refused."""
+    async def fields(
+        self, exchange: Exchange, *known: str, strict: bool = True, also: str = ""
+    ) -> Fields:
+        """Of the JSON object in the body; `strict`: others than `known` are refused. `also` says
+        what else the endpoint takes."""
         media = media_of(exchange)
         if media not in {"", "application/json"}:
-            raise UnsupportedMedia("this endpoint takes application/json", input="content-type")
+            taken = f"this endpoint takes application/json{also}"
+            raise UnsupportedMedia(taken, input="content-type")
         body = await self.bodies.read(exchange)
         document = await off_loop(len(body), parse_json, body, self._max_depth)
         if type(document) is not dict:

@@ -27,6 +27,7 @@ from plaza_serving.doors.routes import Route
 from plaza_serving.reply import Reply
 
 PICTURES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+_OR_PICTURES = f", {', '.join(PICTURES[:3])}"
 MAX_DETECTIONS = 1000
 
 
@@ -51,7 +52,8 @@ class Tasks:
             picture = await self._ask.bodies.read(exchange)
             fields = Fields.of_query(pairs, known=(*COMMON, "threshold", "max_detections"))
         else:
-            fields = await self._ask.fields(exchange, "image", "threshold", "max_detections")
+            known = ("image", "threshold", "max_detections")
+            fields = await self._ask.fields(exchange, *known, also=_OR_PICTURES)
             picture = await off_loop(fields.size, _picture, fields.text("image"))
         if not picture:
             raise InvalidInput("there is no picture", input="image")

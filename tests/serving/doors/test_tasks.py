@@ -169,3 +169,10 @@ async def test_what_no_task_takes(client, path):
                   "application/x-www-form-urlencoded"):  # fmt: skip
         answer = await client.post(path, body, headers={"content-type": media})
         assert answer.problem() == (415, "unsupported_media", "content-type")
+
+
+@pytest.mark.parametrize("media", ["multipart/form-data; boundary=a", "image/gif"])
+async def test_who_sends_another_kind_of_picture_is_told_which_are_taken(client, media):
+    answer = await client.post("/v1/vision/detect", b"GIF89a", headers={"content-type": media})
+    assert answer.problem() == (415, "unsupported_media", "content-type")
+    assert "image/jpeg, image/png, image/webp" in answer.json()["error"]
