@@ -299,8 +299,8 @@ def test_who_waits_for_a_cell_that_ends_is_told_at_once(make_prison):
     callers = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
     for caller in callers:
         caller.start()
-    until(opened.runner._line.cell._free.empty)
-    time.sleep(0.05)  # so that the others wait
+    others = opened.runner._line.cell._free.not_empty._waiters
+    until(lambda: len(others) == 3)
     os.kill(opened.runner.pid, signal.SIGKILL)
     until(lambda: len(told) == 4, 3)
 
