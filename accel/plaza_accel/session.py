@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 
 from plaza_accel import arena
-from plaza_accel.buckets import Buckets, bucketed
+from plaza_accel.buckets import bucketed, compiled, declared_by, prove
 from plaza_accel.graph_signature import check_answer, compare, graph_tensors, synthetic
 from plaza_accel.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
 from plaza_accel.options import CPU, SessionPlan
@@ -174,15 +174,19 @@ def open_runner(
     declared: Mapping[str, Sequence[int]] | None = None,
 ) -> PlacedRunner:
     """Open `model.onnx`, compare it with the manifest, run it on synthetic input: once, or in each
-    of the `declared` shapes (axis -> sizes) where the provider compiles per shape.
+    of the `declared` shapes (axis -> sizes) where the provider compiles per shape. What the bundle
+    itself says of padding is tried.
 
     Raises InvalidBundle when the file, the graph or the warm-up disagrees with the manifest;
     NotPlaced when a strict plan's provider cannot take enough of the graph; ProviderUnavailable.
     """
     if declared is None:
-        return open_unpadded(directory, manifest, plan)
+        opened = open_unpadded(directory, manifest, plan)
+        if (buckets := declared_by(manifest)) is not None:
+            prove(opened, buckets)  # the batcher will pad
+        return opened
     runner = _open_cold(directory, manifest, plan)
-    return bucketed(runner, Buckets.of(manifest, declared), _reference(directory, manifest))
+    return bucketed(runner, compiled(manifest, declared), _reference(directory, manifest))
 
 
 def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
@@ -284,4 +288,4 @@ def estimate_bytes(directory: Path, manifest: Manifest) -> int:
     )
     signature = manifest.signature_spec()
     rows = manifest.limits.max_batch if signature.batched else 1
-    return _SESSION_BYTES + weights + _ACTIVATIONS * rows * row_bytes(signature)
+    return _SESSION_BYTES + weights + _ACTIVATIONS * rows * row_bytes(signature, manifest.buckets)

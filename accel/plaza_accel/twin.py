@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from plaza_accel import cpu
-from plaza_accel.buckets import Buckets, bucketed
+from plaza_accel.buckets import bucketed, compiled
 from plaza_accel.metering import EXCLUSIVE, Metering
 from plaza_accel.needs import Needs
 from plaza_accel.provider import (
@@ -98,7 +98,7 @@ class TwinProvider:
             return cpu.provider.open(directory, manifest)
 
         runner = CompilingRunner(on_cpu())
-        opened = bucketed(runner, Buckets.of(manifest, self.options.buckets), on_cpu)
+        opened = bucketed(runner, compiled(manifest, self.options.buckets), on_cpu)
         self.runners.append(runner)
         return opened
 

@@ -17,7 +17,6 @@ from plaza_accel import arena
 from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
 from plaza_accel.certifier import Place, SandboxCertifier
 from plaza_accel.environment import environment_of
-from plaza_accel.graph_signature import synthetic
 from plaza_accel.looking import refusal_here
 from plaza_accel.metering import DeviceClock
 from plaza_accel.provider import AcceleratorProvider, select
@@ -140,14 +139,14 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         metered, device_ns = device.meter(runner)
         remote = runner if isinstance(runner, RemoteRunner) else None
-        row = {s.name: synthetic(s) for s in runner.signature.inputs}
         batch = BatchRunner(
             metered,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=settings.batch_join_us * 1000,
-            row_us=calibrate(metered, row, device_ns),
+            row_us=calibrate(metered, manifest.buckets, device_ns),
+            buckets=manifest.buckets,
             clock=clock,
             cpu_ns=time.thread_time_ns if remote is None else remote.cpu_ns,
             device_ns=device_ns,

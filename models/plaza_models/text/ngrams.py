@@ -101,24 +101,27 @@ def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]
     return counts
 
 
-def features(texts: Sequence[str], options: NgramOptions, cut: Cut = "no") -> Features:
+def features(
+    texts: Sequence[str], options: NgramOptions, cut: Cut = "no", *, narrow: bool = False
+) -> Features:
     """Features of every text, one row each. A bucket's weight grows with the root of its count.
+    `narrow`: no wider than the widest of these texts needs.
 
     Raises InvalidInput naming `texts`, or `texts[i]` when that text is empty, or too long and not
     to be `cut`.
     """
     if not texts:
         raise InvalidInput("send at least one text", input="texts")
-    indices = np.zeros((len(texts), options.width), np.int64)
-    weights = np.zeros((len(texts), options.width), np.float32)
-    total = 0
-    for row, text in enumerate(texts):
-        words, counts = _read(text, options, cut, f"texts[{row}]")
-        total += len(words)
+    read = [_read(text, options, cut, f"texts[{row}]") for row, text in enumerate(texts)]
+    width = max(len(counts) for _, counts in read) if narrow else options.width
+    indices = np.zeros((len(texts), width), np.int64)
+    weights = np.zeros((len(texts), width), np.float32)
+    for row, (_, counts) in enumerate(read):
         filled = len(counts)
         indices[row, :filled] = np.fromiter(counts.keys(), np.int64, filled)
         raw = np.fromiter(counts.values(), np.float32, filled)
         weights[row, :filled] = np.sqrt(raw / raw.sum())
+    total = sum(len(words) for words, _ in read)
     return Features(indices, weights, total)
 
 

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,7 +20,8 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
-from plaza_serving.dataplane.calibration import steady
+from plaza_serving.dataplane.calibration import RowCosts, steady
+from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
 from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
 
 log = logging.getLogger(__name__)
@@ -32,6 +33,7 @@ class _Job:
 
     work: Work
     prepared: Prepared
+    fitted: Fitted
     started_ns: int
     prepare_ns: int
     host_cpu_ns: int
@@ -55,9 +57,10 @@ class BatchRunner:
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
-    `row_us` is the calibrated cost of a row, where it is known. `bound` is told before each batch
-    by when all of it must have ended. `device_ns` tells what the calling thread's runs have cost,
-    `cpu_ns` what the rest of its work has; left out they are the same.
+    `row_us` is the calibrated cost of a row of each shape, where it is known. `buckets` are the
+    declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
+    before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
+    runs have cost, `cpu_ns` what the rest of its work has; left out they are the same.
     """
 
     def __init__(
@@ -68,7 +71,8 @@ class BatchRunner:
         max_batch: int,
         weight: int,
         join_ns: int = 0,
-        row_us: int | None = None,
+        row_us: RowCosts | None = None,
+        buckets: Mapping[str, Sequence[int]] = MappingProxyType({}),
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
         device_ns: Callable[[], int] | None = None,
@@ -84,7 +88,8 @@ class BatchRunner:
         self._bound = bound
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
-        self._row_us = row_us
+        self._row_us = row_us or {}
+        self._joiner = Joiner(runner.signature, buckets)
         self._row_ns = 0.0
 
     def __call__(self, works: Sequence[Work]) -> list[Finished]:
@@ -119,7 +124,7 @@ class BatchRunner:
         if call.tensors is not None:
             tensors = dict(call.tensors)
             rows = len(next(iter(tensors.values()))) if self._joinable else 1
-            return _Job(work, Prepared(tensors, rows), now, 0, 0)
+            return _Job(work, Prepared(tensors, rows), self._joiner.fit(tensors, rows), now, 0, 0)
         try:
             prepared = self._family.prepare(call.task)
         except PlazaError:
@@ -127,17 +132,17 @@ class BatchRunner:
         except Exception as error:
             log.exception("prepare failed", extra={"request_id": call.request_id})
             raise InvalidInput("this input cannot be prepared for the model") from error
-        return _Job(work, prepared, now, self._now() - now, self._cpu() - cpu)
+        fitted = self._joiner.fit(prepared.tensors, prepared.rows)
+        return _Job(work, prepared, fitted, now, self._now() - now, self._cpu() - cpu)
 
     def _groups(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
-        """Jobs that may share a run: same inputs, same sizes of all but the first axis."""
+        """Jobs that may share a run."""
         if len(jobs) == 1 or not self._joinable:
             yield from ([job] for job in jobs)
             return
-        groups: dict[tuple[Any, ...], list[_Job]] = {}
+        groups: dict[Shape, list[_Job]] = {}
         for job in jobs:
-            key = tuple((name, a.shape[1:]) for name, a in sorted(job.prepared.tensors.items()))
-            groups.setdefault(key, []).append(job)
+            groups.setdefault(job.fitted.shape, []).append(job)
         yield from groups.values()
 
     def _run_group(self, jobs: list[_Job]) -> list[Finished]:
@@ -166,20 +171,13 @@ class BatchRunner:
 
     def _run_joined(self, jobs: list[_Job]) -> list[dict[str, Array]]:
         """The outputs of each job, from as few runs as `max_batch` allows."""
-        first = jobs[0].prepared
-        if len(jobs) == 1:
-            return [self._run_sliced(first.tensors, first.rows)]
-        joined = {
-            name: np.concatenate([job.prepared.tensors[name] for job in jobs])
-            for name in first.tensors
-        }
+        joined = self._joiner.inputs([job.fitted for job in jobs])
         outputs = self._run_sliced(joined, sum(job.prepared.rows for job in jobs))
         parts: list[dict[str, Array]] = []
         start = 0
         for job in jobs:
-            stop = start + job.prepared.rows
-            parts.append({name: array[start:stop] for name, array in outputs.items()})
-            start = stop
+            parts.append(self._joiner.outputs(job.fitted, outputs, start))
+            start += job.prepared.rows
         return parts
 
     def _run_sliced(self, tensors: Mapping[str, Array], rows: int) -> dict[str, Array]:
@@ -241,7 +239,8 @@ class BatchRunner:
         """Charge what was measured and is the caller's, up to the reserve; the platform bears the
         rest."""
         work, rows = job.work, job.prepared.rows
-        own_us = steady(run.device_us, self._row_us, rows, run.ran.rows)
+        row_us = self._row_us.get(job.fitted.shape)
+        own_us = steady(run.device_us, row_us, rows, run.ran.rows)
         charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
         if held is not None:

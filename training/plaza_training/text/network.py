@@ -14,6 +14,12 @@ from torch.nn import functional
 
 from plaza_training.text.bags import Batch
 
+FEATURES = "features"
+"""Axis 1 of the exported inputs."""
+WIDTHS = (16, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640)
+"""What a text is padded to. Multiples of 16: the runtime adds up an odd number of products in
+another order, and a text shall have the same vector at every width."""
+
 
 class BagEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Training form: sum of bucket vectors, weighted by feature and by rarity, then a linear map.
