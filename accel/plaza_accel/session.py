@@ -174,23 +174,20 @@ def open_runner(
     declared: Mapping[str, Sequence[int]] | None = None,
 ) -> PlacedRunner:
     """Open `model.onnx`, compare it with the manifest, run it on synthetic input: once, or in each
-    of the `declared` shapes (axis -> sizes) where the provider compiles per shape. What the bundle
-    itself says of padding is tried.
+    of the `declared` shapes (axis -> sizes) where the provider compiles per shape.
 
     Raises InvalidBundle when the file, the graph or the warm-up disagrees with the manifest;
     NotPlaced when a strict plan's provider cannot take enough of the graph; ProviderUnavailable.
     """
     if declared is None:
-        opened = open_unpadded(directory, manifest, plan)
-        if (buckets := declared_by(manifest)) is not None:
-            prove(opened, buckets)  # the batcher will pad
-        return opened
+        return open_unpadded(directory, manifest, plan)
     runner = _open_cold(directory, manifest, plan)
     return bucketed(runner, compiled(manifest, declared), _reference(directory, manifest))
 
 
 def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
-    """As `open_runner`, for a provider that takes any shape."""
+    """As `open_runner`, for a provider that takes any shape. Where the bundle declares sizes, the
+    batcher will pad to them, so it is tried whether that leaves the answers alone."""
     runner = _open_cold(directory, manifest, plan)
     signature = runner.signature
     try:
@@ -201,6 +198,8 @@ def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> Ort
             input=error.input,
         ) from error
     check_answer(signature, answer)
+    if (buckets := declared_by(manifest)) is not None:
+        prove(runner, buckets)
     return_freed_memory()
     return runner
 

@@ -76,11 +76,12 @@ def pad(array: Array, spec: TensorSpec, sizes: Sizes) -> Array:
 
 
 def join(arrays: Sequence[Array], spec: TensorSpec, sizes: Sizes) -> Array:
-    """One array of all rows of `arrays`, each padded to `sizes`; those of `batch` are counted."""
-    one = shape_at(spec, {**sizes, BATCH_AXIS: 1})[1:]
-    if all(array.shape[1:] == one for array in arrays):
-        return np.concatenate(arrays)
-    joined = blank(spec, (sum(map(len, arrays)), *one))
+    """The rows of `arrays` in turn, each in the first corner of an array of these `sizes`."""
+    joined = blank(spec, shape_at(spec, sizes))
+    if spec.shape[:1] != (BATCH_AXIS,):
+        (array,) = arrays
+        joined[tuple(slice(size) for size in array.shape)] = array
+        return joined
     start = 0
     for array in arrays:
         stop = start + len(array)

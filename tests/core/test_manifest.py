@@ -36,7 +36,7 @@ def top(**more):
     ("change", "where", "words"),
     [
         (rename("signature", "signatur"), "signatur", "did you mean 'signature'?"),
-        (rename("signature", "x"), "x", "expected one of family, limits, name, options, providers"),
+        (rename("signature", "x"), "x", "expected one of buckets, family, limits, name, options"),
         (tensor(datatype="FLOAT32"), "signature.inputs[0].datatype", "found 'FLOAT32'; expected"),
         (tensor(datatype="FP23"), "signature.inputs[0].datatype", "did you mean 'FP32'?"),
         (tensor(shape=["Batch"]), "signature.inputs[0].shape[0]", "found 'Batch'; expected a size"),

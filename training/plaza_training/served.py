@@ -12,7 +12,7 @@ from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from plaza_core.padding import Buckets, join
 from plaza_core.plugins import FAMILIES, load
 from plaza_core.running import Family, FamilyFactory, Prepared, Runner, RunnerFactory
-from plaza_core.tensors import Array
+from plaza_core.tensors import BATCH_AXIS, Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,7 @@ class Served:
         buckets = Buckets(signature, self.manifest.buckets)
         fitted = [buckets.fit(buckets.sizes(prepared.tensors)) for prepared in group]
         most = {axis: max(sizes[axis] for sizes in fitted) for axis in fitted[0]}
+        most[BATCH_AXIS] = sum(prepared.rows for prepared in group)
         return {
             s.name: join([prepared.tensors[s.name] for prepared in group], s, most)
             for s in signature.inputs

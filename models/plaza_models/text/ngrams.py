@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -79,26 +80,26 @@ def split(text: str) -> list[str]:
 def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]:
     """Bucket -> how many n-grams of `words` fall into it, in order of first appearance."""
     buckets = options.buckets
-    counts: dict[int, int] = {}
+    found: list[int] = []
     hashes = []
     for word in words:
         code = word.encode("utf-32-le")
         hashes.append(crc32(code, _WORDS_SEED))
         if options.characters and len(code) > _WIDTH:
             marked = _BORDER + code + _BORDER
-            end = len(marked)
+            end = len(marked) + 1
             for size in range(options.characters[0], options.characters[1] + 1):
                 span = size * _WIDTH
-                for start in range(0, end - span + _WIDTH, _WIDTH):
-                    bucket = crc32(marked[start : start + span], size) % buckets
-                    counts[bucket] = counts.get(bucket, 0) + 1
+                found += [
+                    crc32(marked[last - span : last], size) % buckets
+                    for last in range(span, end, _WIDTH)
+                ]
     for first in range(len(hashes)):
         chain = 0
         for following in hashes[first : first + options.words]:
             chain = crc32(following.to_bytes(4, "little"), chain)
-            bucket = chain % buckets
-            counts[bucket] = counts.get(bucket, 0) + 1
-    return counts
+            found.append(chain % buckets)
+    return Counter(found)
 
 
 def features(

@@ -61,7 +61,7 @@ def test_only_rows_that_are_always_the_same_work_have_a_cost(shape, same):
 def test_each_declared_shape_has_a_cost_of_its_own():
     took_us = [30] * 32 + [50, 40] * 16
     costs = calibrated(took_us, "batch", "length", buckets={"length": (8, 16)})
-    assert costs == {((8,),): 30, ((16,),): 40}
+    assert costs == {(8,): 30, (16,): 40}
 
 
 @given(
