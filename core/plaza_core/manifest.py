@@ -74,6 +74,13 @@ class Limits(BaseModel):
 
     max_batch: int = Field(default=32, ge=1, le=4096, description="rows joined in one run")
     deadline_ms: int = Field(default=10_000, ge=1, le=600_000, description="default and ceiling")
+    latency_target_ms: int | None = Field(
+        default=None,
+        ge=1,
+        le=600_000,
+        description="a request that would be answered later than this, because others wait, is "
+        "refused at once; not given: what the hub's settings say",
+    )
 
 
 class Manifest(BaseModel):

@@ -152,7 +152,8 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
             device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
-        return Lane(batch)
+        target_ms = manifest.limits.latency_target_ms or settings.latency_target_ms
+        return Lane(batch, target_us=target_ms * 1000 if target_ms else None)
 
     host = ModelHost(
         bundles=BundleCache(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from plaza_core.padding import Buckets, cut, join, shape_at, variable
 from plaza_core.tensors import BATCH_AXIS, Array, Signature
 
 Tensors = dict[str, Array]
-Shape = tuple[object, ...]
+Shape = tuple[Any, ...]
 """How a request is run, but for its rows: requests of one shape may be joined. Sizes of the
 variable axes where the bundle declares any, else of all inputs."""
 _SEEN = 4096
