@@ -32,7 +32,7 @@ from plaza_core.settings import Settings
 from plaza_core.table import HubTable
 from plaza_models import tasks as task_values
 from plaza_serving.closed import ClosedReplica
-from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.batch import BatchRunner, join_ns
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.calibration import calibrate
@@ -138,13 +138,15 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         metered, device_ns = device.meter(runner)
+        target_ms = manifest.limits.latency_target_ms or settings.latency_target_ms
+        target_us = target_ms * 1000 if target_ms else None
         remote = runner if isinstance(runner, RemoteRunner) else None
         batch = BatchRunner(
             metered,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
-            join_ns=settings.batch_join_us * 1000,
+            join_ns=join_ns(settings.batch_join_us, target_us),
             row_us=calibrate(metered, manifest.buckets, device_ns),
             buckets=manifest.buckets,
             clock=clock,
@@ -152,8 +154,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
             device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
-        target_ms = manifest.limits.latency_target_ms or settings.latency_target_ms
-        return Lane(batch, target_us=target_ms * 1000 if target_ms else None)
+        return Lane(batch, target_us=target_us)
 
     host = ModelHost(
         bundles=BundleCache(

@@ -51,12 +51,20 @@ class _Run:
     ran: Ran
 
 
+def join_ns(join_us: int, target_us: float | None) -> int:
+    """How long a joined run may take: `join_us` (0: as long as it likes), and where requests are to
+    be answered in `target_us`, half of that: one may have to wait for the run before its own."""
+    target_ns = 0 if target_us is None else max(1, int(target_us * 500))
+    return min(filter(None, (join_us * 1000, target_ns)), default=0)
+
+
 class BatchRunner:
     """Runs batches of one opened version. Thread-safe: between calls it keeps one running mean.
 
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
-    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
+    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
+    the mean time of a row in the runs so far.
     `row_us` is the calibrated cost of a row of each shape, where it is known. `buckets` are the
     declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
     before each batch by when all of it must have ended. `device_ns` tells what the calling thread's

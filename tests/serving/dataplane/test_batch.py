@@ -6,7 +6,7 @@ import pytest
 from plaza_core.ids import RequestId
 from plaza_core.inference import Call
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
-from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.batch import BatchRunner, join_ns
 from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.work import Work
 from tests.serving.dataplane.world import make_manifest, make_model
@@ -83,3 +83,11 @@ def test_compute_is_weighted_and_shared_by_rows():
     )
     done = run([work(1), work(3)])
     assert [d.bill.compute_us for d in done] == [3000, 9000]
+
+
+@pytest.mark.parametrize(
+    ("join_us", "target_us", "allowed"),
+    [(0, None, 0), (12_000, None, 12_000_000), (0, 8000, 4_000_000), (12_000, 8000, 4_000_000)],
+)
+def test_half_of_a_latency_target_is_for_the_run(join_us, target_us, allowed):
+    assert join_ns(join_us, target_us) == allowed
