@@ -30,7 +30,7 @@ from rich.console import Console
 
 from benchmarks import graphs, load
 from benchmarks.bench import http_request
-from benchmarks.hub import Hub, running_hub
+from benchmarks.hub import running_hub
 from benchmarks.paced import Pace
 
 CALM_S, FLOOD_S, AFTER_S = 3.0, 6.0, 8.0
@@ -45,7 +45,7 @@ def small_conv() -> graphs.Graph:
     return graph
 
 
-def request(hub: Hub, key: str) -> bytes:
+def request(key: str) -> bytes:
     image = np.zeros((1, 3, 16, 16), np.float32)
     tensor = {
         "name": "image",
@@ -143,7 +143,7 @@ def main() -> int:
         admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
         key = admin.keys.create("bench", role="consumer").key
         hub.client(key).infer("conv", {"image": np.zeros((1, 3, 16, 16), np.float32)})
-        port, body = int(hub.environment["PLAZA_HTTP_PORT"]), request(hub, key)
+        port, body = int(hub.environment["PLAZA_HTTP_PORT"]), request(key)
         peaks = [
             load.run("127.0.0.1", port, 8, CALM_S, body)["requests_per_second"] for _ in range(3)
         ]

@@ -105,6 +105,22 @@ def test_joined_texts_have_the_vectors_of_each_alone_to_the_last_bit(embedder, r
             assert done.outcome.answer.tokens == other.tokens
 
 
+@given(st.integers(1, 640), st.integers(0, 2**32 - 1))
+@settings(max_examples=40)
+def test_a_raw_row_of_any_width_is_answered_as_without_padding(embedder, width, seed):
+    """Not to the last bit: an odd number of products is added up in another order."""
+    manifest, runner, family = embedder
+    random = np.random.default_rng(seed)
+    row = {
+        "indices": random.integers(0, 12_288, (1, width)),
+        "weights": random.random((1, width), np.float32),
+    }
+    run = batch_runner(runner, family, manifest.buckets, FakeClock())
+    (done,) = run([asking(tensors=row)])
+    plain = runner.run(row)["vectors"]
+    assert np.abs(done.outcome.tensors["vectors"] - plain).max() <= 1e-6 * np.abs(plain).max()
+
+
 @given(
     st.lists(st.tuples(st.integers(1, 5), st.integers(0, 16)), min_size=1, max_size=10),
     st.integers(0, 2**32 - 1),
