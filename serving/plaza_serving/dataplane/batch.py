@@ -22,6 +22,7 @@ from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
 from plaza_serving.dataplane.calibration import RowCosts, steady
 from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
+from plaza_serving.dataplane.runtime import RunTime
 from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
 
 log = logging.getLogger(__name__)
@@ -59,12 +60,13 @@ def join_ns(join_us: int, target_us: float | None) -> int:
 
 
 class BatchRunner:
-    """Runs batches of one opened version. Thread-safe: between calls it keeps one running mean.
+    """Runs batches of one opened version. Thread-safe: between calls it only keeps what it has
+    learnt of run times.
 
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
-    the mean time of a row in the runs so far.
+    what is learnt of how long runs take (`runtime`).
     `row_us` is the calibrated cost of a row of each shape, where it is known. `buckets` are the
     declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
     before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
@@ -98,7 +100,7 @@ class BatchRunner:
         self._join_ns = join_ns
         self._row_us = row_us or {}
         self._joiner = Joiner(runner.signature, buckets)
-        self._row_ns = 0.0
+        self._run_time = RunTime()
 
     def __call__(self, works: Sequence[Work]) -> list[Finished]:
         """One Finished per work, in no particular order."""
@@ -119,12 +121,11 @@ class BatchRunner:
         return finished
 
     def worth_joining(self) -> int:
-        """How many requests to take at once, from the mean time of a row so far."""
+        """How many requests to take at once, from what runs have taken so far."""
         if not self._joinable:
             return 1
-        if not self._join_ns or not self._row_ns:
-            return self._max_batch
-        return max(1, min(self._max_batch, int(self._join_ns / self._row_ns)))
+        rows = self._run_time.rows_in(self._join_ns) if self._join_ns else None
+        return self._max_batch if rows is None else max(1, min(self._max_batch, rows))
 
     def _prepare(self, work: Work) -> _Job:
         now, cpu = self._now(), self._cpu()
@@ -167,8 +168,7 @@ class BatchRunner:
         run_ns = self._now() - started
         device_us = compute.microseconds(self._device() - spent)
         rows = [job.prepared.rows for job in jobs]
-        row_ns = run_ns / sum(rows)
-        self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns
+        self._run_time.note(sum(rows), run_ns)
         run_us = compute.microseconds(run_ns)
         ran = Ran(device_us, sum(rows))
         shares = compute.split(device_us, _sizes(jobs)) if len(jobs) > 1 else [device_us]
