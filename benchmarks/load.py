@@ -15,12 +15,14 @@ import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
 @dataclass(slots=True)
 class Connection:
     sock: socket.socket
+    request: bytes
     sent_ns: int = 0
     buffer: bytearray = field(default_factory=bytearray)
 
@@ -45,12 +47,17 @@ def percentile(values: list[int], share: float) -> float:
 
 
 def run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
+    return run_each(host, port, [request] * connections, seconds)
+
+
+def run_each(host: str, port: int, requests: Sequence[bytes], seconds: float) -> dict[str, float]:
+    """One connection for each of `requests`, which sends that over and over."""
     poll = select.epoll()
     open_ones: dict[int, Connection] = {}
-    for _ in range(connections):
+    for request in requests:
         sock = socket.create_connection((host, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        open_ones[sock.fileno()] = Connection(sock)
+        open_ones[sock.fileno()] = Connection(sock, request)
         poll.register(sock.fileno(), select.EPOLLIN)
     latencies: list[int] = []
     errors = 0
@@ -59,7 +66,7 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
     stop = start + int(seconds * 1e9)
     for connection in open_ones.values():
         connection.sent_ns = now()
-        connection.sock.sendall(request)
+        connection.sock.sendall(connection.request)
     while (at := now()) < stop:
         for number, _ in poll.poll(0.1):
             connection = open_ones[number]
@@ -74,7 +81,7 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
             errors += not connection.buffer.startswith(b"HTTP/1.1 200")
             connection.buffer.clear()
             connection.sent_ns = at
-            connection.sock.sendall(request)
+            connection.sock.sendall(connection.request)
     elapsed = (now() - start) / 1e9
     latencies.sort()
     return {

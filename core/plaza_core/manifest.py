@@ -10,11 +10,12 @@ import json
 from math import prod
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from plaza_core.errors import InvalidBundle
+from plaza_core.padding import MOST_SHAPES, variable
 from plaza_core.readable import explain
-from plaza_core.tensors import Dim, DType, Signature, TensorSpec
+from plaza_core.tensors import BATCH_AXIS, Dim, DType, Signature, TensorSpec
 from plaza_core.yaml_text import load_mapping
 
 MANIFEST_FILE = "plaza.yaml"
@@ -73,6 +74,13 @@ class Limits(BaseModel):
 
     max_batch: int = Field(default=32, ge=1, le=4096, description="rows joined in one run")
     deadline_ms: int = Field(default=10_000, ge=1, le=600_000, description="default and ceiling")
+    latency_target_ms: int | None = Field(
+        default=None,
+        ge=1,
+        le=600_000,
+        description="a request that would be answered later than this, because others wait, is "
+        "refused at once; not given: what the hub's settings say",
+    )
 
 
 class Manifest(BaseModel):
@@ -95,6 +103,13 @@ class Manifest(BaseModel):
     options: dict[str, Any] = Field(default_factory=dict, description="checked by the family")
     signature: SignatureEntry
     limits: Limits = Limits()
+    buckets: dict[str, Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]] = (
+        Field(
+            default_factory=dict,
+            description="variable axis -> ascending sizes that it is padded to, so that requests "
+            "of nearly one length can be joined; the last is the most that the model takes",
+        )
+    )
     providers: list[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]] = Field(
         default_factory=list,
         max_length=64,
@@ -111,6 +126,24 @@ class Manifest(BaseModel):
             json.dumps(value, allow_nan=False)
         except (ValueError, TypeError, RecursionError):
             raise ValueError("only text, finite numbers, lists and mappings are options") from None
+        return value
+
+    @field_validator("buckets")
+    @classmethod
+    def _fitting(
+        cls, value: dict[str, tuple[int, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[int, ...]]:
+        signature = info.data.get("signature")
+        inputs = [] if signature is None else [entry.spec() for entry in signature.inputs]
+        axes = [axis for axis in variable(inputs) if axis != BATCH_AXIS]
+        for axis, sizes in value.items():
+            if signature is not None and axis not in axes:
+                known = f"one of {', '.join(axes)}" if axes else "none, for no input has any"
+                raise ValueError(f"'{axis}' is no variable axis to pad; expected {known}")
+            if list(sizes) != sorted(set(sizes)):
+                raise ValueError(f"the sizes of '{axis}' must ascend")
+        if prod(map(len, value.values())) > MOST_SHAPES:
+            raise ValueError(f"there may be {MOST_SHAPES} combinations of sizes")
         return value
 
     def meant_for(self, provider: str) -> bool:

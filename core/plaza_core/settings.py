@@ -124,6 +124,13 @@ class Settings(BaseSettings):
     queue_limit: int = Field(
         512, ge=1, description="Requests that may wait in one replica; more are refused with 503."
     )
+    latency_target_ms: int = Field(
+        0,
+        ge=0,
+        description="In what time requests are to be answered where the model's own limits name no "
+        "target: who would wait longer behind others is refused at once with 503. 0: their "
+        "deadlines alone decide.",
+    )
     batch_delay_us: int = Field(
         0, ge=0, description="How long a worker waits for company; 0 takes what waits already."
     )

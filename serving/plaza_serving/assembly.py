@@ -20,7 +20,6 @@ from plaza_accel.examination.certifier import Place, SandboxCertifier
 from plaza_accel.examination.environment import environment_of
 from plaza_accel.examination.looking import refusal_here
 from plaza_accel.sessions import arena
-from plaza_accel.sessions.graph_signature import synthetic
 from plaza_core import keys, plugins
 from plaza_core.clock import Clock, SystemClock
 from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
@@ -33,7 +32,7 @@ from plaza_core.settings import Settings
 from plaza_core.table import HeartbeatReply, HubTable
 from plaza_models import tasks as task_values
 from plaza_serving.closed import ClosedReplica
-from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.batch import BatchRunner, join_ns
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
 from plaza_serving.dataplane.calibration import calibrate
@@ -146,21 +145,23 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         metered, device_ns = device.meter(runner)
+        target_ms = manifest.limits.latency_target_ms or settings.latency_target_ms
+        target_us = target_ms * 1000 if target_ms else None
         remote = runner if isinstance(runner, RemoteRunner) else None
-        row = {s.name: synthetic(s) for s in runner.signature.inputs}
         batch = BatchRunner(
             metered,
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
-            join_ns=settings.batch_join_us * 1000,
-            row_us=calibrate(metered, row, device_ns),
+            join_ns=join_ns(settings.batch_join_us, target_us),
+            row_us=calibrate(metered, manifest.buckets, device_ns),
+            buckets=manifest.buckets,
             clock=clock,
             cpu_ns=time.thread_time_ns if remote is None else remote.cpu_ns,
             device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
-        return Lane(batch)
+        return Lane(batch, target_us=target_us)
 
     host = ModelHost(
         bundles=BundleCache(

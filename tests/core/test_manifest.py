@@ -36,7 +36,7 @@ def top(**more):
     ("change", "where", "words"),
     [
         (rename("signature", "signatur"), "signatur", "did you mean 'signature'?"),
-        (rename("signature", "x"), "x", "expected one of family, limits, name, options, providers"),
+        (rename("signature", "x"), "x", "expected one of buckets, family, limits, name, options"),
         (tensor(datatype="FLOAT32"), "signature.inputs[0].datatype", "found 'FLOAT32'; expected"),
         (tensor(datatype="FP23"), "signature.inputs[0].datatype", "did you mean 'FP32'?"),
         (tensor(shape=["Batch"]), "signature.inputs[0].shape[0]", "found 'Batch'; expected a size"),
@@ -53,6 +53,24 @@ def top(**more):
         (top(limits=3), "limits", "found 3; expected a mapping"),
         (top(schema=2), "schema", "found 2; expected 1"),
         (top(name="Good Name"), "name", "lower-case letters, digits and '-'"),
+        (top(buckets={"tokens": [8]}), "buckets", "'tokens' is no variable axis to pad; expected"),
+        (top(buckets={"batch": [8]}), "buckets", "expected none, for no input has any"),
+        (
+            lambda d: (
+                tensor(shape=["batch", "tokens"])(d),
+                d.update(buckets={"tokens": [8, 4]}),
+            ),
+            "buckets",
+            "the sizes of 'tokens' must ascend",
+        ),
+        (
+            lambda d: (
+                tensor(shape=["batch", "tokens"])(d),
+                d.update(buckets={"tokens": list(range(1, 34))}),
+            ),
+            "buckets",
+            "there may be 32 combinations of sizes",
+        ),
         (top(samples=[1]), "samples[0]", "found 1; expected text"),
         (top(family=None), "family", "found None; expected text"),
         (top(name="x" * 500), "name", "…; expected"),

@@ -44,6 +44,8 @@ def write_bundle(directory: Path, name: str, graph: bytes, trained: Trained) -> 
         "limits": trained.limits.model_dump(),
         "samples": list(trained.samples),
     }
+    if trained.buckets:
+        manifest["buckets"] = {axis: list(sizes) for axis, sizes in trained.buckets.items()}
     checked = manifest_from(manifest)
     if directory.exists():
         shutil.rmtree(directory)

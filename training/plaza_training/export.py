@@ -26,27 +26,35 @@ IR_VERSION = 10
 
 
 def export(
-    module: nn.Module, inputs: Mapping[str, Array], outputs: Sequence[str], *, opset: int = OPSET
+    module: nn.Module,
+    inputs: Mapping[str, Array],
+    outputs: Sequence[str],
+    *,
+    variable: str | None = None,
+    opset: int = OPSET,
 ) -> bytes:
-    """Serialise `module` in evaluation mode; axis 0 of every input and output is `batch`.
+    """Serialise `module` in evaluation mode; axis 0 of every input and output is `batch`, axis 1 of
+    every input `variable`, if it is to vary.
 
     `inputs` are examples with two rows or more (torch specialises on 0 and 1), in the order of
     the module's arguments. Weights are inside the file. Raises InvalidBundle when the graph does
     not keep the batch axis free.
     """
     arguments = tuple(torch.from_numpy(array) for array in inputs.values())
-    batch = torch.export.Dim(BATCH_AXIS, min=1, max=4096)
+    axes = {0: torch.export.Dim(BATCH_AXIS, min=1, max=4096)}
+    if variable is not None:
+        axes[1] = torch.export.Dim(variable, min=1, max=65_536)
     program = _quiet_export(
         module.eval(),
         arguments,
         input_names=list(inputs),
         output_names=list(outputs),
-        dynamic_shapes=tuple({0: batch} for _ in arguments),
+        dynamic_shapes=tuple(axes for _ in arguments),
         opset_version=opset,
     )
     model: onnx.ModelProto = program.model_proto
     _forget_origin(model)
-    _name_batch_axis(model)
+    _name_axes(model, variable)
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
@@ -80,9 +88,17 @@ def _forget_origin(model: onnx.ModelProto) -> None:
         del entry.metadata_props[:]
 
 
-def _name_batch_axis(model: onnx.ModelProto) -> None:
+def _name_axes(model: onnx.ModelProto, variable: str | None) -> None:
+    """The exporter has its own names for what varies."""
     for value in (*model.graph.input, *model.graph.output):
-        axis = value.type.tensor_type.shape.dim[0]
-        if not axis.dim_param:
-            raise InvalidBundle("the exported graph fixes its batch axis", input=value.name)
-        axis.dim_param = BATCH_AXIS
+        _name_axis(value, 0, BATCH_AXIS)
+    if variable is not None:
+        for value in model.graph.input:
+            _name_axis(value, 1, variable)
+
+
+def _name_axis(value: onnx.ValueInfoProto, place: int, name: str) -> None:
+    axis = value.type.tensor_type.shape.dim[place]
+    if not axis.dim_param:
+        raise InvalidBundle(f"the exported graph fixes its axis '{name}'", input=value.name)
+    axis.dim_param = name

@@ -63,7 +63,7 @@ def produce(name: str, recipe: Recipe, job: Job, out: Path, runners: RunnerFacto
 
 def _build(name: str, trained: Trained, job: Job, work: Path, runners: RunnerFactory) -> Produced:
     graph = trained.graph
-    content = export(graph.module, graph.inputs, graph.outputs)
+    content = export(graph.module, graph.inputs, graph.outputs, variable=graph.variable)
     write_bundle(work, name, content, trained)
     served = serve(work, runners)
     try:

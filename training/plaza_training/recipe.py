@@ -60,6 +60,8 @@ class Graph:
     inputs: Mapping[str, Array]
     """Graph input -> an example with at least 2 rows; axis 0 becomes the axis `batch`."""
     outputs: Sequence[str]
+    variable: str | None = None
+    """Axis 1 of all inputs, where it varies: its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ class Trained:
     """Further files of the bundle: labels, vocabularies, sample inputs."""
     samples: Sequence[str] = ()
     limits: Limits = field(default_factory=Limits)
+    buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Variable axis -> sizes that requests are padded to."""
 
 
 Recipe = Callable[[Job], Trained]

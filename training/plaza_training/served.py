@@ -8,12 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
+from plaza_core.padding import Buckets, join
 from plaza_core.plugins import FAMILIES, load
 from plaza_core.running import Family, FamilyFactory, Prepared, Runner, RunnerFactory
-from plaza_core.tensors import Array
+from plaza_core.tensors import BATCH_AXIS, Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Served:
         """Answer many payloads in order, `joined` of them in each run, as a batcher would."""
         queue = iter(payloads)
         while group := [self.family.prepare(payload) for payload in islice(queue, joined)]:
-            outputs = self.runner.run(_join(group))
+            outputs = self.runner.run(self._join(group))
             first = 0
             for prepared in group:
                 last = first + prepared.rows
@@ -41,16 +40,20 @@ class Served:
                 yield self.family.interpret(share, prepared.context)
                 first = last
 
+    def _join(self, group: Sequence[Prepared]) -> dict[str, Array]:
+        signature = self.runner.signature
+        buckets = Buckets(signature, self.manifest.buckets)
+        fitted = [buckets.fit(buckets.sizes(prepared.tensors)) for prepared in group]
+        most = {axis: max(sizes[axis] for sizes in fitted) for axis in fitted[0]}
+        most[BATCH_AXIS] = sum(prepared.rows for prepared in group)
+        return {
+            s.name: join([prepared.tensors[s.name] for prepared in group], s, most)
+            for s in signature.inputs
+        }
+
 
 def serve(directory: Path, runners: RunnerFactory) -> Served:
     """Open the bundle in `directory`. Raises InvalidBundle."""
     manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
     factory: FamilyFactory = load(FAMILIES, manifest.family)
     return Served(manifest, factory(directory, manifest), runners.open(directory, manifest))
-
-
-def _join(group: Sequence[Prepared]) -> dict[str, Array]:
-    return {
-        name: np.concatenate([prepared.tensors[name] for prepared in group])
-        for name in group[0].tensors
-    }

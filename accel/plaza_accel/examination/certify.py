@@ -86,7 +86,7 @@ def time_batches(
     times: dict[int, int] = {}
     for rows in BATCHES[1:]:
         joinable = signature.batched and rows <= manifest.limits.max_batch
-        small = rows * row_bytes(signature) <= _LARGEST_RUN_BYTES
+        small = rows * row_bytes(signature, manifest.buckets) <= _LARGEST_RUN_BYTES
         if joinable and small and first_us * rows <= _LONGEST_RUN_US:
             try:
                 inputs = repeated(signature, sample, rows)

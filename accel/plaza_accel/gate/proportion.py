@@ -6,9 +6,11 @@ Imports nothing heavy: the parent works this out before there is a child.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -59,7 +61,7 @@ def allowance(
     """For one bundle on the CPU, at most `limit`; `least_cpu_s` is what the smallest gets."""
     weight = sum(plain_files(directory).values())
     signature = manifest.signature_spec()
-    border = row_bytes(signature)
+    border = row_bytes(signature, manifest.buckets)
     peak = _PEAK_BYTES + _PEAK_FILES * weight + _PEAK_BORDER * border
     cpu = min(limit.cpu_seconds, ceil(least_cpu_s) + weight // _BYTES_PER_CPU_S)
     return Allowance(
@@ -71,11 +73,14 @@ def allowance(
     )
 
 
-def row_bytes(signature: Signature) -> int:
-    """Of one row's inputs and outputs; axes without a size count as 1."""
-    return sum(_bytes_of(spec) for spec in (*signature.inputs, *signature.outputs))
+def row_bytes(
+    signature: Signature, buckets: Mapping[str, Sequence[int]] = MappingProxyType({})
+) -> int:
+    """Of one row's inputs and outputs; an axis counts as the largest of its buckets, else as 1."""
+    most = {axis: sizes[-1] for axis, sizes in buckets.items()}
+    return sum(_bytes_of(spec, most) for spec in (*signature.inputs, *signature.outputs))
 
 
-def _bytes_of(spec: TensorSpec) -> int:
-    fixed = prod(dim for dim in spec.shape if isinstance(dim, int))
+def _bytes_of(spec: TensorSpec, most: Mapping[str, int]) -> int:
+    fixed = prod(dim if isinstance(dim, int) else most.get(dim, 1) for dim in spec.shape)
     return fixed * np.dtype(NUMPY[spec.datatype]).itemsize

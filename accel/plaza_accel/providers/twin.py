@@ -22,7 +22,7 @@ from plaza_accel.contract.provider import (
 )
 from plaza_accel.providers import cpu
 from plaza_accel.providers.mechanism import Accelerator
-from plaza_accel.sessions.buckets import Buckets, bucketed
+from plaza_accel.sessions.buckets import bucketed, compiled
 from plaza_core.manifest import Manifest
 from plaza_core.tensors import Array, Signature
 
@@ -79,7 +79,7 @@ class TwinProvider(Accelerator[AcceleratorOptions]):
             return cpu.provider.open(directory, manifest)
 
         runner = CompilingRunner(on_cpu())
-        opened = bucketed(runner, Buckets.of(manifest, self.options.buckets), on_cpu)
+        opened = bucketed(runner, compiled(manifest, self.options.buckets), on_cpu)
         self.runners.append(runner)
         return opened
 

@@ -1,16 +1,13 @@
 """Declared shapes: a model that is compiled per shape meets at most K of them, whatever comes.
 
-Inputs are padded with zeros (the one value that is a valid token, class and index everywhere) to
-the next declared size of each variable axis, and outputs are cut back. Rows do not see one another,
-which is what joining requests into batches rests on anyway; whether another axis may be padded
-depends on the model (does it mask?), so that is tried on the CPU before the version takes traffic.
+Rows do not see one another, which is what joining requests into batches rests on anyway; whether
+another axis may be padded depends on the model (does it mask?), so that is tried before the version
+takes traffic. The arithmetic is `plaza_core.padding`, which the batcher uses too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Final
 
@@ -25,109 +22,61 @@ from plaza_core.errors import (
     ProviderUnavailable,
 )
 from plaza_core.manifest import Manifest
-from plaza_core.tensors import BATCH_AXIS, NUMPY, Array, DType, Signature, TensorSpec
-
-MOST_SHAPES: Final = 32
-"""K: compiled programs of one model. Each costs seconds to minutes at load, and memory."""
+from plaza_core.padding import MOST_SHAPES, Buckets, Sizes, blank, cut, pad, shape_at, variable
+from plaza_core.tensors import BATCH_AXIS, Array, DType, Signature
 
 _TOLERANCE: Final = 1e-4
 """Relative and absolute: sums of other lengths round differently, and by no more than this."""
 
-Sizes = Mapping[str, int]
-"""Variable axis -> size."""
+
+def declared_by(manifest: Manifest) -> Buckets | None:
+    """What the bundle itself says its requests are padded to; None: nothing.
+
+    Raises InvalidBundle where an answer could not be cut back.
+    """
+    if not manifest.buckets:
+        return None
+    signature = manifest.signature_spec()
+    _check_outputs(signature)
+    return Buckets(signature, manifest.buckets)
 
 
-@dataclass(frozen=True, slots=True)
-class Buckets:
-    """The declared sizes of each variable axis of one signature."""
+def compiled(manifest: Manifest, declared: Mapping[str, Sequence[int]]) -> Buckets:
+    """Sizes for every variable axis: `declared` by who runs the provider, else by the bundle.
 
-    signature: Signature
-    axes: Mapping[str, tuple[int, ...]]
-
-    @classmethod
-    def of(cls, manifest: Manifest, declared: Mapping[str, Sequence[int]]) -> Buckets:
-        """Raises ProviderUnavailable where the declared sizes do not suit the model, InvalidBundle
-        where an output varies by an axis that no input has: it could not be cut back."""
-        signature = manifest.signature_spec()
-        varying = _variable(signature.inputs)
-        for spec in signature.outputs:
-            for axis in _variable([spec]):
-                if axis not in varying:
-                    raise InvalidBundle(
-                        f"axis '{axis}' is in no input, so it cannot be un-padded", input=spec.name
-                    )
-        axes: dict[str, tuple[int, ...]] = {}
-        for axis in varying:
-            sizes = tuple(declared.get(axis, ()))
-            if axis == BATCH_AXIS:
-                sizes = _batches(sizes, manifest.limits.max_batch)
-            if not sizes:
-                raise ProviderUnavailable(
-                    f"axis '{axis}' varies, and this provider compiles per shape: say its sizes in "
-                    "the provider's option 'buckets'"
-                )
-            axes[axis] = sizes
-        shapes = prod(len(sizes) for sizes in axes.values())
-        if shapes > MOST_SHAPES:
+    Raises ProviderUnavailable where the declared sizes do not suit the model, InvalidBundle where
+    an output varies by an axis that no input has: it could not be cut back.
+    """
+    signature = manifest.signature_spec()
+    _check_outputs(signature)
+    axes: dict[str, tuple[int, ...]] = {}
+    for axis in variable(signature.inputs):
+        sizes = tuple(declared.get(axis, manifest.buckets.get(axis, ())))
+        if axis == BATCH_AXIS:
+            sizes = _batches(sizes, manifest.limits.max_batch)
+        if not sizes:
             raise ProviderUnavailable(
-                f"{shapes} shapes would be compiled, {MOST_SHAPES} may be: declare fewer sizes in "
+                f"axis '{axis}' varies, and this provider compiles per shape: say its sizes in "
                 "the provider's option 'buckets'"
             )
-        return cls(signature, axes)
+        axes[axis] = sizes
+    shapes = prod(len(sizes) for sizes in axes.values())
+    if shapes > MOST_SHAPES:
+        raise ProviderUnavailable(
+            f"{shapes} shapes would be compiled, {MOST_SHAPES} may be: declare fewer sizes in "
+            "the provider's option 'buckets'"
+        )
+    return Buckets(signature, axes)
 
-    def shapes(self) -> Iterator[dict[str, int]]:
-        """Every declared combination, the smallest first."""
-        for sizes in product(*self.axes.values()):
-            yield dict(zip(self.axes, sizes, strict=True))
 
-    def fit(self, sizes: Sizes) -> dict[str, int]:
-        """The smallest declared sizes that hold these. Raises InvalidTensor beyond the largest."""
-        fitting: dict[str, int] = {}
-        for axis, size in sizes.items():
-            roomy = next((declared for declared in self.axes[axis] if declared >= size), None)
-            if roomy is None:
-                raise InvalidTensor(
-                    f"axis '{axis}' is {size} here; this model was prepared for up to "
-                    f"{self.axes[axis][-1]}",
-                    input=self._first_with(axis),
+def _check_outputs(signature: Signature) -> None:
+    varying = variable(signature.inputs)
+    for spec in signature.outputs:
+        for axis in variable([spec]):
+            if axis not in varying:
+                raise InvalidBundle(
+                    f"axis '{axis}' is in no input, so it cannot be un-padded", input=spec.name
                 )
-            fitting[axis] = roomy
-        return fitting
-
-    def sizes(self, inputs: Mapping[str, Array]) -> dict[str, int]:
-        """What the variable axes are in inputs that fit the signature."""
-        return {
-            axis: size
-            for spec in self.signature.inputs
-            for axis, size in zip(spec.shape, inputs[spec.name].shape, strict=True)
-            if isinstance(axis, str)
-        }
-
-    def _first_with(self, axis: str) -> str:
-        return next(spec.name for spec in self.signature.inputs if axis in spec.shape)
-
-
-def pad(array: Array, spec: TensorSpec, sizes: Sizes) -> Array:
-    """A larger array with `array` in its first corner; itself where it has the size already."""
-    shape = shape_at(spec, sizes)
-    if array.shape == shape:
-        return array
-    padded = _blank(spec, shape)
-    padded[tuple(slice(size) for size in array.shape)] = array
-    return padded
-
-
-def cut(array: Array, spec: TensorSpec, padded: Sizes, sizes: Sizes) -> Array:
-    """What `pad` added, taken away. Raises ModelFailed where the model gave another shape."""
-    if array.shape != shape_at(spec, padded):
-        raise ModelFailed(f"the model gave '{spec.name}' in another shape than it promises")
-    if padded == sizes:
-        return array
-    return np.ascontiguousarray(array[tuple(slice(size) for size in shape_at(spec, sizes))])
-
-
-def shape_at(spec: TensorSpec, sizes: Sizes) -> tuple[int, ...]:
-    return tuple(dim if isinstance(dim, int) else sizes[dim] for dim in spec.shape)
 
 
 class BucketedRunner:
@@ -161,7 +110,13 @@ class BucketedRunner:
             {spec.name: pad(inputs[spec.name], spec, padded) for spec in self.signature.inputs},
             outputs,
         )
-        return {n: cut(array, self._outputs[n], padded, sizes) for n, array in answer.items()}
+        return {n: self._cut(array, n, padded, sizes) for n, array in answer.items()}
+
+    def _cut(self, array: Array, name: str, padded: Sizes, sizes: Sizes) -> Array:
+        spec = self._outputs[name]
+        if array.shape != shape_at(spec, padded):
+            raise ModelFailed(f"the model gave '{name}' in another shape than it promises")
+        return cut(array, spec, sizes)
 
     def close(self) -> None:
         self._inner.close()
@@ -222,7 +177,7 @@ def _example(signature: Signature, sizes: Sizes, value: int) -> dict[str, Array]
     """Zeros, or ones (a token that is there, a mask that is on, numbers that differ)."""
     inputs: dict[str, Array] = {}
     for spec in signature.inputs:
-        array = _blank(spec, shape_at(spec, sizes))
+        array = blank(spec, shape_at(spec, sizes))
         if value and spec.datatype is DType.BYTES:
             array[...] = b"a"
         elif value and array.dtype.kind == "f":
@@ -231,17 +186,6 @@ def _example(signature: Signature, sizes: Sizes, value: int) -> dict[str, Array]
             array[...] = 1
         inputs[spec.name] = array
     return inputs
-
-
-def _blank(spec: TensorSpec, shape: tuple[int, ...]) -> Array:
-    if spec.datatype is DType.BYTES:
-        return np.full(shape, b"", dtype=object)
-    return np.zeros(shape, NUMPY[spec.datatype])
-
-
-def _variable(specs: Sequence[TensorSpec]) -> list[str]:
-    """Variable axes in order of appearance."""
-    return list(dict.fromkeys(dim for spec in specs for dim in spec.shape if isinstance(dim, str)))
 
 
 def _batches(declared: tuple[int, ...], most: int) -> tuple[int, ...]:

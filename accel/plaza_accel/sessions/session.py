@@ -18,7 +18,7 @@ import onnxruntime
 from plaza_accel.contract.provider import PlacedRunner
 from plaza_accel.gate.proportion import row_bytes
 from plaza_accel.sessions import arena
-from plaza_accel.sessions.buckets import Buckets, bucketed
+from plaza_accel.sessions.buckets import bucketed, compiled, declared_by, prove
 from plaza_accel.sessions.graph_signature import check_answer, compare, graph_tensors, synthetic
 from plaza_accel.sessions.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
 from plaza_accel.sessions.options import CPU, SessionPlan
@@ -182,11 +182,12 @@ def open_runner(
     if declared is None:
         return open_unpadded(directory, manifest, plan)
     runner = _open_cold(directory, manifest, plan)
-    return bucketed(runner, Buckets.of(manifest, declared), _reference(directory, manifest))
+    return bucketed(runner, compiled(manifest, declared), _reference(directory, manifest))
 
 
 def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> OrtRunner:
-    """As `open_runner`, for a provider that takes any shape."""
+    """As `open_runner`, for a provider that takes any shape. Where the bundle declares sizes, the
+    batcher will pad to them, so it is tried whether that leaves the answers alone."""
     runner = _open_cold(directory, manifest, plan)
     signature = runner.signature
     try:
@@ -197,6 +198,8 @@ def open_unpadded(directory: Path, manifest: Manifest, plan: SessionPlan) -> Ort
             input=error.input,
         ) from error
     check_answer(signature, answer)
+    if (buckets := declared_by(manifest)) is not None:
+        prove(runner, buckets)
     return_freed_memory()
     return runner
 
@@ -284,4 +287,4 @@ def estimate_bytes(directory: Path, manifest: Manifest) -> int:
     )
     signature = manifest.signature_spec()
     rows = manifest.limits.max_batch if signature.batched else 1
-    return _SESSION_BYTES + weights + _ACTIVATIONS * rows * row_bytes(signature)
+    return _SESSION_BYTES + weights + _ACTIVATIONS * rows * row_bytes(signature, manifest.buckets)

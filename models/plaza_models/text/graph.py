@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from plaza_core.errors import InvalidBundle
 from plaza_core.manifest import Manifest
 from plaza_core.running import Prepared
-from plaza_core.tensors import BATCH_AXIS, Array, DType
+from plaza_core.tensors import BATCH_AXIS, Array, Dim, DType
 from plaza_models.tasks import Cut
 from plaza_models.text.ngrams import NgramOptions, features
 
@@ -20,10 +20,12 @@ WEIGHTS = "weights"
 class TextGraph:
     """Inputs `indices` INT64 and `weights` FP32, both (batch, width); one output FP32 (batch, n).
 
-    All axes but `batch` are fixed, so the batcher joins requests by concatenation.
+    `width` is the option of that name, or a variable axis: then a request is as wide as its longest
+    text needs, and how wide it may be is for the bundle's `buckets` to say.
     """
 
     options: NgramOptions
+    narrow: bool
     output: str
     outputs: int
     """Values per text."""
@@ -32,8 +34,9 @@ class TextGraph:
     def of(cls, manifest: Manifest, options: NgramOptions) -> TextGraph:
         """Raises InvalidBundle naming the tensor that does not fit."""
         signature = manifest.signature_spec()
-        shape = (BATCH_AXIS, options.width)
         have = {s.name: (s.datatype, s.shape) for s in signature.inputs}
+        width = _width(manifest, options)
+        shape = (BATCH_AXIS, width)
         want = {INDICES: (DType.INT64, shape), WEIGHTS: (DType.FP32, shape)}
         if have != want:
             raise InvalidBundle(
@@ -49,13 +52,29 @@ class TextGraph:
         count = answer.shape[1]
         if not isinstance(count, int):
             raise InvalidBundle("the values per text must be a fixed number", input=answer.name)
-        return cls(options, answer.name, count)
+        return cls(options, isinstance(width, str), answer.name, count)
 
     def prepare(self, texts: Sequence[str], cut: Cut = "no") -> Prepared:
         """One row per text; `context` is the number of words read."""
-        read = features(texts, self.options, cut)
+        read = features(texts, self.options, cut, narrow=self.narrow)
         tensors: dict[str, Array] = {INDICES: read.indices, WEIGHTS: read.weights}
         return Prepared(tensors, rows=len(texts), context=read.words)
 
     def rows(self, outputs: Mapping[str, Array]) -> Array:
         return outputs[self.output]
+
+
+def _width(manifest: Manifest, options: NgramOptions) -> Dim:
+    """The second axis of `indices`, where it is variable; else what the options say."""
+    indices = next((e for e in manifest.signature.inputs if e.name == INDICES), None)
+    axis = indices.shape[1] if indices is not None and len(indices.shape) > 1 else options.width
+    if not isinstance(axis, str):
+        return options.width
+    sizes = manifest.buckets.get(axis)
+    if sizes is None or sizes[-1] < options.width:
+        raise InvalidBundle(
+            f"say sizes for the axis '{axis}', the last of them at least options.width, "
+            f"{options.width}",
+            input="buckets",
+        )
+    return axis

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -79,46 +80,49 @@ def split(text: str) -> list[str]:
 def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]:
     """Bucket -> how many n-grams of `words` fall into it, in order of first appearance."""
     buckets = options.buckets
-    counts: dict[int, int] = {}
+    found: list[int] = []
     hashes = []
     for word in words:
         code = word.encode("utf-32-le")
         hashes.append(crc32(code, _WORDS_SEED))
         if options.characters and len(code) > _WIDTH:
             marked = _BORDER + code + _BORDER
-            end = len(marked)
+            end = len(marked) + 1
             for size in range(options.characters[0], options.characters[1] + 1):
                 span = size * _WIDTH
-                for start in range(0, end - span + _WIDTH, _WIDTH):
-                    bucket = crc32(marked[start : start + span], size) % buckets
-                    counts[bucket] = counts.get(bucket, 0) + 1
+                found += [
+                    crc32(marked[last - span : last], size) % buckets
+                    for last in range(span, end, _WIDTH)
+                ]
     for first in range(len(hashes)):
         chain = 0
         for following in hashes[first : first + options.words]:
             chain = crc32(following.to_bytes(4, "little"), chain)
-            bucket = chain % buckets
-            counts[bucket] = counts.get(bucket, 0) + 1
-    return counts
+            found.append(chain % buckets)
+    return Counter(found)
 
 
-def features(texts: Sequence[str], options: NgramOptions, cut: Cut = "no") -> Features:
+def features(
+    texts: Sequence[str], options: NgramOptions, cut: Cut = "no", *, narrow: bool = False
+) -> Features:
     """Features of every text, one row each. A bucket's weight grows with the root of its count.
+    `narrow`: no wider than the widest of these texts needs.
 
     Raises InvalidInput naming `texts`, or `texts[i]` when that text is empty, or too long and not
     to be `cut`.
     """
     if not texts:
         raise InvalidInput("send at least one text", input="texts")
-    indices = np.zeros((len(texts), options.width), np.int64)
-    weights = np.zeros((len(texts), options.width), np.float32)
-    total = 0
-    for row, text in enumerate(texts):
-        words, counts = _read(text, options, cut, f"texts[{row}]")
-        total += len(words)
+    read = [_read(text, options, cut, f"texts[{row}]") for row, text in enumerate(texts)]
+    width = max(len(counts) for _, counts in read) if narrow else options.width
+    indices = np.zeros((len(texts), width), np.int64)
+    weights = np.zeros((len(texts), width), np.float32)
+    for row, (_, counts) in enumerate(read):
         filled = len(counts)
         indices[row, :filled] = np.fromiter(counts.keys(), np.int64, filled)
         raw = np.fromiter(counts.values(), np.float32, filled)
         weights[row, :filled] = np.sqrt(raw / raw.sum())
+    total = sum(len(words) for words, _ in read)
     return Features(indices, weights, total)
 
 

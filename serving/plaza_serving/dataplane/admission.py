@@ -8,8 +8,10 @@ An organisation may hold its part of the places, and at least 8: `places` × its
 of all that are inside and of one more like it. Beyond its part it may go only while a quarter of
 the places is free, so nobody fills the replica alone and whoever comes finds room.
 
-Who would surely wait past the deadline is refused at once: where the model's cost was measured and
-the estimated wait is more than twice the time left.
+Who would wait past the deadline, or so long that the model's latency target is missed, is refused
+at once. How long one would wait is foreseen from what is ahead and the mean cost so far, and
+corrected by how well that was foreseen for those who have just been taken (`lane.Lane.skew`): it
+holds also where a run takes longer than it costs, because others use the machine.
 """
 
 from __future__ import annotations
@@ -153,10 +155,16 @@ class Admission:
                     retry_after=drain_us / 1e6,
                 )
         left_us = (work.deadline_ns - work.admitted_ns) / 1000
-        if drain_us > 2 * left_us:
-            wait_us = self._queue.wait_us(lane, work)
-            if wait_us is not None and wait_us > 2 * left_us:
-                raise Overloaded(
-                    "the queue is longer than the time until the deadline",
-                    retry_after=(wait_us - left_us) / 1e6,
-                )
+        patience_us = lane.patience_us(left_us)
+        if drain_us * lane.skew <= patience_us / 2:
+            return
+        foreseen_us = self._queue.wait_us(lane, work)
+        if foreseen_us is None:
+            return
+        wait_us = foreseen_us * lane.skew
+        if wait_us > patience_us:
+            raise Overloaded(
+                "the queue is longer than the time in which this is to be answered",
+                retry_after=(wait_us - patience_us) / 1e6,
+            )
+        work.foreseen_us = foreseen_us

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 
@@ -20,7 +20,9 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
-from plaza_serving.dataplane.calibration import steady
+from plaza_serving.dataplane.calibration import RowCosts, steady
+from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
+from plaza_serving.dataplane.runtime import RunTime
 from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ class _Job:
 
     work: Work
     prepared: Prepared
+    fitted: Fitted
     started_ns: int
     prepare_ns: int
     host_cpu_ns: int
@@ -49,15 +52,25 @@ class _Run:
     ran: Ran
 
 
+def join_ns(join_us: int, target_us: float | None) -> int:
+    """How long a joined run may take: `join_us` (0: as long as it likes), and where requests are to
+    be answered in `target_us`, half of that: one may have to wait for the run before its own."""
+    target_ns = 0 if target_us is None else max(1, int(target_us * 500))
+    return min(filter(None, (join_us * 1000, target_ns)), default=0)
+
+
 class BatchRunner:
-    """Runs batches of one opened version. Thread-safe: between calls it keeps one running mean.
+    """Runs batches of one opened version. Thread-safe: between calls it only keeps what it has
+    learnt of run times.
 
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
-    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always).
-    `row_us` is the calibrated cost of a row, where it is known. `bound` is told before each batch
-    by when all of it must have ended. `device_ns` tells what the calling thread's runs have cost,
-    `cpu_ns` what the rest of its work has; left out they are the same.
+    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
+    what is learnt of how long runs take (`runtime`).
+    `row_us` is the calibrated cost of a row of each shape, where it is known. `buckets` are the
+    declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
+    before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
+    runs have cost, `cpu_ns` what the rest of its work has; left out they are the same.
     """
 
     def __init__(
@@ -68,7 +81,8 @@ class BatchRunner:
         max_batch: int,
         weight: int,
         join_ns: int = 0,
-        row_us: int | None = None,
+        row_us: RowCosts | None = None,
+        buckets: Mapping[str, Sequence[int]] = MappingProxyType({}),
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
         device_ns: Callable[[], int] | None = None,
@@ -84,8 +98,9 @@ class BatchRunner:
         self._bound = bound
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
-        self._row_us = row_us
-        self._row_ns = 0.0
+        self._row_us = row_us or {}
+        self._joiner = Joiner(runner.signature, buckets)
+        self._run_time = RunTime()
 
     def __call__(self, works: Sequence[Work]) -> list[Finished]:
         """One Finished per work, in no particular order."""
@@ -106,12 +121,11 @@ class BatchRunner:
         return finished
 
     def worth_joining(self) -> int:
-        """How many requests to take at once, from the mean time of a row so far."""
+        """How many requests to take at once, from what runs have taken so far."""
         if not self._joinable:
             return 1
-        if not self._join_ns or not self._row_ns:
-            return self._max_batch
-        return max(1, min(self._max_batch, int(self._join_ns / self._row_ns)))
+        rows = self._run_time.rows_in(self._join_ns) if self._join_ns else None
+        return self._max_batch if rows is None else max(1, min(self._max_batch, rows))
 
     def _prepare(self, work: Work) -> _Job:
         now, cpu = self._now(), self._cpu()
@@ -119,7 +133,7 @@ class BatchRunner:
         if call.tensors is not None:
             tensors = dict(call.tensors)
             rows = len(next(iter(tensors.values()))) if self._joinable else 1
-            return _Job(work, Prepared(tensors, rows), now, 0, 0)
+            return _Job(work, Prepared(tensors, rows), self._joiner.fit(tensors, rows), now, 0, 0)
         try:
             prepared = self._family.prepare(call.task)
         except PlazaError:
@@ -127,17 +141,17 @@ class BatchRunner:
         except Exception as error:
             log.exception("prepare failed", extra={"request_id": call.request_id})
             raise InvalidInput("this input cannot be prepared for the model") from error
-        return _Job(work, prepared, now, self._now() - now, self._cpu() - cpu)
+        fitted = self._joiner.fit(prepared.tensors, prepared.rows)
+        return _Job(work, prepared, fitted, now, self._now() - now, self._cpu() - cpu)
 
     def _groups(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
-        """Jobs that may share a run: same inputs, same sizes of all but the first axis."""
+        """Jobs that may share a run."""
         if len(jobs) == 1 or not self._joinable:
             yield from ([job] for job in jobs)
             return
-        groups: dict[tuple[Any, ...], list[_Job]] = {}
+        groups: dict[Shape, list[_Job]] = {}
         for job in jobs:
-            key = tuple((name, a.shape[1:]) for name, a in sorted(job.prepared.tensors.items()))
-            groups.setdefault(key, []).append(job)
+            groups.setdefault(job.fitted.shape, []).append(job)
         yield from groups.values()
 
     def _run_group(self, jobs: list[_Job]) -> list[Finished]:
@@ -154,8 +168,7 @@ class BatchRunner:
         run_ns = self._now() - started
         device_us = compute.microseconds(self._device() - spent)
         rows = [job.prepared.rows for job in jobs]
-        row_ns = run_ns / sum(rows)
-        self._row_ns = row_ns if not self._row_ns else 0.8 * self._row_ns + 0.2 * row_ns
+        self._run_time.note(sum(rows), run_ns)
         run_us = compute.microseconds(run_ns)
         ran = Ran(device_us, sum(rows))
         shares = compute.split(device_us, _sizes(jobs)) if len(jobs) > 1 else [device_us]
@@ -166,20 +179,13 @@ class BatchRunner:
 
     def _run_joined(self, jobs: list[_Job]) -> list[dict[str, Array]]:
         """The outputs of each job, from as few runs as `max_batch` allows."""
-        first = jobs[0].prepared
-        if len(jobs) == 1:
-            return [self._run_sliced(first.tensors, first.rows)]
-        joined = {
-            name: np.concatenate([job.prepared.tensors[name] for job in jobs])
-            for name in first.tensors
-        }
+        joined = self._joiner.inputs([job.fitted for job in jobs])
         outputs = self._run_sliced(joined, sum(job.prepared.rows for job in jobs))
         parts: list[dict[str, Array]] = []
         start = 0
         for job in jobs:
-            stop = start + job.prepared.rows
-            parts.append({name: array[start:stop] for name, array in outputs.items()})
-            start = stop
+            parts.append(self._joiner.outputs(job.fitted, outputs, start))
+            start += job.prepared.rows
         return parts
 
     def _run_sliced(self, tensors: Mapping[str, Array], rows: int) -> dict[str, Array]:
@@ -241,7 +247,8 @@ class BatchRunner:
         """Charge what was measured and is the caller's, up to the reserve; the platform bears the
         rest."""
         work, rows = job.work, job.prepared.rows
-        own_us = steady(run.device_us, self._row_us, rows, run.ran.rows)
+        row_us = self._row_us.get(job.fitted.shape)
+        own_us = steady(run.device_us, row_us, rows, run.ran.rows)
         charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
         if held is not None:

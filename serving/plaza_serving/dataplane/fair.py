@@ -21,8 +21,9 @@ A borrowing limit caps an organisation's worker time at c = share × (1 + borrow
 all threads, also while nobody else waits: in any interval T at most c·threads·(T + 50 ms) plus the
 last batch. Its share is its weight / the sum of the weights of all organisations in the table.
 
-Late and claimed requests are dropped when met; they cost nothing. Pure but for its one lock: times
-are handed in. `offer` and `configure` belong to the event loop, `take` and `settle` to workers.
+Late, hopeless and claimed requests are dropped when met; they cost nothing. Pure but for its one
+lock: times are handed in. `offer` and `configure` belong to the event loop, `take` and `settle` to
+workers.
 """
 
 from __future__ import annotations
@@ -38,12 +39,11 @@ from plaza_core.budget import ShareEntry
 from plaza_core.principal import Principal
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.flows import Key, Level, Organisation, Project
-from plaza_serving.dataplane.lane import Lane
+from plaza_serving.dataplane.lane import MEASURED_ENOUGH, Lane
 from plaza_serving.dataplane.work import Finished, Work
 
 TOLERANCE_NS = 50_000_000
 """How far a capped organisation may run ahead of its cap, so that it need not pause per request."""
-_MEASURED_ENOUGH = 16
 _SWEEP_ABOVE = 1024
 _TAG = attrgetter("tag")
 
@@ -122,7 +122,7 @@ class FairQueue:
         at the organisation's present share of all threads.
         """
         key = self._keys.get(work.principal.key)
-        if key is None or lane.measured < _MEASURED_ENOUGH:
+        if key is None or lane.measured < MEASURED_ENOUGH:
             return None
         with self._lock:
             organisation = key.organisation
@@ -143,6 +143,7 @@ class FairQueue:
                 lane = next(iter(head.lanes)) if len(head.lanes) == 1 else head.first()
                 works = self._fill(lane, head, now_ns)
                 if works:
+                    lane.waited(works, now_ns)
                     self._running += 1
                     self._scheduled = bool(self._active)
                     return lane, works, self._scheduled
@@ -261,7 +262,7 @@ class FairQueue:
             queue = queues[key]
             while queue:
                 work = heappop(queue)[3]
-                if now_ns < work.deadline_ns and work.start():
+                if not lane.hopeless(work.deadline_ns - now_ns) and work.start():
                     key.charge(work, lane.mean_us, now_ns)
                     taken = work
                     break

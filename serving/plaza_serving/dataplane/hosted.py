@@ -9,6 +9,7 @@ from plaza_core.errors import InvalidInput
 from plaza_core.ids import ModelId, OrganisationId
 from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
+from plaza_core.padding import Buckets
 from plaza_core.running import RemoteRunner, Runner
 from plaza_core.tensors import Signature
 from plaza_serving.dataplane.lane import Lane
@@ -54,6 +55,9 @@ class Hosted:
         """
         if call.tensors is not None:
             self.signature.check(dict(call.tensors))
+            if self.manifest.buckets:
+                buckets = Buckets(self.signature, self.manifest.buckets)
+                buckets.fit(buckets.sizes(call.tensors))
         elif call.family != self.manifest.family:
             raise InvalidInput(
                 f"this model is of family '{self.manifest.family}', not '{call.family}'",

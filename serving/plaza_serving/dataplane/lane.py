@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from plaza_serving.dataplane.flows import Organisation, Queues
 
 _FIRST_GUESS_US = 1000.0
+MEASURED_ENOUGH = 16
+_TELLS_US = 1000.0
+"""What was foreseen must be longer than this to say anything of how well it was."""
+_LEAST_SKEW, _MOST_SKEW = 0.5, 8.0
 
 
 class Runs(Protocol):
@@ -28,12 +32,16 @@ class Runs(Protocol):
 
 class Lane:
     """`mean_us`: what a request cost on the average so far, a guess until `measured` is above 0.
-    `outside`: another process computes, and the worker only waits for it."""
+    `target_us`: in what time a request is to be answered; no more are let in to wait than that
+    allows. None: as long as their deadlines. `skew`: how much longer than was foreseen requests
+    really waited. `outside`: another process computes, and the worker only waits for it."""
 
-    __slots__ = ("mean_us", "measured", "outside", "run", "waiting")
+    __slots__ = ("mean_us", "measured", "outside", "run", "skew", "target_us", "waiting")
 
-    def __init__(self, run: Runs) -> None:
+    def __init__(self, run: Runs, *, target_us: float | None = None) -> None:
         self.run = run
+        self.target_us = target_us
+        self.skew = 1.0
         self.waiting: dict[Organisation, Queues] = {}
         self.mean_us = _FIRST_GUESS_US
         self.measured = 0
@@ -44,3 +52,29 @@ class Lane:
         mean = total_us / requests
         self.mean_us = mean if not self.measured else 0.8 * self.mean_us + 0.2 * mean
         self.measured += requests
+
+    def patience_us(self, left_us: float) -> float:
+        """The longest that a request may expect to wait that must be answered in `left_us`.
+
+        Half of that at most: were it all, then under overload the queue would stand where its
+        requests are just not late, every second one would be, and work on those is for nothing.
+        Time for one run at least: a target that is shorter than that would let nobody in.
+        """
+        most = left_us / 2
+        if self.target_us is not None:
+            most = min(most, self.target_us - self.mean_us)
+        return max(most, min(self.mean_us, left_us))
+
+    def hopeless(self, left_ns: int) -> bool:
+        """Whether a request that must be answered in `left_ns` is late, or would surely be: half of
+        what one takes is longer than that."""
+        return left_ns <= 0 or (self.measured >= MEASURED_ENOUGH and left_ns < 500 * self.mean_us)
+
+    def waited(self, works: Sequence[Work], now_ns: int) -> None:
+        """These are taken now: learn how well their waiting was foreseen."""
+        told = [work for work in works if work.foreseen_us > _TELLS_US]
+        if told:
+            waited_us = sum(now_ns - work.admitted_ns for work in told) / 1000
+            ratio = waited_us / sum(work.foreseen_us for work in told)
+            skew = self.skew + 0.1 * (ratio - self.skew)
+            self.skew = min(_MOST_SKEW, max(_LEAST_SKEW, skew))

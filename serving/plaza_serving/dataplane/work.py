@@ -83,6 +83,8 @@ class Work:
     """None where no budget limits the key."""
     route: Route | None = None
     """How it came to its version, where its alias has a split."""
+    foreseen_us: float = field(default=0.0, init=False)
+    """How long it would wait, as admission saw it; 0: not so long that it was asked."""
     started: bool = field(default=False, init=False)
     claimed: bool = field(default=False, init=False)
     dropped_as: str | None = field(default=None, init=False)

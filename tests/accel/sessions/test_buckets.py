@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,8 +13,9 @@ from onnx import TensorProto, helper
 from benchmarks import graphs
 from plaza_accel.providers import cpu
 from plaza_accel.providers.twin import TwinProvider
-from plaza_accel.sessions.buckets import MOST_SHAPES, Buckets
+from plaza_accel.sessions.buckets import compiled
 from plaza_core.errors import InvalidBundle, InvalidInput, InvalidTensor, ProviderUnavailable
+from plaza_core.padding import MOST_SHAPES
 from plaza_core.tensors import DType, TensorSpec
 
 TOKENS = {"tokens": (4, 8, 16)}
@@ -111,6 +114,24 @@ def test_a_model_that_does_not_mask_its_padding_is_refused(bundle):
     assert caught.value.input == "y"
 
 
+def declaring(graph, **buckets):
+    return replace(graph, manifest={**graph.manifest, "buckets": buckets})
+
+
+def test_a_bundle_that_declares_sizes_is_tried_with_padding_on_every_provider(bundle):
+    with pytest.raises(InvalidBundle, match="padding axis 'tokens' changes the answers"):
+        cpu.provider.open(*bundle(declaring(unmasked(), tokens=[4, 8])))
+    cpu.provider.open(*bundle(declaring(masked(), tokens=[4, 8]))).close()
+
+
+def test_sizes_that_the_bundle_declares_are_compiled_unless_others_are_asked_for(bundle):
+    graph = declaring(masked(), tokens=[4, 8])
+    _, compiled = on_twin(bundle, graph, batch=(8,))
+    assert {shape[1] for shapes in compiled for _, shape in shapes} == {4, 8}
+    _, compiled = on_twin(bundle, graph, batch=(8,), tokens=(6,))
+    assert {shape[1] for shapes in compiled for _, shape in shapes} == {6}
+
+
 def test_an_axis_without_sizes_is_refused_and_named(bundle):
     with pytest.raises(ProviderUnavailable, match="axis 'tokens' varies"):
         on_twin(bundle, masked())
@@ -140,7 +161,7 @@ def test_an_output_that_varies_on_its_own_cannot_be_cut_back():
         [TensorSpec("y", DType.INT64, (1, "found"))],
     )
     with pytest.raises(InvalidBundle, match="'found' is in no input") as caught:
-        Buckets.of(graph.parsed(), {})
+        compiled(graph.parsed(), {})
     assert caught.value.input == "y"
 
 

@@ -81,10 +81,12 @@ def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS
 
 @dataclass(eq=False)
 class Costly:
-    """A request that knows what it will cost, which the queue does not."""
+    """A request that knows what it will cost, which the queue does not. On the clock it takes
+    `stretch` times as long."""
 
     work: Work
     cost_us: int
+    stretch: float = 1.0
 
 
 @dataclass
@@ -131,7 +133,7 @@ class Pool:
                 assert self.now_ns < costly.work.deadline_ns
             self.batches.append(works)
             self._idle -= 1
-            took_ns = 1000 * sum(w.cost_us for w in works)
+            took_ns = round(1000 * sum(w.cost_us * w.stretch for w in works))
             self.at(self.now_ns + took_ns, lambda b=batch, w=works: self._finish(b, w))
         if self._idle and self.queue.resume_ns is not None:
             self.at(max(self.now_ns + 1, self.queue.resume_ns), lambda: None)

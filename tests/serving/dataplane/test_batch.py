@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from plaza_core.ids import RequestId
 from plaza_core.inference import Call
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
-from plaza_serving.dataplane.batch import BatchRunner
+from plaza_serving.dataplane.batch import BatchRunner, join_ns
 from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.work import Work
 from tests.serving.dataplane.world import make_manifest, make_model
@@ -83,3 +85,50 @@ def test_compute_is_weighted_and_shared_by_rows():
     )
     done = run([work(1), work(3)])
     assert [d.bill.compute_us for d in done] == [3000, 9000]
+
+
+class Affine(EchoRunner):
+    """A run takes `once_us`, and `row_us` for each row: an accelerator likes large batches."""
+
+    def __init__(self, signature, clock, once_us, row_us):
+        super().__init__(signature)
+        self._clock, self._once_us, self._row_us = clock, once_us, row_us
+        self.took_us = 0
+
+    def run(self, inputs, outputs=None):
+        self.took_us = self._once_us + self._row_us * len(inputs["x"])
+        self._clock.advance(self.took_us / 1e6)
+        return super().run(inputs, outputs)
+
+
+@given(st.integers(10, 4000), st.integers(10, 2000), st.integers(1, 100), st.integers(1, 600))
+def test_a_backlog_is_joined_up_to_what_the_latency_target_allows(once, row, target_ms, first):
+    """In µs. However the load began, and without waiting for anybody."""
+    clock = FakeClock()
+    signature = make_manifest(max_batch=512).signature_spec()
+    runner = Affine(signature, clock, once, row)
+    run = BatchRunner(
+        runner,
+        TensorFamily(),
+        max_batch=512,
+        weight=1,
+        join_ns=join_ns(0, target_ms * 1000),
+        clock=clock,
+        cpu_ns=clock.monotonic_ns,
+    )
+    run([work(min(first, run.worth_joining()))])
+    sizes = []
+    for _ in range(160):  # as many wait as may be joined
+        sizes.append(run.worth_joining())
+        run([work(sizes[-1])])
+    best = max(1, min(512, (target_ms * 500 - once) // row))
+    assert max(sizes[-32:]) <= best + 1
+    assert sorted(sizes[-32:])[16] >= 0.9 * best - 1
+
+
+@pytest.mark.parametrize(
+    ("join_us", "target_us", "allowed"),
+    [(0, None, 0), (12_000, None, 12_000_000), (0, 8000, 4_000_000), (12_000, 8000, 4_000_000)],
+)
+def test_half_of_a_latency_target_is_for_the_run(join_us, target_us, allowed):
+    assert join_ns(join_us, target_us) == allowed

@@ -9,7 +9,7 @@ from plaza_core.inference import Call
 from plaza_core.tensors import DType, Signature, TensorSpec
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner
-from plaza_serving.dataplane.calibration import BORNE_US, calibrate, same_work, steady
+from plaza_serving.dataplane.calibration import BORNE_US, calibrate, steady
 from tests.serving.dataplane.test_batch import work
 from tests.serving.dataplane.world import make_manifest
 
@@ -31,23 +31,23 @@ class Disturbed(EchoRunner):
         return super().run(inputs, outputs)
 
 
-def calibrated(took_us, *shape):
+def calibrated(took_us, *shape, buckets=None):
     clock = FakeClock()
     runner = Disturbed(clock, took_us, signature(*(shape or ("batch", 2))))
-    row = {"x": np.zeros(tuple(d if type(d) is int else 1 for d in shape or (1, 2)), np.float32)}
-    return calibrate(runner, row, clock.monotonic_ns)
+    return calibrate(runner, buckets or {}, clock.monotonic_ns)
 
 
 def test_the_least_of_the_warm_runs_is_what_a_row_costs():
-    assert calibrated([90, 30, 12, 40] + [25] * 28) == 12
+    assert calibrated([90, 30, 12, 40] + [25] * 28) == {((2,),): 12}
 
 
 def test_calibration_of_a_longer_model_ends_after_40_ms():
-    assert calibrated([15_000, 14_000, 14_500]) == 14_000, "a fourth run would fail the test"
+    costs = calibrated([15_000, 14_000, 14_500])
+    assert costs == {((2,),): 14_000}, "a fourth run would fail the test"
 
 
 def test_a_long_run_is_not_calibrated():
-    assert calibrated([20_001]) is None
+    assert not calibrated([20_001])
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,13 @@ def test_a_long_run_is_not_calibrated():
     [(("batch", 4), True), (("batch", "length"), False), ((3, 4), True), ((3, "batch"), False)],
 )
 def test_only_rows_that_are_always_the_same_work_have_a_cost(shape, same):
-    assert same_work(signature(*shape)) is same
+    assert bool(calibrated([5] * 32, *shape)) is same
+
+
+def test_each_declared_shape_has_a_cost_of_its_own():
+    took_us = [30] * 32 + [50, 40] * 16
+    costs = calibrated(took_us, "batch", "length", buckets={"length": (8, 16)})
+    assert costs == {(8,): 30, (16,): 40}
 
 
 @given(
@@ -84,7 +90,7 @@ def test_a_small_model_costs_the_same_however_disturbed_it_is(calm, busy):
             TensorFamily(),
             max_batch=8,
             weight=1,
-            row_us=5,
+            row_us={((2,),): 5},
             clock=clock,
             cpu_ns=clock.monotonic_ns,
         )

@@ -43,14 +43,15 @@ def test_what_other_threads_did_is_charged_and_the_hosts_part_stays_the_threads(
     wall, thread = FakeClock(), FakeClock()
     device = DeviceClock(Metering(threads), wall_ns=wall.monotonic_ns)
     runner, device_ns = device.meter(OtherThreads(wall, thread))
-    row_us = calibrate(runner, ROW, device_ns)
+    costs = calibrate(runner, cpu_ns=device_ns)
+    (row_us,) = costs.values()
     assert row_us == 2000 * threads
     run = BatchRunner(
         runner,
         Preparing(thread),
         max_batch=8,
         weight=7,
-        row_us=row_us,
+        row_us=costs,
         clock=wall,
         cpu_ns=thread.monotonic_ns,
         device_ns=device_ns,

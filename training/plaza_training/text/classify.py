@@ -22,7 +22,7 @@ from plaza_training.data.sentences import BANKING77
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.text.bags import Bags
-from plaza_training.text.network import BagEncoder
+from plaza_training.text.network import FEATURES, WIDTHS, BagEncoder
 from plaza_training.text.sets import Examples, read_banking
 
 
@@ -104,7 +104,7 @@ def train(
     batches = padded(held_out.texts, options, (32, 1, 7))
     sample = json.dumps({"texts": SAMPLES, "top_k": 3}).encode()
     return Trained(
-        graph=Graph(encoder.served(temperature=temperature), batches[0], ("logits",)),
+        graph=Graph(encoder.served(temperature=temperature), batches[0], ("logits",), FEATURES),
         family="text.classify",
         options=options.model_dump(mode="json"),
         data=(BANKING77,),
@@ -116,6 +116,7 @@ def train(
         files={"labels.txt": ("\n".join(labels) + "\n").encode(), "sample.json": sample},
         samples=("sample.json",),
         limits=Limits(max_batch=64),
+        buckets={FEATURES: WIDTHS},
     )
 
 

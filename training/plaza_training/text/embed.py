@@ -21,7 +21,7 @@ from plaza_training.served import Served
 from plaza_training.text.bags import Bags
 from plaza_training.text.classify import padded
 from plaza_training.text.neighbours import score, score_served, tfidf
-from plaza_training.text.network import BagEncoder
+from plaza_training.text.network import FEATURES, WIDTHS, BagEncoder
 from plaza_training.text.sets import (
     Examples,
     read_banking,
@@ -132,7 +132,7 @@ def train(
     batches = padded(queries.texts, options, (32, 1, 7))
     sample = json.dumps({"texts": SAMPLES}).encode()
     return Trained(
-        graph=Graph(encoder.served(), batches[0], ("vectors",)),
+        graph=Graph(encoder.served(), batches[0], ("vectors",), FEATURES),
         family="text.embed",
         options=options.model_dump(mode="json"),
         data=(BANKING77, CLINC150),
@@ -144,6 +144,7 @@ def train(
         files={"sample.json": sample},
         samples=("sample.json",),
         limits=Limits(max_batch=64),
+        buckets={FEATURES: WIDTHS},
     )
 
 

@@ -14,6 +14,13 @@ from torch.nn import functional
 
 from plaza_training.text.bags import Batch
 
+FEATURES = "features"
+"""Axis 1 of the exported inputs."""
+WIDTHS = (32, 64, 128, 256, 384, 640)
+"""What a text is padded to. Even: the runtime adds up an odd number of products in another order,
+and a text shall have the same vector at every width. More steps pad less and join less: eleven cost
+more than six where 32 requests wait."""
+
 
 class BagEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """Training form: sum of bucket vectors, weighted by feature and by rarity, then a linear map.
