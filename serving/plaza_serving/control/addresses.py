@@ -8,7 +8,7 @@ from plaza_core.names import CHAMPION, full
 from plaza_core.pools import Pool
 from plaza_core.table import ModelEntry, VersionEntry
 from plaza_serving.control.parts import Parts
-from plaza_serving.control.shapes import Answer
+from plaza_serving.control.shapes.base import Answer
 
 
 class ModelAddress(Answer):

@@ -14,10 +14,11 @@ from urllib.parse import quote
 from plaza_core.clock import Clock
 from plaza_core.errors import PlazaError
 from plaza_serving.doors.body import BodyReader
-from plaza_serving.doors.exchange import Exchange, Header, Send
+from plaza_serving.doors.exchange import Exchange, Send
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.forwarding.seal import HEADER, Hop, Seal
 from plaza_serving.pools import Elsewhere, Passage, Passed
+from plaza_serving.reply import Header
 
 log = logging.getLogger(__name__)
 

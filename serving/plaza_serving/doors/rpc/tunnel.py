@@ -17,12 +17,13 @@ import grpc
 from plaza_core.clock import Clock
 from plaza_core.errors import PayloadTooLarge, PlazaError, PoolLost, PoolUnavailable, RouteNotFound
 from plaza_serving.doors.body import BodyReader
-from plaza_serving.doors.exchange import Exchange, Header, Reply
+from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.rpc.asked import Asked
 from plaza_serving.doors.rpc.problems import Metadata
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.pools import Elsewhere, Passed
+from plaza_serving.reply import Header, Reply
 
 STREAMED = "ModelStreamInfer"
 _MEDIA = b"application/grpc+proto"
