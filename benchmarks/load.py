@@ -1,20 +1,24 @@
 """A closed-loop load generator on raw sockets, run as its own process.
 
-`n` keep-alive connections each send one prepared request, wait for the whole answer, and send the
-next. One epoll loop, no HTTP library: about 6 µs of this process per request, so the server under
+`n` keep-alive connections each send a prepared request, wait for the whole answer, and send the
+next one in turn. One epoll loop, no HTTP library: about 6 µs of this process per request, so the server under
 test stays the bottleneck. Every answer's status is read; anything but 200 is counted as an error.
 
-    python -m benchmarks.load HOST PORT CONNECTIONS SECONDS < request      prints one line of JSON
+    python -m benchmarks.load HOST PORT CONNECTIONS SECONDS [LENGTH …] < requests
+
+prints one line of JSON. With LENGTHs the input is several requests, one after the other.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import select
 import socket
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 
@@ -44,7 +48,10 @@ def percentile(values: list[int], share: float) -> float:
     return values[min(len(values) - 1, int(share * len(values)))] / 1e6
 
 
-def run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
+def run(
+    host: str, port: int, connections: int, seconds: float, requests: Sequence[bytes]
+) -> dict[str, float]:
+    turn = itertools.cycle(requests)
     poll = select.epoll()
     open_ones: dict[int, Connection] = {}
     for _ in range(connections):
@@ -59,7 +66,7 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
     stop = start + int(seconds * 1e9)
     for connection in open_ones.values():
         connection.sent_ns = now()
-        connection.sock.sendall(request)
+        connection.sock.sendall(next(turn))
     while (at := now()) < stop:
         for number, _ in poll.poll(0.1):
             connection = open_ones[number]
@@ -74,7 +81,7 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
             errors += not connection.buffer.startswith(b"HTTP/1.1 200")
             connection.buffer.clear()
             connection.sent_ns = at
-            connection.sock.sendall(request)
+            connection.sock.sendall(next(turn))
     elapsed = (now() - start) / 1e9
     latencies.sort()
     return {
@@ -87,6 +94,8 @@ def run(host: str, port: int, connections: int, seconds: float, request: bytes) 
 
 
 if __name__ == "__main__":
-    where, at_port, count, duration = sys.argv[1:5]
-    body = sys.stdin.buffer.read()
-    sys.stdout.write(json.dumps(run(where, int(at_port), int(count), float(duration), body)) + "\n")
+    where, at_port, count, duration, *lengths = sys.argv[1:]
+    given = sys.stdin.buffer
+    sent = [given.read(int(length)) for length in lengths] or [given.read()]
+    result = run(where, int(at_port), int(count), float(duration), sent)
+    sys.stdout.write(json.dumps(result) + "\n")

@@ -1,28 +1,17 @@
-"""A client script's own environment, made from what the script says it needs.
-
-A script names its packages where the Python packaging standard for single files has them (PEP 723),
-and under `[tool.plaza]` the shared libraries that no package brings. Environments are kept by what
-is in them: a second run starts at once.
-"""
+"""The client scripts and their environments (`benchmarks/environments.py`)."""
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import re
-import subprocess
-import sys
-import tomllib
-import venv
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+
+from benchmarks import environments
 
 CLIENTS = Path(__file__).parent / "clients"
-_BLOCK = re.compile(r"^# /// script\n((?:#.*\n)+?)# ///$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_INSTALL_S = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +31,7 @@ class Script:
     @property
     def about(self) -> str:
         """The first line of its docstring, without the full stop."""
-        text = self.path.read_text(encoding="utf-8")
-        return text.partition('"""')[2].splitlines()[0].removesuffix('"""').removesuffix(".")
+        return environments.about(self.path)
 
     def missing(self) -> str:
         """Why it cannot run on this machine; empty if it can."""
@@ -70,24 +58,11 @@ def interpreter(script: Script, home: Path) -> Path:
 
     Raises CalledProcessError when its packages cannot be installed.
     """
-    digest = hashlib.sha256("\n".join(script.packages).encode()).hexdigest()[:12]
-    place = home / f"{script.path.stem}-{digest}"
-    python, made = place / "bin" / "python", place / ".made"
-    if not made.exists():
-        venv.create(place, with_pip=True, clear=True)
-        pip = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        # What a script of ours asks for, in an environment of its own.
-        subprocess.run([*pip, *script.packages], check=True, timeout=_INSTALL_S, stdout=sys.stderr)  # noqa: S603
-        made.touch()
-    return python
+    return environments.environment(home, script.path.stem, script.packages)
 
 
 def _read(path: Path) -> Script:
-    block = _BLOCK.search(path.read_text(encoding="utf-8"))
-    if block is None:
-        raise ValueError(f"{path.name} does not say what it needs")
-    lines = [line[2:] for line in block.group(1).splitlines()]
-    said: dict[str, Any] = tomllib.loads("\n".join(lines))
+    said = environments.said(path)
     more = said.get("tool", {}).get("plaza", {})
     libraries, hint = tuple(more.get("libraries", ())), more.get("hint", "")
     return Script(path, tuple(said["dependencies"]), libraries, hint)
