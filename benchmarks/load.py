@@ -1,8 +1,9 @@
 """A closed-loop load generator on raw sockets, run as its own process.
 
 `n` keep-alive connections each send a prepared request, wait for the whole answer, and send the
-next one in turn. One epoll loop, no HTTP library: about 6 µs of this process per request, so the server under
-test stays the bottleneck. Every answer's status is read; anything but 200 is counted as an error.
+next one in turn. One epoll loop, no HTTP library: about 6 µs of this process per request, so the
+server under test stays the bottleneck. Every answer's status is read; anything but 200 is counted
+as an error.
 
     python -m benchmarks.load HOST PORT CONNECTIONS SECONDS [LENGTH …] < requests
 

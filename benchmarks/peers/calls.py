@@ -3,7 +3,9 @@
 It has the event loop of gRPC's own library and takes about as much processor per call as a server
 does, so calls per second are of a machine with both on it.
 
-    python -m benchmarks.peers.calls PORT CONNECTIONS SECONDS KEY < message   prints one line of JSON
+    python -m benchmarks.peers.calls PORT CONNECTIONS SECONDS KEY < message
+
+prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_lengt
 _MOST_CHANNELS = 4
 
 
-async def run(port: int, connections: int, seconds: float, key: str, data: bytes) -> dict[str, float]:
+async def run(
+    port: int, connections: int, seconds: float, key: str, data: bytes
+) -> dict[str, float]:
     """`connections` calls at once, on up to four channels."""
     metadata = (("authorization", f"Bearer {key}"),) if key else ()
     channels = [

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from benchmarks import wrk
 from benchmarks.hub import Hub, free_ports
 from benchmarks.peers import asked
 from benchmarks.peers.asked import Asked
-from benchmarks.peers.catalogue import Peer
+from benchmarks.peers.catalogue import SERVERS, Peer
 from benchmarks.peers.processes import Tree, running, said, wait
 
 ROOT = Path(__file__).parents[2]
@@ -49,7 +50,7 @@ class Rival:
         return {**found, "cpu_us": round(spent / good * 1e6, 1)}
 
     def once(self) -> bool:
-        """Whether it answers all requests of a second as it should (wrk counts in whole seconds)."""
+        """Whether it answers all requests of a second as it should; wrk counts whole seconds."""
         with contextlib.suppress(subprocess.CalledProcessError):
             found = _generate(self, 1, 1)
             return found["requests"] > found["errors"] == 0
@@ -77,6 +78,11 @@ def generate(port: int, load: Asked, connections: int, seconds: float) -> dict[s
     where = ["127.0.0.1", str(port), str(connections), str(seconds)]
     lengths = [str(len(request)) for request in requests]
     return _told(["benchmarks.load", *where, *lengths], b"".join(requests))
+
+
+def rooms() -> str:
+    """Where the programs find `work` and the families that it uses."""
+    return ":".join(str(place) for place in (ROOT / "core", ROOT / "models", SERVERS))
 
 
 def _generate(rival: Rival, connections: int, seconds: float) -> dict[str, float]:
@@ -115,12 +121,11 @@ def up(peer: Peer, python: Path, model: str, dialect: str, scratch: Path) -> Ite
         "PORT": str(http),
         "GRPC_PORT": str(grpc),
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": ":".join(str(ROOT / room) for room in ("core", "models")),
+        "PYTHONPATH": rooms(),
         "OMP_NUM_THREADS": "1",
         **peer.settings,
         **peer.tuning.get(model, {}),
     }
-    environment["PYTHONPATH"] += f":{peer.script.parent}"
     command = [str(python), str(peer.script)]
     with running(command, environment, scratch, peer.name) as tree:
         in_grpc = dialect == "grpc"
@@ -138,8 +143,6 @@ def up(peer: Peer, python: Path, model: str, dialect: str, scratch: Path) -> Ite
 
 
 def _listens(port: int) -> bool:
-    import socket
-
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
         return True
     return False

@@ -1,8 +1,8 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "litserve==0.2.19", "uvloop", "httptools", "onnxruntime==1.31.1", "numpy==2.4.6",
-#   "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
+#   "litserve==0.2.19", "python-multipart", "uvloop", "httptools", "onnxruntime==1.31.1",
+#   "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
 # ]
 # ///
 """LitServe: a worker process per core, as many HTTP processes, ZeroMQ instead of a shared queue.

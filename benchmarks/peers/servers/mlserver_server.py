@@ -1,8 +1,8 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
-#   "mlserver==1.7.1", "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson",
-#   "pydantic", "pyyaml",
+#   "mlserver==1.7.1", "uvloop<0.22",  # its worker processes need the event loop of older versions
+#   "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
 # ]
 # ///
 """MLServer: its custom runtime. One process, or with WORKERS=2 a pool that runs the models.

@@ -1,0 +1,86 @@
+"""Five and ten times more than a hub can answer: goodput, how fast it says no, how soon it is over.
+
+A model of about 10 ms, bodies of 3 kB, open loop with Poisson arrivals. Before, between and after
+the floods half of the peak comes: calm traffic shows how long the hub takes to be normal again.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks import ideal
+from benchmarks.latency import Found, arrivals
+from benchmarks.peers.asked import Asked
+from benchmarks.peers.rivals import generate
+
+CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
+BARS = {"goodput": 0.9, "reject_p99_ms": 10.0, "normal_s": 5.0}
+_PEAK_S, _CONNECTIONS, _NOT_NORMAL = 5, 16, 3.0
+
+
+def measure(port: int, load: Asked, times: Sequence[int]) -> dict[str, Any]:
+    peak = generate(port, load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
+    phases, floods, at = [(CALM * peak, CALM_S)], [], CALM_S
+    for factor in times:
+        floods.append((factor, at, at + FLOOD_S))
+        phases += [(factor * peak, FLOOD_S), (CALM * peak, CALM_S)]
+        at += FLOOD_S + CALM_S
+    found = arrivals(port, load, phases)
+    calm = [took for due, took, _ in found if due < CALM_S]
+    normal_ms = _NOT_NORMAL * ideal.p(calm, 0.99)
+    told = [_flood(found, flood, peak, normal_ms) for flood in floods]
+    return {
+        "peak": round(peak, 1),
+        "calm_p99_ms": ideal.p(calm, 0.99),
+        "floods": told,
+        "bars": BARS,
+        "held": all(holds(one) for one in told),
+        "seconds": _seconds(found),
+    }
+
+
+def holds(flood: dict[str, Any]) -> bool:
+    return bool(
+        flood["goodput"] >= BARS["goodput"]
+        and flood["reject_p99_ms"] <= BARS["reject_p99_ms"]
+        and flood["normal_s"] <= BARS["normal_s"]
+        and not flood["lost"]
+    )
+
+
+def _flood(
+    found: Found, flood: tuple[int, float, float], peak: float, normal_ms: float
+) -> dict[str, Any]:
+    """What became of the requests of one flood. Goodput counts answers given while it lasted."""
+    factor, begin, end = flood
+    within = [one for one in found if begin <= one[0] < end]
+    good = [took for _, took, status in within if status == 200]
+    no = [took for _, took, status in within if status not in {0, 200}]
+    answered = sum(s == 200 and begin <= due + took / 1e3 < end for due, took, s in found)
+    after = [one for one in found if end <= one[0] < end + CALM_S]
+    bad = [due for due, took, status in after if status != 200 or took > normal_ms]
+    return {
+        "times": factor,
+        "offered": len(within),
+        "goodput": round(answered / (end - begin) / peak, 3),
+        "admitted_p50_ms": round(statistics.median(good), 1) if good else None,
+        "admitted_p99_ms": round(ideal.p(good, 0.99), 1) if good else None,
+        "rejects": len(no),
+        "reject_p50_ms": round(statistics.median(no), 2) if no else 0.0,
+        "reject_p99_ms": round(ideal.p(no, 0.99), 2) if no else 0.0,
+        "normal_s": round(max(bad, default=end) - end, 2),
+        "lost": sum(status == 0 for _, _, status in within),
+    }
+
+
+def _seconds(found: Found) -> list[dict[str, float]]:
+    """For the chart: by second what came, what was answered, what was refused."""
+    last = int(max(due for due, _, _ in found)) + 1
+    rows = [{"offered": 0.0, "answered": 0.0, "refused": 0.0} for _ in range(last + 1)]
+    for due, took, status in found:
+        rows[int(due)]["offered"] += 1
+        at = min(last, int(due + took / 1e3))
+        rows[at]["answered" if status == 200 else "refused"] += 1
+    return rows
