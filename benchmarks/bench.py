@@ -77,6 +77,8 @@ class Results:
         self.document["machine"] = _machine()
         self._new: list[dict[str, Any]] = []
         self._names: set[str] = set()
+        self._load = round(os.getloadavg()[0], 1)
+        """Who else was at work when the run began: numbers of a busy machine say so."""
 
     def comparison(self, name: str, found: dict[str, Any]) -> None:
         """Servers that were not asked for this time stay out: rows of one table are of one run."""
@@ -107,7 +109,8 @@ class Results:
         return 0 if held and not errors and all(p.get("held", True) for p in self._new) else 1
 
     def _dated(self, found: dict[str, Any]) -> dict[str, Any]:
-        dated = {**found, "on": datetime.datetime.now(datetime.UTC).date().isoformat()}
+        on = datetime.datetime.now(datetime.UTC).date().isoformat()
+        dated = {**found, "on": on, "others_load": self._load}
         self._new.append(dated)
         return dated
 

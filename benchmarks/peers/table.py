@@ -25,6 +25,8 @@ BARS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 """Plaza's requests per second over another's, at least."""
 
+_ALONE = 0.7
+"""Load average up to which a machine has nothing else to do."""
 HEAD = """# What was measured
 
 Written by `make bench`, which `docs/benchmarks.md` explains. Medians over the rounds; a ratio is
@@ -76,7 +78,7 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
     lines = [
         f"## {model}, {dialect}, {connections} {many}",
         "",
-        f"{found['rounds']} rounds of {found['seconds']:g} s, {found['on']}.",
+        f"{found['rounds']} rounds of {found['seconds']:g} s, {_when(found)}.",
         "",
         "| server | requests/s | Plaza is × | p50 ms | p99 ms | CPU µs/request | errors |",
         "|---|---|---|---|---|---|---|",
@@ -107,6 +109,11 @@ def _spread(values: list[float], bar: float | None) -> str:
     return f"{text}; bar {bar:g}: {'holds' if middle >= bar else '**falls short**'}"
 
 
+def _when(found: dict[str, Any]) -> str:
+    busy = f"; **not alone**: load average {found['others_load']} at the start"
+    return str(found["on"]) + (busy if found["others_load"] > _ALONE else "")
+
+
 def _held(held: bool) -> str:
     return "holds" if held else "**falls short**"
 
@@ -117,7 +124,7 @@ def _latency(found: dict[str, Any]) -> list[str]:
         "## conv, open loop at 70 % of capacity, beside an ideal queue",
         "",
         f"p99 over that of an ideal M/D/c queue: {ratio}; bar {found['bar']}: "
-        f"{_held(found['held'])}. {found['on']}.",
+        f"{_held(found['held'])}. {_when(found)}.",
         "",
         "| capacity/s | sent/s | p50 ms | p99 ms | ideal p50 | ideal p99 "
         "| ideal p99 at the hub's own pace | errors |",
@@ -137,7 +144,7 @@ def _overload(found: dict[str, Any]) -> list[str]:
         f"Peak {found['peak']:g}/s; calm p99 {found['calm_p99_ms']:g} ms. Bars: goodput ≥ "
         f"{found['bars']['goodput']:g} of the peak, rejects' p99 ≤ "
         f"{found['bars']['reject_p99_ms']:g} ms, normal in {found['bars']['normal_s']:g} s: "
-        f"{_held(found['held'])}. {found['on']}.",
+        f"{_held(found['held'])}. {_when(found)}.",
         "",
         "| offered | goodput of peak | admitted p50 / p99 ms | rejects p50 / p99 ms "
         "| normal after s | lost |",
@@ -155,7 +162,7 @@ def _density(found: dict[str, Any]) -> list[str]:
     lines = [
         "## Density and start",
         "",
-        f"A hub answers {found['start_s']} s after its start. {found['on']}.",
+        f"A hub answers {found['start_s']} s after its start. {_when(found)}.",
         "",
         "| model | file kB | memory kB, loaded | models per GB | cold ms, median / worst "
         "| warm ms |",
@@ -178,7 +185,7 @@ def _books(found: dict[str, Any]) -> list[str]:
     return [
         *lines,
         "",
-        f"Bar {found['bar_us']:g} µs at p50: {_held(found['held'])}. {found['on']}.",
+        f"Bar {found['bar_us']:g} µs at p50: {_held(found['held'])}. {_when(found)}.",
     ]
 
 
@@ -189,4 +196,4 @@ def _cells(found: dict[str, Any]) -> list[str]:
         inside, outside = found[name]["cell"]["p50_us"], found[name]["in process"]["p50_us"]
         lines.append(f"| {name} | {outside} | {inside} |")
     more = f"{found['overhead_us']} µs more for a raw call, bar {found['bar_us']}"
-    return [*lines, "", f"{more}: {_held(found['held'])}. {found['on']}."]
+    return [*lines, "", f"{more}: {_held(found['held'])}. {_when(found)}."]
