@@ -25,6 +25,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 from benchmarks import admission, cells, density, latency, overload, wrk
@@ -37,7 +38,7 @@ RESULTS = Path(__file__).parent / "results"
 MODELS = tuple(compare.DIALECTS)
 OTHERS = ("latency", "overload", "density", "books", "cells")
 CELL_SECONDS, EACH, TIMES = 20.0, 24, (5, 10)
-_BOOK_RUNS = 5
+_BOOK_RUNS, _WATCH_S = 5, 2.0
 console = Console(stderr=True)
 
 
@@ -77,8 +78,8 @@ class Results:
         self.document["machine"] = _machine()
         self._new: list[dict[str, Any]] = []
         self._names: set[str] = set()
-        self._load = round(os.getloadavg()[0], 1)
-        """Who else was at work when the run began: numbers of a busy machine say so."""
+        self._busy = psutil.cpu_percent(interval=_WATCH_S)
+        """Percent of all processors that others used before the run: its numbers say so."""
 
     def comparison(self, name: str, found: dict[str, Any]) -> None:
         """Servers that were not asked for this time stay out: rows of one table are of one run."""
@@ -110,7 +111,7 @@ class Results:
 
     def _dated(self, found: dict[str, Any]) -> dict[str, Any]:
         on = datetime.datetime.now(datetime.UTC).date().isoformat()
-        dated = {**found, "on": on, "others_load": self._load}
+        dated = {**found, "on": on, "others_percent": self._busy}
         self._new.append(dated)
         return dated
 

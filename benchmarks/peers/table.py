@@ -25,8 +25,8 @@ BARS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 """Plaza's requests per second over another's, at least."""
 
-_ALONE = 0.7
-"""Load average up to which a machine has nothing else to do."""
+_ALONE = 5
+"""Percent of its processors up to which a machine counts as having nothing else to do."""
 HEAD = """# What was measured
 
 Written by `make bench`, which `docs/benchmarks.md` explains. Medians over the rounds; a ratio is
@@ -110,8 +110,8 @@ def _spread(values: list[float], bar: float | None) -> str:
 
 
 def _when(found: dict[str, Any]) -> str:
-    busy = f"; **not alone**: load average {found['others_load']} at the start"
-    return str(found["on"]) + (busy if found["others_load"] > _ALONE else "")
+    busy = f"; **not alone**: others used {found['others_percent']:.0f} % of the machine"
+    return str(found["on"]) + (busy if found["others_percent"] > _ALONE else "")
 
 
 def _held(held: bool) -> str:

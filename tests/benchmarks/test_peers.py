@@ -51,7 +51,7 @@ def test_a_ratio_is_of_the_same_round_and_a_bar_is_told_as_it_is():
         "rounds": 3,
         "seconds": 1,
         "on": "2026-01-01",
-        "others_load": 2.5,
+        "others_percent": 60.0,
         "rows": rows,
         "skipped": {"mosec": "has no binary"},
     }
