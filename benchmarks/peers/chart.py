@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from benchmarks.peers.compare import median
 from benchmarks.peers.table import BARS, TITLES
 
-_OURS, _THEIRS, _BOUND, _INK = "#0b6e99", "#b9c4cc", "#6b7780", "#22303a"
+_OURS, _THEIRS, _BOUND, _INK, _RULE = "#0b6e99", "#9aa8b2", "#22303a", "#22303a", "#e3e8ec"
 
 
 def draw(document: dict[str, Any], place: Path) -> None:
@@ -35,7 +35,7 @@ def _bars(comparisons: dict[str, Any], shown: list[str], field: str) -> Figure:
     grid = figure.subplots((len(shown) + 1) // 2, min(2, len(shown)), squeeze=False)
     for axes, name in zip(grid.flat, shown, strict=False):
         found = comparisons[name]
-        who = sorted(found["rows"], key=lambda one: median(found, one, field), reverse=not speed)
+        who = sorted(found["rows"], key=lambda one: median(found, one, field), reverse=speed)
         middles = [median(found, one, field) for one in who]
         spread = [
             [m - min(found["rows"][one][field]) for one, m in zip(who, middles, strict=True)],
@@ -43,12 +43,15 @@ def _bars(comparisons: dict[str, Any], shown: list[str], field: str) -> Figure:
         ]
         colours = [{"plaza": _OURS, "alone": _BOUND}.get(one, _THEIRS) for one in who]
         names = [TITLES[one].replace("**", "").replace(", everything on", "") for one in who]
-        axes.barh(names, middles, xerr=spread, color=colours, error_kw={"ecolor": _INK, "lw": 0.8})
+        axes.hlines(names, 1e-9, middles, color=_RULE, lw=0.8, zorder=1)
+        axes.errorbar(middles, names, xerr=spread, fmt="none", ecolor=_INK, lw=0.8, zorder=2)
+        axes.scatter(middles, names, c=colours, s=46, zorder=3)
+        axes.invert_yaxis()
         axes.set_xscale("log")
         low, high = min(middles), max(middles)
         axes.set_xlim(low / 2, high * 4)
         for at, (value, more) in enumerate(zip(middles, spread[1], strict=True)):
-            axes.text((value + more) * 1.08, at, f"{value:,.0f}", va="center", fontsize=8)
+            axes.text((value + more) * 1.25, at, f"{value:,.0f}", va="center", fontsize=8)
         model, dialect, connections = name.split()
         axes.set_title(f"{model}, {dialect}, {connections} connections", fontsize=10, loc="left")
         axes.set_xlabel(f"{what}, logarithmic", fontsize=8)
