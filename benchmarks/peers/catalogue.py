@@ -1,11 +1,12 @@
 """The peers: what each program can take, and how its makers say that it goes fastest.
 
-A row of `TUNING` is what was found best of what the documentation offers (workers as many as cores,
-joining of requests on or off), tried on two cores; `docs/benchmarks.md` tells where it is said.
+`tuning` holds what differs by model of what the documentation offers: workers as many as cores, and
+requests joined or not. `docs/benchmarks.md` says it in words.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from benchmarks import environments
 HERE = Path(__file__).parent
 SERVERS = HERE / "servers"
 LOCKS = HERE / "locks"
+CORES = str(os.cpu_count() or 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,6 @@ class Peer:
 
 
 _RAW = {"tensor": ("json", "binary"), "picture": ("binary",), "texts": ("json",)}
-_RAY: dict[str, dict[str, str]] = {}
 
 PEERS = (
     Peer(
@@ -55,9 +56,9 @@ PEERS = (
         "uvicorn",
         _RAW,
         tuning={
-            "conv": {"WORKERS": "2"},
-            "detector": {"WORKERS": "2"},
-            "embedder": {"WORKERS": "2"},
+            "conv": {"WORKERS": CORES},
+            "detector": {"WORKERS": CORES},
+            "embedder": {"WORKERS": CORES},
         },
     ),
     Peer("mosec", "mosec 0.9.8", "mosec", _RAW),
@@ -66,17 +67,16 @@ PEERS = (
         "MLServer 1.7.1",
         "mlserver",
         {"tensor": ("json", "grpc"), "picture": ("json",), "texts": ("json",)},
-        tuning={"conv": {"WORKERS": "2"}, "detector": {"WORKERS": "2"}},
+        tuning={"conv": {"WORKERS": CORES}, "detector": {"WORKERS": CORES}},
     ),
     Peer("litserve", "LitServe 0.2.19", "litserve", _RAW),
     Peer("bentoml", "BentoML 1.4.39", "bentoml", _RAW),
-    Peer("ray", "Ray Serve 2.60, as it comes", "ray", _RAW, tuning=_RAY),
+    Peer("ray", "Ray Serve 2.60, as it comes", "ray", _RAW),
     Peer(
         "ray-tuned",
         "Ray Serve 2.60, high-throughput settings",
         "ray",
         _RAW,
-        tuning=_RAY,
         settings={"TUNED": "1"},
     ),
 )

@@ -25,7 +25,7 @@ PORT = int(os.environ.get("PORT", "0"))
 CORES = os.cpu_count() or 1
 BINARY = os.environ.get("DIALECT") == "binary"
 BATCH = int(os.environ.get("BATCH", "1"))
-"""Requests in one batch, as measured best for this server and model."""
+"""Most requests in one batch, for servers that join them."""
 
 
 class Model:
