@@ -87,7 +87,7 @@ def until_answered(hub: Hub, load: Asked) -> None:
 
 
 def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(name of the comparison, what was found), one after the other."""
+    """(name of the comparison, what was found so far), after every round."""
     for model in plan.models:
         for dialect in plan.dialects_of(model):
             with contextlib.ExitStack() as servers:
@@ -105,8 +105,8 @@ def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, di
                         everybody[peer.name] = found
                 for connections in plan.connections_of(model):
                     name = f"{model} {dialect} {connections}"
-                    rows = _rounds(name, everybody, connections, plan)
-                    yield name, _told(rows, skipped, plan)
+                    for rows in _rounds(name, everybody, connections, plan):
+                        yield name, _told(rows, skipped, plan.seconds)
 
 
 def ratios(found: dict[str, Any], theirs: str) -> list[float]:
@@ -170,7 +170,8 @@ def alone(model: str, dialect: str, scratch: Path) -> Measure:
 
 def _rounds(
     name: str, everybody: dict[str, Measure], connections: int, plan: Plan
-) -> dict[str, list[dict[str, float]]]:
+) -> Iterator[dict[str, list[dict[str, float]]]]:
+    """After each round what there is so far: a run that is cut short keeps its whole rounds."""
     rows: dict[str, list[dict[str, float]]] = {who: [] for who in everybody}
     for number in range(plan.rounds):
         for who, measure in everybody.items():
@@ -178,18 +179,19 @@ def _rounds(
             rows[who].append(found)
             speed = f"{found['requests_per_second']:>9,.0f}/s"
             console.print(f"{name}, round {number + 1}: {who:<10}{speed}", highlight=False)
-    return rows
+        yield rows
 
 
 def _told(
-    rows: dict[str, list[dict[str, float]]], skipped: dict[str, str], plan: Plan
+    rows: dict[str, list[dict[str, float]]], skipped: dict[str, str], seconds: float
 ) -> dict[str, Any]:
     def row(runs: Sequence[dict[str, float]]) -> dict[str, Any]:
         values = {field: [round(run[field], 3) for run in runs] for field in FIELDS}
         return {**values, "errors": int(sum(run["errors"] for run in runs))}
 
     told = {who: row(runs) for who, runs in rows.items()}
-    return {"rounds": plan.rounds, "seconds": plan.seconds, "rows": told, "skipped": skipped}
+    rounds = len(rows["plaza"])
+    return {"rounds": rounds, "seconds": seconds, "rows": told, "skipped": skipped}
 
 
 def median(found: dict[str, Any], who: str, field: str) -> float:
