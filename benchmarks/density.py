@@ -18,6 +18,7 @@ import psutil
 import plaza
 from benchmarks import graphs
 from benchmarks.hub import Hub
+from benchmarks.peers.processes import Tree
 
 _KINDS = {"tiny": (graphs.tiny, "x", (1, 4)), "conv": (graphs.conv, "image", (1, 3, 32, 32))}
 _GB = 1_000_000_000
@@ -77,7 +78,12 @@ def _known(hub: Hub, key: str, model: str) -> None:
 
 def _replicas(hub: Hub) -> int:
     """PSS in bytes of the processes that run models."""
-    return sum(one.memory_full_info().pss for one in hub.descendants() if _runs_models(one))
+    return sum(one.memory_full_info().pss for one in _processes(hub) if _runs_models(one))
+
+
+def _processes(hub: Hub) -> list[psutil.Process]:
+    """Those that Ray detached from the supervisor too."""
+    return Tree(hub.process.pid, str(hub.state_dir)).processes()
 
 
 def _runs_models(process: psutil.Process) -> bool:
@@ -86,7 +92,7 @@ def _runs_models(process: psutil.Process) -> bool:
 
 def _by_process(hub: Hub) -> dict[str, float]:
     found: dict[str, float] = {}
-    for one in [psutil.Process(hub.process.pid), *hub.descendants()]:
+    for one in _processes(hub):
         command = one.cmdline() or [one.name()]
         words = " ".join(command)
         known = ("ServeReplica", "ServeController", "HAProxyManager", "ProxyActor", "haproxy")
