@@ -79,8 +79,8 @@ prove: .venv/.dev $(OPENVINO)  ## every bar in full; writes prove.json
 	$(BIN)/python -m benchmarks.prove
 
 .PHONY: bench
-bench: .venv/.hub  ## the front door against bare uvicorn + ONNX Runtime, in one run
-	$(BIN)/python -m benchmarks.bench
+bench: .venv/.hub  ## Plaza beside other servers in one run, over an hour (PARTS="--only conv --rounds 3")
+	$(BIN)/python -m benchmarks.bench $(PARTS)
 
 .PHONY: conformance
 conformance: .venv/.hub  ## unmodified clients of others against a hub; writes docs/conformance.md
@@ -105,8 +105,10 @@ lock: .venv/.hub  ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build $(LOCK) -c locks/dev.txt -o locks/hub.txt
 	uv pip compile --group overlay-openvino --no-deps $(LOCK) -o locks/openvino.txt
 	$(BIN)/python -m benchmarks.conformance.locks
+	for peer in mosec mlserver litserve bentoml; do \
+	  uv pip compile benchmarks/peers/servers/$${peer}_server.py $(LOCK) -o benchmarks/peers/locks/$$peer.txt; done
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet --upgrade
 
 .PHONY: clean
 clean:  ## remove the environment and this node's state
-	rm -rf .venv .venv-openvino .conformance .plaza
+	rm -rf .venv .venv-openvino .conformance .peers .plaza

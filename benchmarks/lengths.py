@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import load
-from benchmarks.bench import http_request
 from benchmarks.hub import running_hub
+from benchmarks.peers.asked import Asked
 from benchmarks.queueing import requests as some_requests
 from plaza_accel.providers.cpu import provider
 from plaza_core.clock import SystemClock
@@ -188,13 +188,12 @@ def over_hub(console: Console) -> dict[str, list[float]]:
 
 
 def _load(environment: dict[str, str], key: str, model: str) -> float:
-    """64 connections, each with a text of its own length."""
+    """64 connections, texts of mixed lengths in turn."""
     port = int(environment["PLAZA_HTTP_PORT"])
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     bodies = [json.dumps({"model": model, "input": text}).encode() for text in mixed()[:WAITING]]
-    host = f"127.0.0.1:{port}"
-    all_of_them = [http_request(host, "/v1/embeddings", body, headers) for body in bodies]
-    result = load.run_each("127.0.0.1", port, all_of_them, SECONDS)
+    asked = Asked("/v1/embeddings", headers, tuple(bodies))
+    result = load.run("127.0.0.1", port, WAITING, SECONDS, asked.requests())
     if result["errors"]:
         raise RuntimeError(f"{result['errors']:.0f} requests failed")
     return result["requests_per_second"]

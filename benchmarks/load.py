@@ -1,14 +1,18 @@
 """A closed-loop load generator on raw sockets, run as its own process.
 
-`n` keep-alive connections each send one prepared request, wait for the whole answer, and send the
-next. One epoll loop, no HTTP library: about 6 µs of this process per request, so the server under
-test stays the bottleneck. Every answer's status is read; anything but 200 is counted as an error.
+`n` keep-alive connections each send a prepared request, wait for the whole answer, and send the
+next one in turn. One epoll loop, no HTTP library: about 6 µs of this process per request, so the
+server under test stays the bottleneck. Every answer's status is read; anything but 200 is counted
+as an error.
 
-    python -m benchmarks.load HOST PORT CONNECTIONS SECONDS < request      prints one line of JSON
+    python -m benchmarks.load HOST PORT CONNECTIONS SECONDS [LENGTH …] < requests
+
+prints one line of JSON. With LENGTHs the input is several requests, one after the other.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import select
@@ -22,7 +26,6 @@ from dataclasses import dataclass, field
 @dataclass(slots=True)
 class Connection:
     sock: socket.socket
-    request: bytes
     sent_ns: int = 0
     buffer: bytearray = field(default_factory=bytearray)
 
@@ -46,18 +49,16 @@ def percentile(values: list[int], share: float) -> float:
     return values[min(len(values) - 1, int(share * len(values)))] / 1e6
 
 
-def run(host: str, port: int, connections: int, seconds: float, request: bytes) -> dict[str, float]:
-    return run_each(host, port, [request] * connections, seconds)
-
-
-def run_each(host: str, port: int, requests: Sequence[bytes], seconds: float) -> dict[str, float]:
-    """One connection for each of `requests`, which sends that over and over."""
+def run(
+    host: str, port: int, connections: int, seconds: float, requests: Sequence[bytes]
+) -> dict[str, float]:
+    turn = itertools.cycle(requests)
     poll = select.epoll()
     open_ones: dict[int, Connection] = {}
-    for request in requests:
+    for _ in range(connections):
         sock = socket.create_connection((host, port))
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        open_ones[sock.fileno()] = Connection(sock, request)
+        open_ones[sock.fileno()] = Connection(sock)
         poll.register(sock.fileno(), select.EPOLLIN)
     latencies: list[int] = []
     errors = 0
@@ -66,7 +67,7 @@ def run_each(host: str, port: int, requests: Sequence[bytes], seconds: float) ->
     stop = start + int(seconds * 1e9)
     for connection in open_ones.values():
         connection.sent_ns = now()
-        connection.sock.sendall(connection.request)
+        connection.sock.sendall(next(turn))
     while (at := now()) < stop:
         for number, _ in poll.poll(0.1):
             connection = open_ones[number]
@@ -81,7 +82,7 @@ def run_each(host: str, port: int, requests: Sequence[bytes], seconds: float) ->
             errors += not connection.buffer.startswith(b"HTTP/1.1 200")
             connection.buffer.clear()
             connection.sent_ns = at
-            connection.sock.sendall(connection.request)
+            connection.sock.sendall(next(turn))
     elapsed = (now() - start) / 1e9
     latencies.sort()
     return {
@@ -94,6 +95,8 @@ def run_each(host: str, port: int, requests: Sequence[bytes], seconds: float) ->
 
 
 if __name__ == "__main__":
-    where, at_port, count, duration = sys.argv[1:5]
-    body = sys.stdin.buffer.read()
-    sys.stdout.write(json.dumps(run(where, int(at_port), int(count), float(duration), body)) + "\n")
+    where, at_port, count, duration, *lengths = sys.argv[1:]
+    given = sys.stdin.buffer
+    sent = [given.read(int(length)) for length in lengths] or [given.read()]
+    result = run(where, int(at_port), int(count), float(duration), sent)
+    sys.stdout.write(json.dumps(result) + "\n")

@@ -1,158 +1,86 @@
-"""A hub under 5 and 10 times what it can give: what is answered, how fast the rest is refused.
+"""Five and ten times more than a hub can answer: goodput, how fast it says no, how soon it is over.
 
-A model of 10 ms on every core, bodies of 4 kB. First its peak (closed loop, 8 connections); then,
-open loop, 0.7 of the peak, 5 or 10 times it, and 0.7 again. The load generator is a process of its
-own on the same machine, and what it takes is taken from the hub.
-
-    goodput   answers per second under overload : peak                           bar 0.90
-    refusals  p99 of the time to a refusal                                        bar 10 ms
-    normal    seconds after the overload until the p90 of a second is as before   bar 5 s
-
-    python -m benchmarks.overload
+A model of about 10 ms, bodies of 3 kB, open loop with Poisson arrivals. Before, between and after
+the floods half of the peak comes: calm traffic shows how long the hub takes to be normal again.
 """
 
 from __future__ import annotations
 
-import asyncio
-import json
 import statistics
-import subprocess
-import sys
-import tempfile
-import time
-from dataclasses import dataclass
-from http import HTTPStatus
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-from rich.console import Console
+from benchmarks import ideal
+from benchmarks.latency import Found, arrivals
+from benchmarks.peers.asked import Asked
+from benchmarks.peers.rivals import generate
 
-from benchmarks import graphs, load
-from benchmarks.bench import http_request
-from benchmarks.hub import running_hub
-from benchmarks.paced import Pace
-
-CALM_S, FLOOD_S, AFTER_S = 3.0, 6.0, 8.0
-TARGET_MS = 250
-RESULTS = Path(__file__).parent / "results" / "overload.json"
+CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
+BARS = {"goodput": 0.9, "reject_p99_ms": 10.0, "normal_s": 5.0}
+_PEAK_S, _CONNECTIONS, _NOT_NORMAL = 5, 16, 3.0
 
 
-def small_conv() -> graphs.Graph:
-    """About 10 ms on one thread, for a picture of 3 kB."""
-    graph = graphs.conv(size=16, layers=128)
-    graph.manifest["limits"]["latency_target_ms"] = TARGET_MS
-    return graph
-
-
-def request(key: str) -> bytes:
-    image = np.zeros((1, 3, 16, 16), np.float32)
-    tensor = {
-        "name": "image",
-        "shape": list(image.shape),
-        "datatype": "FP32",
-        "parameters": {"binary_data_size": image.nbytes},
-    }
-    head = json.dumps({"inputs": [tensor]}).encode()
-    headers = {
-        "Authorization": f"Bearer {key}",
-        "Content-Type": "application/octet-stream",
-        "Inference-Header-Content-Length": str(len(head)),
-    }
-    return http_request("hub", "/v2/models/conv/infer", head + image.tobytes(), headers)
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """What became of the requests that were due in it: (second, latency in ms, status)."""
-
-    seconds: float
-    answers: list[tuple[float, float, int]]
-
-    def good(self) -> list[tuple[float, float]]:
-        return [(at, ms) for at, ms, status in self.answers if status == HTTPStatus.OK]
-
-    def refused(self) -> list[float]:
-        """Latencies in ms."""
-        return [ms for _, ms, status in self.answers if status == HTTPStatus.SERVICE_UNAVAILABLE]
-
-    def others(self) -> int:
-        return len(self.answers) - len(self.good()) - len(self.refused())
-
-
-def share_of(values: list[float], share: float) -> float:
-    return sorted(values)[int(share * len(values))] if values else 0.0
-
-
-def paced(port: int, rate: float, seconds: float, body: bytes) -> Phase:
-    command = [sys.executable, "-m", "benchmarks.overload", str(port), str(rate), str(seconds)]
-    done = subprocess.run(command, input=body, capture_output=True, check=True)  # noqa: S603 ours
-    return Phase(seconds, [tuple(one) for one in json.loads(done.stdout)])
-
-
-async def generate(port: int, rate: float, seconds: float, body: bytes) -> list[list[float]]:
-    """The other process."""
-    pace = Pace(port, body, rate)
-    begin = time.monotonic()
-    await pace.start()
-    await asyncio.sleep(seconds)
-    await pace.stop()
-    return [[a.due - begin, a.latency_ms, a.status] for a in pace.answers]
-
-
-def measure(port: int, body: bytes, peak: float, times: int) -> dict[str, Any]:
-    before = paced(port, 0.7 * peak, CALM_S, body)
-    flood = paced(port, times * peak, FLOOD_S, body)
-    after = paced(port, 0.7 * peak, AFTER_S, body)
-    calm_ms = share_of([ms for _, ms in before.good()], 0.9)
-    normal = [
-        second
-        for second in range(int(AFTER_S))
-        if share_of([ms for at, ms in after.good() if int(at) == second], 0.9) <= 1.5 * calm_ms
-    ]
+def measure(port: int, load: Asked, times: Sequence[int]) -> dict[str, Any]:
+    peak = generate(port, load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
+    phases, floods, at = [(CALM * peak, CALM_S)], [], CALM_S
+    for factor in times:
+        floods.append((factor, at, at + FLOOD_S))
+        phases += [(factor * peak, FLOOD_S), (CALM * peak, CALM_S)]
+        at += FLOOD_S + CALM_S
+    found = arrivals(port, load, phases)
+    calm = [took for due, took, _ in found if due < CALM_S]
+    normal_ms = _NOT_NORMAL * ideal.p(calm, 0.99)
+    told = [_flood(found, flood, peak, normal_ms) for flood in floods]
     return {
-        "times": times,
-        "offered": len(flood.answers) / FLOOD_S,
-        "goodput": len(flood.good()) / FLOOD_S / peak,
-        "answered_p99_ms": share_of([ms for _, ms in flood.good()], 0.99),
-        "refused": len(flood.refused()),
-        "refused_p50_ms": share_of(flood.refused(), 0.5),
-        "refused_p99_ms": share_of(flood.refused(), 0.99),
-        "others": flood.others() + before.others() + after.others(),
-        "calm_p90_ms": calm_ms,
-        "normal_after_s": normal[0] + 1 if normal else None,
+        "peak": round(peak, 1),
+        "calm_p99_ms": ideal.p(calm, 0.99),
+        "floods": told,
+        "bars": BARS,
+        "held": all(holds(one) for one in told),
+        "seconds": _seconds(found),
     }
 
 
-def main() -> int:
-    if len(sys.argv) > 1:
-        port, rate, seconds = sys.argv[1:]
-        answers = asyncio.run(
-            generate(int(port), float(rate), float(seconds), sys.stdin.buffer.read())
-        )
-        sys.stdout.write(json.dumps(answers))
-        return 0
-    console = Console()
-    with (
-        tempfile.TemporaryDirectory(prefix="plaza-overload-") as scratch,
-        running_hub(Path(scratch) / "state") as hub,
-    ):
-        admin = hub.admin
-        admin.models.register(small_conv().write(Path(scratch) / "conv"), visibility="public")
-        admin.orgs.create("bench")
-        admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
-        key = admin.keys.create("bench", role="consumer").key
-        hub.client(key).infer("conv", {"image": np.zeros((1, 3, 16, 16), np.float32)})
-        port, body = int(hub.environment["PLAZA_HTTP_PORT"]), request(key)
-        peaks = [
-            load.run("127.0.0.1", port, 8, CALM_S, body)["requests_per_second"] for _ in range(3)
-        ]
-        found = [measure(port, body, statistics.median(peaks), times) for times in (5, 10)]
-    document = {"peak": statistics.median(peaks), "target_ms": TARGET_MS, "floods": found}
-    RESULTS.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    console.print_json(data=document)
-    return 0
+def holds(flood: dict[str, Any]) -> bool:
+    return bool(
+        flood["goodput"] >= BARS["goodput"]
+        and flood["reject_p99_ms"] <= BARS["reject_p99_ms"]
+        and flood["normal_s"] <= BARS["normal_s"]
+        and not flood["lost"]
+    )
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _flood(
+    found: Found, flood: tuple[int, float, float], peak: float, normal_ms: float
+) -> dict[str, Any]:
+    """What became of the requests of one flood. Goodput counts answers given while it lasted."""
+    factor, begin, end = flood
+    within = [one for one in found if begin <= one[0] < end]
+    good = [took for _, took, status in within if status == 200]
+    no = [took for _, took, status in within if status not in {0, 200}]
+    answered = sum(s == 200 and begin <= due + took / 1e3 < end for due, took, s in found)
+    after = [one for one in found if end <= one[0] < end + CALM_S]
+    bad = [due for due, took, status in after if status != 200 or took > normal_ms]
+    return {
+        "times": factor,
+        "offered": len(within),
+        "goodput": round(answered / (end - begin) / peak, 3),
+        "admitted_p50_ms": round(statistics.median(good), 1) if good else None,
+        "admitted_p99_ms": round(ideal.p(good, 0.99), 1) if good else None,
+        "rejects": len(no),
+        "reject_p50_ms": round(statistics.median(no), 2) if no else 0.0,
+        "reject_p99_ms": round(ideal.p(no, 0.99), 2) if no else 0.0,
+        "normal_s": round(max(bad, default=end) - end, 2),
+        "lost": sum(status == 0 for _, _, status in within),
+    }
+
+
+def _seconds(found: Found) -> list[dict[str, float]]:
+    """For the chart: by second what came, what was answered, what was refused."""
+    last = int(max(due for due, _, _ in found)) + 1
+    rows = [{"offered": 0.0, "answered": 0.0, "refused": 0.0} for _ in range(last + 1)]
+    for due, took, status in found:
+        rows[int(due)]["offered"] += 1
+        at = min(last, int(due + took / 1e3))
+        rows[at]["answered" if status == 200 else "refused"] += 1
+    return rows

@@ -80,7 +80,7 @@ def measure(hub: Hub, path: str, connections: int, seconds: float) -> dict[str, 
     if wrk.installed():
         done = wrk.run(port, connections, seconds, request(hub, path))
     else:
-        done = load.run("127.0.0.1", port, connections, seconds, request(hub, path))
+        done = load.run("127.0.0.1", port, connections, seconds, [request(hub, path)])
     if done["errors"]:
         raise RuntimeError(f"{done['errors']:.0f} errors at {path}")
     after = used_us(found)

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 
 import plaza
-from benchmarks import bench, graphs
+from benchmarks import graphs
 from benchmarks.clients import Clients
 from benchmarks.hub import Hub, running_hub
+from benchmarks.peers import asked
+from benchmarks.peers.asked import Asked
 
 WARM_S = 1.5
 SHIPPED_S = 2.0
@@ -90,17 +91,14 @@ class SharedHub:
 
     def request(self, organisation: str, model: str) -> bytes:
         """A whole HTTP request."""
-        headers = {"Authorization": f"Bearer {self.keys[organisation]}"}
-        if model == "conv":
-            body, head = bench.conv_body(bench.conv_size())
-            headers["Inference-Header-Content-Length"] = str(head)
-            return bench.http_request("hub", "/v2/models/conv/infer", body, headers)
-        headers["Content-Type"] = "application/json"
-        if model == "tiny":
-            return bench.http_request("hub", "/v2/models/tiny/infer", bench.tiny_body(), headers)
+        key = self.keys[organisation]
+        if model in {"tiny", "conv"}:
+            dialect = "json" if model == "tiny" else "binary"
+            return asked.to_plaza(model, dialect, key).requests()[0]
         values = [60 + n % 7 for n in range(288)]
         body = json.dumps({"model": SPEED.name, "values": values, "horizon": 12}).encode()
-        return bench.http_request("hub", "/v1/forecast", body, headers)
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+        return Asked("/v1/forecast", headers, (body,)).requests()[0]
 
     def weigh(self, weights: Mapping[str, int]) -> None:
         for name, weight in weights.items():
@@ -151,13 +149,12 @@ class SharedHub:
         }
 
     def until_answered(self, name: str) -> None:
-        client, size = self.hub.client(self.keys[name]), bench.conv_size()
-        image = np.zeros((1, 3, size, size), np.float32)
+        client = self.hub.client(self.keys[name])
         give_up = time.monotonic() + 30
         while time.monotonic() < give_up:
             with contextlib.suppress(plaza.PlazaError, httpx.HTTPError):
-                client.infer("conv", {"image": image})
-                client.infer("tiny", {"x": np.zeros((1, 4), np.float32)})
+                client.infer("conv", {"image": asked.numbers("conv")})
+                client.infer("tiny", {"x": asked.numbers("tiny")})
                 return
             time.sleep(0.2)
         raise TimeoutError("the models never became ready")

@@ -1,33 +1,26 @@
-"""A client script's own environment, made from what the script says it needs.
+"""The client scripts, and the environment of each (`benchmarks/environments.py`).
 
-A script names its packages where the Python packaging standard for single files has them (PEP
-723), and under `[tool.plaza]` what else it needs: shared libraries that no package brings, a
-variable that says where something lies, a hub that lets callers in without a key. What is installed
-stands in `locks/conformance` with hashes (`make lock`, see `locks`); scripts with the same client
-share one lock and one environment. Environments are kept by what is in them: a second run starts at
-once.
+A script says under `[tool.plaza]` what no package brings: shared libraries, a variable that says
+where something lies, a hub that lets callers in without a key. What is installed stands in
+`locks/conformance` with hashes (`make lock`, see `locks`); scripts with the same client share one
+lock and one environment.
 """
 
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import re
-import subprocess
-import sys
-import tomllib
-import venv
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks import environments
+
 CLIENTS = Path(__file__).parent / "clients"
 LOCKS = Path(__file__).parents[2] / "locks" / "conformance"
-_BLOCK = re.compile(r"^# /// script\n((?:#.*\n)+?)# ///$", re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
-_INSTALL_S = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +48,7 @@ class Script:
     @property
     def about(self) -> str:
         """The first line of its docstring, without the full stop."""
-        text = self.path.read_text(encoding="utf-8")
-        return text.partition('"""')[2].splitlines()[0].removesuffix('"""').removesuffix(".")
+        return environments.about(self.path)
 
     def missing(self) -> str:
         """Why it cannot run on this machine; empty if it can."""
@@ -76,8 +68,8 @@ class Script:
 
 def scripts() -> list[Script]:
     """Every client there is, by name; those with no block of needs are modules of the others."""
-    read = ((path, path.read_text(encoding="utf-8")) for path in sorted(CLIENTS.glob("*.py")))
-    found = [_script(path, block.group(1)) for path, text in read if (block := _BLOCK.search(text))]
+    paths = sorted(CLIENTS.glob("*.py"))
+    found = [_script(path, said) for path in paths if (said := environments.said(path))]
     return sorted(found, key=lambda script: script.last)
 
 
@@ -86,21 +78,10 @@ def interpreter(script: Script, home: Path) -> Path:
 
     Raises CalledProcessError when its packages cannot be installed.
     """
-    digest = hashlib.sha256(script.lock.read_bytes()).hexdigest()[:12]
-    place = home / f"{script.lock.stem}-{digest}"
-    python, made = place / "bin" / "python", place / ".made"
-    if not made.exists():
-        venv.create(place, with_pip=True, clear=True)
-        install = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        locked = ["--no-deps", "--require-hashes", "--requirement", str(script.lock)]
-        # What a lock of ours asks for, in an environment of its own.
-        subprocess.run([*install, *locked], check=True, timeout=_INSTALL_S, stdout=sys.stderr)  # noqa: S603
-        made.touch()
-    return python
+    return environments.environment(home, script.lock)
 
 
-def _script(path: Path, block: str) -> Script:
-    said: dict[str, Any] = tomllib.loads("\n".join(line[2:] for line in block.splitlines()))
+def _script(path: Path, said: dict[str, Any]) -> Script:
     more = said.get("tool", {}).get("plaza", {})
     return Script(
         path,

@@ -1,0 +1,199 @@
+"""What was found as a page of tables, and the bars."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from typing import Any
+
+from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.compare import median, ratios
+
+TITLES = {
+    "plaza": "**Plaza**, everything on",
+    "alone": "ONNX Runtime in process",
+    **{peer.name: peer.title for peer in PEERS},
+}
+BARS: dict[str, dict[str, float]] = {
+    "tiny json 16": {"uvicorn": 0.38, "mlserver": 3.5, "litserve": 7, "bentoml": 13, "ray": 40},
+    "conv binary 8": {
+        "alone": 0.95, "uvicorn": 1, "mosec": 1, "litserve": 1, "bentoml": 1, "ray": 1,
+        "ray-tuned": 1,
+    },
+    "detector jpeg 16": {"alone": 0.90},
+    "embedder json 64": {name: 1.5 for name in TITLES if name not in {"plaza", "alone"}},
+}  # fmt: skip
+"""Plaza's requests per second over another's, at least."""
+
+_ALONE = 5
+"""Percent of its processors up to which a machine counts as having nothing else to do."""
+HEAD = """# What was measured
+
+Written by `make bench`, which `docs/benchmarks.md` explains. Medians over the rounds; a ratio is
+Plaza's requests per second over the other's in the same round, with the smallest and largest. CPU:
+processor time, user and system, of the server's whole tree of processes per request.
+"""
+
+
+def page(document: dict[str, Any]) -> str:
+    lines = [HEAD, *_machine(document)]
+    for name, found in sorted(document.get("comparisons", {}).items(), key=_order):
+        lines += ["", *_comparison(name, found)]
+    for name, write in (
+        ("latency", _latency),
+        ("overload", _overload),
+        ("density", _density),
+        ("books", _books),
+        ("cells", _cells),
+    ):
+        if name in document:
+            lines += ["", *write(document[name])]
+    return "\n".join(lines) + "\n"
+
+
+def verdicts(document: dict[str, Any]) -> Iterator[tuple[str, float, float, bool]]:
+    """(what, median ratio, bar, held) of every bar that was measured."""
+    for name, bars in BARS.items():
+        found = document.get("comparisons", {}).get(name)
+        for theirs, bar in bars.items() if found else ():
+            if theirs in found["rows"]:
+                value = statistics.median(ratios(found, theirs))
+                yield f"{name}: {TITLES[theirs]}", value, bar, value >= bar
+
+
+def _machine(document: dict[str, Any]) -> list[str]:
+    machine = document["machine"]
+    said = f"{machine['cpus']} cores ({machine['processor']}), Python {machine['python']}"
+    return [f"Machine: {said}; load generator on it: {machine['generator']}."]
+
+
+def _order(item: tuple[str, Any]) -> tuple[str, str, int]:
+    model, dialect, connections = item[0].split()
+    return model, dialect, int(connections)
+
+
+def _comparison(name: str, found: dict[str, Any]) -> list[str]:
+    model, dialect, connections = name.split()
+    many = "connection" if connections == "1" else "connections"
+    lines = [
+        f"## {model}, {dialect}, {connections} {many}",
+        "",
+        f"{found['rounds']} rounds of {found['seconds']:g} s, {_when(found)}.",
+        "",
+        "| server | requests/s | Plaza is × | p50 ms | p99 ms | CPU µs/request | errors |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    bars = BARS.get(name, {})
+    for who in sorted(found["rows"], key=lambda one: -median(found, one, "requests_per_second")):
+        ratio = "" if who == "plaza" else _spread(ratios(found, who), bars.get(who))
+        cuts = (f"{median(found, who, field):,.2f}" for field in ("p50_ms", "p99_ms"))
+        cells = [
+            TITLES[who],
+            f"{median(found, who, 'requests_per_second'):,.0f}",
+            ratio,
+            *cuts,
+            f"{median(found, who, 'cpu_us'):,.0f}",
+            str(found["rows"][who]["errors"]),
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [f"\nNot measured: {TITLES[who]}: {why}." for who, why in found["skipped"].items()]
+    return lines
+
+
+def _spread(values: list[float], bar: float | None) -> str:
+    middle = statistics.median(values)
+    digits = 1 if middle >= 10 else 2
+    text = f"{middle:.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+    if bar is None:
+        return text
+    return f"{text}; bar {bar:g}: {'holds' if middle >= bar else '**falls short**'}"
+
+
+def _when(found: dict[str, Any]) -> str:
+    busy = f"; **not alone**: others used {found['others_percent']:.0f} % of the machine"
+    return str(found["on"]) + (busy if found["others_percent"] > _ALONE else "")
+
+
+def _held(held: bool) -> str:
+    return "holds" if held else "**falls short**"
+
+
+def _latency(found: dict[str, Any]) -> list[str]:
+    ratio = _spread(found["ratio"], None)
+    lines = [
+        "## conv, open loop at 70 % of capacity, beside an ideal queue",
+        "",
+        f"p99 over that of an ideal M/D/c queue: {ratio}; bar {found['bar']}: "
+        f"{_held(found['held'])}. {_when(found)}.",
+        "",
+        "| capacity/s | sent/s | p50 ms | p99 ms | ideal p50 | ideal p99 "
+        "| ideal p99 at the hub's own pace | errors |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    fields = (
+        "capacity", "rate", "p50_ms", "p99_ms", "ideal_p50_ms", "ideal_p99_ms", "own_pace_p99_ms",
+        "errors",
+    )  # fmt: skip
+    return lines + [f"| {' | '.join(str(run[f]) for f in fields)} |" for run in found["runs"]]
+
+
+def _overload(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Overload: a model of 10 ms, bodies of 3 kB",
+        "",
+        f"Peak {found['peak']:g}/s; calm p99 {found['calm_p99_ms']:g} ms. Bars: goodput ≥ "
+        f"{found['bars']['goodput']:g} of the peak, rejects' p99 ≤ "
+        f"{found['bars']['reject_p99_ms']:g} ms, normal in {found['bars']['normal_s']:g} s: "
+        f"{_held(found['held'])}. {_when(found)}.",
+        "",
+        "| offered | goodput of peak | admitted p50 / p99 ms | rejects p50 / p99 ms "
+        "| normal after s | lost |",
+        "|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {one['times']} × | {one['goodput']} | {one['admitted_p50_ms']} / "
+        f"{one['admitted_p99_ms']} | {one['reject_p50_ms']} / {one['reject_p99_ms']} | "
+        f"{one['normal_s']} | {one['lost']} |"
+        for one in found["floods"]
+    ]
+
+
+def _density(found: dict[str, Any]) -> list[str]:
+    lines = [
+        "## Density and start",
+        "",
+        f"A hub answers {found['start_s']} s after its start. {_when(found)}.",
+        "",
+        "| model | file kB | memory kB, loaded | models per GB | cold ms, median / worst "
+        "| warm ms |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, one in found["models"].items():
+        lines.append(
+            f"| {name} | {one['file_kb']} | {one['memory_kb']} | {one['per_gb']} | "
+            f"{one['cold_ms']} / {one['cold_p99_ms']} | {one['warm_ms']} |"
+        )
+    processes = ", ".join(f"{name} {size:g}" for name, size in found["processes_mb"].items())
+    return [*lines, "", f"Memory of an idle hub's processes in MB (PSS): {processes}."]
+
+
+def _books(found: dict[str, Any]) -> list[str]:
+    lines = ["## Authentication, quota and ledger per request", "", "| step | p50 µs | p99 µs |"]
+    lines.append("|---|---|---|")
+    for name, cuts in found["steps"].items():
+        lines.append(f"| {name} | {cuts['p50_us']} | {cuts['p99_us']} |")
+    return [
+        *lines,
+        "",
+        f"Bar {found['bar_us']:g} µs at p50: {_held(found['held'])}. {_when(found)}.",
+    ]
+
+
+def _cells(found: dict[str, Any]) -> list[str]:
+    lines = ["## A call into a cell", "", "| call | p50 µs in process | p50 µs in a cell |"]
+    lines.append("|---|---|---|")
+    for name in ("raw", "task"):
+        inside, outside = found[name]["cell"]["p50_us"], found[name]["in process"]["p50_us"]
+        lines.append(f"| {name} | {outside} | {inside} |")
+    more = f"{found['overhead_us']} µs more for a raw call, bar {found['bar_us']}"
+    return [*lines, "", f"{more}: {_held(found['held'])}. {_when(found)}."]
