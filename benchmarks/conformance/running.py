@@ -88,5 +88,5 @@ def run(script: Script, python: Path | str, told: dict[str, str]) -> Report:
         last = (done.stderr.strip().splitlines() or ["no word"])[-1]
         calls.append(Called("the script itself", last[:400]))
     if done.returncode:
-        sys.stderr.write(done.stderr[-4000:])
+        sys.stderr.write(done.stderr)
     return Report(script, tuple(calls))
