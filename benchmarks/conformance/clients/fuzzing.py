@@ -32,5 +32,5 @@ def run(document, settings, key, *more, checks=CHECKS):
             capture_output=True, text=True, timeout=600, check=False, cwd=scratch,
         )  # fmt: skip
     if done.returncode:
-        sys.stderr.write(done.stdout)
+        sys.stderr.write(done.stdout.partition("FAILURES")[2] or done.stdout)
     assert done.returncode == 0, done.stdout[-400:]

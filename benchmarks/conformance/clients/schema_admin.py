@@ -11,8 +11,8 @@ import telling
 
 SETTINGS = """
 [parameters]
-"path.org" = "conformance"
-"path.name" = "tiny"
+"path.org" = "fuzzed"
+"path.name" = "identity-int8"
 "path.version" = "1"
 "path.alias" = "champion"
 
