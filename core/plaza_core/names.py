@@ -20,9 +20,6 @@ SHARED_PROJECT = "shared"
 CHAMPION = "champion"
 """The alias of a request that names no version."""
 
-_SHOWN = 128
-"""Characters of a name that a refusal quotes."""
-
 OWN_PROJECT, OWN_ORGANISATION, NAMED, SHARED, PUBLIC = range(5)
 
 
@@ -90,7 +87,7 @@ def resolve(
                 found.setdefault(far, []).append(model)
     if not found:
         # Clients of Triton look for its words, which these begin with.
-        raise ModelNotFound(f"Request for unknown model: '{name[:_SHOWN]}'", input="model")
+        raise ModelNotFound("Request for unknown model: there is none of this name", input="model")
     nearest = found[min(found)]
     if len(nearest) > 1:
         raise ModelNotFound(

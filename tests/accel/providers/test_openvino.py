@@ -37,11 +37,13 @@ here = pytest.mark.skipif(
 
 
 def inputs_of(manifest, rows: int):
-    """Normal numbers; ones for indices, which every vocabulary has."""
+    """Normal numbers; ones for indices, which every vocabulary has. What varies is of the smallest
+    size that the bundle declares."""
+    sizes = {"batch": rows, **{axis: sizes[0] for axis, sizes in manifest.buckets.items()}}
     random = np.random.default_rng(rows)
     made = {}
     for spec in manifest.signature_spec().inputs:
-        shape = tuple(rows if dim == "batch" else dim for dim in spec.shape)
+        shape = tuple(sizes.get(dim, dim) for dim in spec.shape)
         dtype = NUMPY[spec.datatype]
         plain = dtype.kind == "f"
         made[spec.name] = (random.standard_normal(shape) if plain else np.ones(shape)).astype(dtype)
