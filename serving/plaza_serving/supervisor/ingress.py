@@ -6,6 +6,7 @@ then becomes HAProxy (same pid), at every start and reload:
 - statistics and exporter listen on loopback, and the admin socket is the owner's alone;
 - no backend, or no server up: 503 with Retry-After and the standard error body, where Ray's file
   says 404 and 500, so that a client meets one honest answer while replicas start;
+- what is for a pool beside the main one that has no replica: that same 503, at once;
 - a replica that died with a request: 502; one that never answered: 504; both with that body;
 - request headers, and what of the body fits the buffer, must arrive within 10 s, so that slow
   senders do not collect connections; the replica is given the body at once, not piece by piece
@@ -21,6 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plaza_core.errors import DeadlineExceeded, PlazaError, Unavailable
+from plaza_core.pools import MAIN_POOL
 from plaza_serving.supervisor.standin import RETRY_AFTER_S
 
 _SCRIPT = """#!/bin/sh
@@ -99,6 +101,9 @@ def _rules(directory: Path, loopback_ports: Sequence[int]) -> str:
         f"s|^( *)option log-health-checks$|&{added_lines}|\n"
         "s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
         f"default-errorfiles|\n{errors}"
+        # Ray's own proxy, which would keep what is for a pool without a replica waiting for one
+        f"/^backend http-{MAIN_POOL}$/,/^(backend|listen) /b\n"
+        "/^ *server SERVE_PROXY_ACTOR-fallback/d\n"
     )
 
 

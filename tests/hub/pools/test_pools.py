@@ -214,7 +214,7 @@ def test_a_forwarded_request_is_charged_once_and_where_it_ran(hub):
 @pytest.mark.parametrize("path", ["/pools/npu", "/pools/npu/v2", "/pools/npu/v2/models/tiny"])
 def test_a_pool_that_no_node_can_place_is_unavailable_not_unknown(hub, path):
     answer = raw(hub, "GET", path)
-    assert (answer.status_code, answer.json()["code"]) == (503, "pool_unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) > 0
 
 

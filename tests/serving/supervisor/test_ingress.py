@@ -32,6 +32,13 @@ frontend http_frontend
     default_backend default_backend
 backend default_backend
     http-request return status 404 content-type text/plain lf-string "Path \\'%[path]\\' not found."
+backend http-npu
+    server SERVE_PROXY_ACTOR-fallback-8f 127.0.0.1:10007 check backup
+backend http-main
+    server SERVE_REPLICA_main-replica-a6 127.0.0.1:10100 check
+    server SERVE_PROXY_ACTOR-fallback-8f 127.0.0.1:10007 check backup
+backend http-second
+    server SERVE_PROXY_ACTOR-fallback-8f 127.0.0.1:10007 check backup
 listen stats
   bind *:8404
   stats enable
@@ -100,6 +107,22 @@ def test_every_correction_is_made(tmp_path, config):
     assert "http-request return status 503 default-errorfiles" in lines
     for status in (502, 503, 504):
         assert f"errorfile {status} {tmp_path}/{status}.http" in lines
+
+
+def test_only_the_main_pool_waits_for_its_replica_to_come_back(tmp_path, config):
+    launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
+    subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
+    below = {}
+    for line in config.read_text().splitlines():
+        if not line.startswith(" "):
+            below[section := line] = []
+        else:
+            below[section].append(line.split()[1])
+    assert below["backend http-npu"] == below["backend http-second"] == []
+    assert below["backend http-main"] == [
+        "SERVE_REPLICA_main-replica-a6",
+        "SERVE_PROXY_ACTOR-fallback-8f",
+    ]
 
 
 def test_half_a_request_is_told_that_it_took_too_long(slow_line):
