@@ -35,6 +35,8 @@ class Journal:
     """Request id -> what its answer said it was charged."""
     answers: list[float] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    cuts: list[tuple[float, str]] = field(default_factory=list)
+    """When a request was broken, and by what."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def note(self, what: str, detail: str = "") -> None:
@@ -42,6 +44,8 @@ class Journal:
             self.counts[what] += 1
             if what == "wrong":
                 self.wrong.append(detail)
+            elif what == "broken":
+                self.cuts.append((time.monotonic(), detail))
 
     def answered(self, request_id: str, charge: int) -> None:
         with self.lock:
@@ -114,8 +118,8 @@ class Traffic:
             connection.request("POST", self._path, self._body, self._headers)
             answer = connection.getresponse()
             text = answer.read()
-        except (OSError, http.client.HTTPException):
-            self.journal.note("broken")
+        except (OSError, http.client.HTTPException) as error:
+            self.journal.note("broken", detail=repr(error))
             return False
         if answer.status == http.client.OK:
             given = answer.headers

@@ -52,7 +52,8 @@ class Result:
     """Longest time after the kill without an answer to one who is never denied."""
     back_s: float | None
     """After a replica was killed: when a new one first reported to control."""
-    errors: int
+    cuts: list[str]
+    """Every request that was broken: how long after the kill, and by what."""
     in_flight: int
     refused: int
     unopened: int
@@ -64,7 +65,7 @@ class Result:
         return (
             self.gap_s <= back_within_s
             and (self.back_s or 0) <= back_within_s
-            and self.errors <= self.in_flight
+            and len(self.cuts) <= self.in_flight
             and not self.wrong
             and not any(books.wrong for books in self.books)
         )
@@ -166,7 +167,7 @@ def chaos_round(
         replicas=exact.replicas_of(hub),
         gap_s=round(max(t.journal.longest_gap(killed, end) for t in steady), 2),
         back_s=None if back is None else round(back - killed, 2),
-        errors=sum(j.counts["broken"] for j in journals),
+        cuts=[f"{at - killed:+.2f} s {why}" for j in journals for at, why in j.cuts],
         in_flight=sum(t.clients for t in traffic),
         refused=sum(j.counts["refused"] for j in journals),
         unopened=sum(j.counts["unopened"] for j in journals),

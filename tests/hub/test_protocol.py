@@ -9,6 +9,7 @@ import pytest
 import tritonclient.http.aio as triton
 
 from plaza_core.tensors import NUMPY, DType
+from tests.stock import stock_client
 
 pytestmark = pytest.mark.hub
 
@@ -21,7 +22,7 @@ SAMPLES = {
 
 @pytest.fixture
 async def client(hub, key):
-    async with triton.InferenceServerClient(hub.url.removeprefix("http://")) as client:
+    async with stock_client(hub.url.removeprefix("http://")) as client:
         client.headers = {"authorization": f"Bearer {key}"}
         yield client
 

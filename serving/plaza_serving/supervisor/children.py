@@ -47,6 +47,7 @@ def whole_hub(
         # Also makes the dashboard connect to Serve, before control's first PUT waits for it.
         ok(client, f"http://127.0.0.1:{settings.dashboard_port}/api/serve/applications/", token),
         vital=RAY_PROGRAMS,
+        front="/haproxy",
         start_within_s=120.0,
         deaf_after_s=60.0,
         cover=stand_in.covering,
@@ -73,6 +74,7 @@ def joining(head: str) -> Make:
             _log(places, "ray"),
             _connects(settings.node_ip, Ports.of(settings).raylet),
             vital=("/raylet",),
+            front="/haproxy",
             start_within_s=120.0,
             cover=stand_in.covering,
         )

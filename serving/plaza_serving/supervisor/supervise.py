@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ class Child:
     vital: Sequence[str] = ()
     """Empty: the process of `argv` must live. Otherwise that process is a starter which exits with
     0, and of each of these programs (ends of paths) one descendant must live."""
+    front: str = ""
+    """The program (end of its path) that clients are connected to. After a crash it is ended before
+    the rest: alive without what stands behind it, it would cut clients off a second time."""
     start_within_s: float = 60.0
     deaf_after_s: float = 30.0
     """Up, but without a successful probe for so long, it counts as dead."""
@@ -106,6 +110,8 @@ class Supervisor:
                 return
             self._announce(Event(child.name, "died", reason, lived))
             async with child.cover():
+                if child.front:
+                    self._kill(family, child.front)
                 await self._end(family, 0.0)
             young_deaths = 0 if lived >= _LONG_LIFE_S else young_deaths + 1
             with suppress(TimeoutError):
@@ -159,6 +165,12 @@ class Supervisor:
         ]
         missing = {Path(p).name for p in child.vital} - {name for _, name in found}
         return (f"{', '.join(sorted(missing))} died during the start" if missing else ""), found
+
+    def _kill(self, family: Family, program: str) -> None:
+        self._families.refresh()
+        for one in family.alive():
+            if _runs(one, program):
+                one.signal(signal.SIGKILL)
 
     async def _end(self, family: Family, grace_s: float) -> None:
         """Reap the whole family; then nothing of it is left, or the operator hears of it."""

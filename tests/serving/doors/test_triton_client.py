@@ -20,6 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from plaza_core.tensors import NUMPY, DType
 from plaza_serving.doors.http import HttpDoor
+from tests.stock import stock_client
 
 ONNX_TYPES = {
     DType.BOOL: TensorProto.BOOL,
@@ -132,7 +133,7 @@ def test_the_synchronous_client(served):
 
 @pytest.fixture
 async def client(served):
-    async with triton.InferenceServerClient(served) as client:
+    async with stock_client(served) as client:
         yield client
 
 

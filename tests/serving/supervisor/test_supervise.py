@@ -166,3 +166,42 @@ async def test_a_program_that_does_not_exist_stops_the_supervisor_with_its_error
     with pytest.raises(ExceptionGroup) as raised:
         await stage.task
     assert isinstance(raised.value.exceptions[0], FileNotFoundError)
+
+
+CROWD = """
+import os, subprocess, sys
+place = {directory!r}
+def start(name):
+    subprocess.Popen([sys.executable, "-S", os.path.join(place, name)], start_new_session=True)
+os.mkfifo(os.path.join(place, "between"))
+start("vital.py")
+start("behind.py")
+for _ in range(60):
+    subprocess.Popen(["sleep", "60"], start_new_session=True)
+start("front.py")
+"""
+BEHIND = "import time; held = open({directory!r} + '/between', 'w'); time.sleep(60)"
+FRONT = """
+import pathlib, time
+with open({directory!r} + "/between") as behind:
+    (pathlib.Path({directory!r}) / "connected").touch()
+    behind.read()
+(pathlib.Path({directory!r}) / "left alone").touch()
+time.sleep(60)
+"""
+
+
+async def test_after_a_crash_the_front_ends_before_what_stands_behind_it(stage):
+    place = stage.tmp_path
+    (place / "vital.py").write_text(SLEEP)
+    (place / "behind.py").write_text(BEHIND.format(directory=str(place)))
+    (place / "front.py").write_text(FRONT.format(directory=str(place)))
+    starter = CROWD.format(directory=str(place))
+    stage.run(stage.child("ray", starter, vital=("/vital.py",), front="/front.py"))
+    await stage.until((place / "connected").exists)
+    family = stage.families._families["ray"]
+    vital = await stage.until(lambda: [m for m in family.alive() if _runs(m, "vital.py")])
+    vital[0].signal(signal.SIGKILL)
+    await stage.until(lambda: stage.told("died"))
+    await stage.until(lambda: not family.alive())
+    assert not (place / "left alone").exists()
