@@ -42,8 +42,10 @@ class Child:
     """Empty: the process of `argv` must live. Otherwise that process is a starter which exits with
     0, and of each of these programs (ends of paths) one descendant must live."""
     front: str = ""
-    """The program (end of its path) that clients are connected to. After a crash it is ended before
-    the rest: alive without what stands behind it, it would cut clients off a second time."""
+    """The program (end of its path) that clients are connected to. After a crash it may finish what
+    it has, then it is ended before the rest: with nobody behind it, it would cut clients off who
+    were cut off already and came again."""
+    front_grace_s: float = 1.0
     start_within_s: float = 60.0
     deaf_after_s: float = 30.0
     """Up, but without a successful probe for so long, it counts as dead."""
@@ -111,7 +113,7 @@ class Supervisor:
             self._announce(Event(child.name, "died", reason, lived))
             async with child.cover():
                 if child.front:
-                    self._kill(family, child.front)
+                    await self._retire(family, child.front, child.front_grace_s)
                 await self._end(family, 0.0)
             young_deaths = 0 if lived >= _LONG_LIFE_S else young_deaths + 1
             with suppress(TimeoutError):
@@ -166,11 +168,18 @@ class Supervisor:
         missing = {Path(p).name for p in child.vital} - {name for _, name in found}
         return (f"{', '.join(sorted(missing))} died during the start" if missing else ""), found
 
-    def _kill(self, family: Family, program: str) -> None:
+    async def _retire(self, family: Family, program: str, grace_s: float) -> None:
+        """SIGUSR1 makes HAProxy stop listening, answer what is under way and leave."""
         self._families.refresh()
-        for one in family.alive():
-            if _runs(one, program):
-                one.signal(signal.SIGKILL)
+        fronts = [one for one in family.alive() if _runs(one, program)]
+        for one in fronts:
+            one.signal(signal.SIGUSR1)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                for one in fronts:
+                    await gone(one)
+        for one in fronts:
+            one.signal(signal.SIGKILL)
 
     async def _end(self, family: Family, grace_s: float) -> None:
         """Reap the whole family; then nothing of it is left, or the operator hears of it."""

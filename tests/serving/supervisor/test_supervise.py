@@ -182,26 +182,37 @@ start("front.py")
 """
 BEHIND = "import time; held = open({directory!r} + '/between', 'w'); time.sleep(60)"
 FRONT = """
-import pathlib, time
-with open({directory!r} + "/between") as behind:
-    (pathlib.Path({directory!r}) / "connected").touch()
+import pathlib, signal, sys, time
+place = pathlib.Path({directory!r})
+def leave(*_):
+    (place / "finished").touch()
+    if {leaves}:
+        sys.exit()
+signal.signal(signal.SIGUSR1, leave)
+with open(place / "between") as behind:
+    (place / "connected").touch()
     behind.read()
-(pathlib.Path({directory!r}) / "left alone").touch()
+(place / "left alone").touch()
 time.sleep(60)
 """
 
 
-async def test_after_a_crash_the_front_ends_before_what_stands_behind_it(stage):
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_after_a_crash_the_front_finishes_and_ends_before_what_stands_behind_it(
+    stage, leaves
+):
     place = stage.tmp_path
     (place / "vital.py").write_text(SLEEP)
     (place / "behind.py").write_text(BEHIND.format(directory=str(place)))
-    (place / "front.py").write_text(FRONT.format(directory=str(place)))
+    (place / "front.py").write_text(FRONT.format(directory=str(place), leaves=leaves))
     starter = CROWD.format(directory=str(place))
-    stage.run(stage.child("ray", starter, vital=("/vital.py",), front="/front.py"))
+    front = {"front": "/front.py", "front_grace_s": 20.0 if leaves else 0.2}
+    stage.run(stage.child("ray", starter, vital=("/vital.py",), **front))
     await stage.until((place / "connected").exists)
     family = stage.families._families["ray"]
     vital = await stage.until(lambda: [m for m in family.alive() if _runs(m, "vital.py")])
     vital[0].signal(signal.SIGKILL)
     await stage.until(lambda: stage.told("died"))
     await stage.until(lambda: not family.alive())
+    assert (place / "finished").exists()
     assert not (place / "left alone").exists()
