@@ -52,6 +52,7 @@ from plaza_serving.statistics import VersionStatistics
 _SWEEP_LEAST_S = 0.005
 """Deadlines closer together than this are answered by one sweep."""
 _NEVER = 1 << 62
+_LATELY_NS = 2_000_000_000
 _EMPTY = HubTable(version="", models=[], keys=[])
 
 
@@ -206,6 +207,10 @@ class DataPlane:
     ) -> list[VersionStatistics]:
         principal.require(Right.MODELS_READ)
         return self._counting.asked(self.catalogue, principal, name, version)
+
+    def shared(self, principal: Principal) -> bool:
+        since = self.clock.monotonic_ns() - _LATELY_NS
+        return self._admission.shared(principal.organisation, since)
 
     def live(self) -> bool:
         return self._workers.alive()
