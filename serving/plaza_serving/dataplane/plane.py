@@ -258,7 +258,7 @@ class DataPlane:
             admitted_unix_us=self.clock.unix_us(),
             future=self._loop.create_future(),
             price=self._price(target.model.id, provider),
-            rows=rows_of(call, batched=hosted.signature.batched),
+            rows=rows_of(call, batched=hosted.batched),
             route=route,
         )
         second = None if route is None else route.stable
