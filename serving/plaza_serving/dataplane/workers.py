@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 Settles = Callable[[list[Finished]], None]
 
 _CLOSE_S = 5.0
-_HERE_MOST = 8
+_HERE_MOST = 16
 """Requests in one run on the event loop."""
 _HERE_ROWS = 4
 """Rows of one of them."""
