@@ -25,6 +25,9 @@ RandomBytes = Callable[[int], bytes]
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _RESERVED_ALIAS = re.compile(r"v?[0-9]+|latest")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_48_BITS = (1 << 48) - 1
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""Of a UUID: the first two bits of this digit are 10."""
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -90,8 +93,6 @@ def buffered(random: RandomBytes, size: int = 4096) -> RandomBytes:
 
 def new_request_id(unix_ms: int, random: RandomBytes) -> RequestId:
     """A UUIDv7 (RFC 9562 §5.7): sorts by time, unique without coordination."""
-    value = (unix_ms & ((1 << 48) - 1)) << 80 | int.from_bytes(random(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return RequestId(f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}")
+    time, rest = f"{unix_ms & _48_BITS:012x}", random(10).hex()
+    variant = _VARIANT[rest[4]]
+    return RequestId(f"{time[:8]}-{time[8:]}-7{rest[1:4]}-{variant}{rest[5:8]}-{rest[8:]}")

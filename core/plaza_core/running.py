@@ -21,7 +21,8 @@ from plaza_core.tensors import Array, Signature
 
 
 class Runner(Protocol):
-    """One opened model. `run` is thread-safe, blocks, and is never called on an event loop."""
+    """One opened model. `run` is thread-safe and blocks: an event loop calls it only for what is
+    known to take microseconds."""
 
     @property
     def signature(self) -> Signature: ...

@@ -6,6 +6,7 @@ Source: Open Inference Protocol v2, "Tensor Data Types". BYTES travels as numpy 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -100,18 +101,19 @@ class Signature:
         Raises InvalidTensor naming the first missing, unknown or ill-shaped tensor, or the tensor
         whose variable axis disagrees with an earlier one of the same axis name.
         """
-        known = {s.name for s in self.inputs}
-        for name in tensors:
-            if name not in known:
-                raise InvalidTensor("the model has no such input", input=name)
         axes: dict[str, int] = {}
         for spec in self.inputs:
             array = tensors.get(spec.name)
             if array is None:
+                self._refuse_unknown(tensors)
                 raise InvalidTensor("this input is missing", input=spec.name)
+        if len(tensors) > len(self.inputs):
+            self._refuse_unknown(tensors)
+        for spec in self.inputs:
+            array = tensors[spec.name]
             spec.check(array)
             for dim, have in zip(spec.shape, array.shape, strict=True):
-                if isinstance(dim, str) and axes.setdefault(dim, have) != have:
+                if type(dim) is str and axes.setdefault(dim, have) != have:
                     raise InvalidTensor(
                         f"axis '{dim}' is {have} here and {axes[dim]} in another input",
                         input=spec.name,
@@ -120,3 +122,9 @@ class Signature:
         if rows == 0:
             raise InvalidTensor("the batch has no rows", input=self.inputs[0].name)
         return rows
+
+    def _refuse_unknown(self, tensors: Iterable[str]) -> None:
+        known = {spec.name for spec in self.inputs}
+        for name in tensors:
+            if name not in known:
+                raise InvalidTensor("the model has no such input", input=name)

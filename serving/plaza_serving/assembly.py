@@ -161,7 +161,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
             device_ns=device_ns,
             bound=None if remote is None else remote.bound,
         )
-        return Lane(batch, target_us=target_us)
+        return Lane(batch, target_us=target_us, even=may_run_here(runner, manifest, provider))
 
     host = ModelHost(
         bundles=BundleCache(
@@ -187,6 +187,7 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
             worker_threads=settings.worker_threads,
             batch_delay_us=settings.batch_delay_us,
             weight=provider.weight,
+            at_once=spool is not None,
             environment=gate.environment,
         ),
         host=host,
@@ -231,6 +232,13 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     return Replica(
         its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks, carrier
     )
+
+
+def may_run_here(runner: Runner, manifest: Manifest, provider: AcceleratorProvider) -> bool:
+    """Whether the event loop may run it if that takes µs: nothing of a run waits for a device, its
+    family does nothing, and what it costs depends on its rows alone."""
+    plain = provider.metering.of_thread and manifest.family == "tensor"
+    return plain and bool(getattr(runner, "even", False))
 
 
 def doors_of(

@@ -77,6 +77,9 @@ class Plane(Protocol):
     async def infer(self, principal: Principal, call: Call) -> Outcome:
         """The whole path: resolve, admit, queue, prepare, run, interpret, settle."""
 
+    def shared(self, principal: Principal) -> bool:
+        """Whether other organisations than the caller's are served here now, or were lately."""
+
     def live(self) -> bool: ...
 
     def ready(self) -> bool:

@@ -19,6 +19,7 @@ from plaza_accel.contract.provider import PlacedRunner
 from plaza_accel.gate.proportion import row_bytes
 from plaza_accel.sessions import arena
 from plaza_accel.sessions.buckets import bucketed, compiled, declared_by, prove
+from plaza_accel.sessions.even import even
 from plaza_accel.sessions.graph_signature import check_answer, compare, graph_tensors, synthetic
 from plaza_accel.sessions.native import NATIVE_ERRORS, out_of_memory, return_freed_memory
 from plaza_accel.sessions.options import CPU, SessionPlan
@@ -61,6 +62,7 @@ class OrtRunner:
         "_texts_in",
         "_texts_out",
         "_turns",
+        "even",
         "placement",
         "provider",
         "resident_bytes",
@@ -87,8 +89,11 @@ class OrtRunner:
         """Of those it shares the arena with; None: its memory is its own."""
         self.provider = provider
         self.resident_bytes = resident_bytes
-        self.placement: Mapping[str, int] = Counter(n.execution for n in placed_nodes(session))
+        nodes = placed_nodes(session)
+        self.placement: Mapping[str, int] = Counter(n.execution for n in nodes)
         """Execution provider of ONNX Runtime -> number of nodes placed on it."""
+        self.even = even(signature, {node.op for node in nodes})
+        """Whether what a run costs depends on its rows alone."""
 
     @property
     def signature(self) -> Signature:

@@ -30,6 +30,7 @@ from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import Work
 
 LEAST_PLACES = 8
+_NEVER_NS = -(1 << 62)
 
 
 class Lease:
@@ -98,6 +99,9 @@ class Admission:
         self._threads = threads
         self._holders: dict[str, _Holder] = {}
         self._weights = 0
+        self._newest = ""
+        """Who was let in last; and when, and when anybody else was: monotonic ns."""
+        self._newest_ns = self._before_ns = _NEVER_NS
 
     def configure(self, table: HubTable) -> None:
         """Weights of a new table. Organisations that left and hold nothing are forgotten."""
@@ -133,6 +137,17 @@ class Admission:
             self._weights += holder.weight
         holder.inside += 1
         self.inside += 1
+        if caller.principal.organisation != self._newest:
+            self._newest, self._before_ns = caller.principal.organisation, self._newest_ns
+        self._newest_ns = work.admitted_ns
+
+    def shared(self, organisation: str, since_ns: int) -> bool:
+        """Whether others than `organisation` are inside, or were let in after `since_ns`."""
+        holder = self._holders.get(organisation)
+        if self.inside > (0 if holder is None else holder.inside):
+            return True
+        latest = self._before_ns if organisation == self._newest else self._newest_ns
+        return latest > since_ns
 
     def leave(self, caller: Caller) -> None:
         holder = self._holders[caller.principal.organisation]

@@ -109,11 +109,12 @@ class BatchRunner:
         if self._bound is not None:
             self._bound(max(work.deadline_ns for work in works))
         for work in works:
-            cpu = self._cpu()
+            # Of tensors nothing is prepared, and to ask for the thread's time takes a microsecond.
+            cpu = None if work.call.tensors is not None else self._cpu()
             try:
                 jobs.append(self._prepare(work))
             except PlazaError as error:
-                host_us = compute.microseconds(self._cpu() - cpu)
+                host_us = 0 if cpu is None else compute.microseconds(self._cpu() - cpu)
                 overrun = work.price.cost(device_us=0, host_us=host_us, rows=0)
                 finished.append(Finished(work, None, error, Bill(host_us=host_us, overrun=overrun)))
         for group in self._groups(jobs):
@@ -128,12 +129,12 @@ class BatchRunner:
         return self._max_batch if rows is None else max(1, min(self._max_batch, rows))
 
     def _prepare(self, work: Work) -> _Job:
-        now, cpu = self._now(), self._cpu()
-        call = work.call
+        now, call = self._now(), work.call
         if call.tensors is not None:
             tensors = dict(call.tensors)
             rows = len(next(iter(tensors.values()))) if self._joinable else 1
             return _Job(work, Prepared(tensors, rows), self._joiner.fit(tensors, rows), now, 0, 0)
+        cpu = self._cpu()
         try:
             prepared = self._family.prepare(call.task)
         except PlazaError:

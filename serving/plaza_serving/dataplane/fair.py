@@ -45,6 +45,7 @@ from plaza_serving.dataplane.work import Finished, Work
 TOLERANCE_NS = 50_000_000
 """How far a capped organisation may run ahead of its cap, so that it need not pause per request."""
 _SWEEP_ABOVE = 1024
+_NO_LIMIT = 1 << 30
 _TAG = attrgetter("tag")
 
 
@@ -134,14 +135,15 @@ class FairQueue:
         return ahead * lane.mean_us / (share * self._threads)
 
     # ── the workers' side ────────────────────────────────────────────────────────────────────────
-    def take(self, now_ns: int) -> Batch | None:
-        """The next batch. None: nothing waits, or only what `resume_ns` tells or is held."""
+    def take(self, now_ns: int, most: int = _NO_LIMIT) -> Batch | None:
+        """The next batch, of `most` requests at most. None: nothing waits, or only what `resume_ns`
+        tells or is held."""
         with self._lock:
             self.resume_ns = None
             while (head := self._head(now_ns)) is not None:
                 self._virtual = head.tag
                 lane = next(iter(head.lanes)) if len(head.lanes) == 1 else head.first()
-                works = self._fill(lane, head, now_ns)
+                works = self._fill(lane, head, now_ns, most)
                 if works:
                     lane.waited(works, now_ns)
                     self._running += 1
@@ -167,6 +169,8 @@ class FairQueue:
                     measured += 1
             if measured:
                 lane.learn(total, measured)
+            if measured < len(finished):
+                lane.failed()
             wake = self.resume_ns is not None and not self._scheduled
             self._scheduled = self._scheduled or wake
         return wake
@@ -178,6 +182,11 @@ class FairQueue:
         because background work has a thread of its own.
         """
         return not self._active and self._running - self._replaced < self._threads
+
+    def idle(self) -> bool:
+        """Whether nothing waits and nothing runs. Without the lock: only the loop offers, and what
+        ends at this moment makes it no less true."""
+        return not self._active and not self._running
 
     def hold(self, names: frozenset[str], replaced: int) -> bool:
         """Take nothing of the organisations `names` until told otherwise; `replaced` of the running
@@ -221,8 +230,8 @@ class FairQueue:
         self.resume_ns = min(earned) - TOLERANCE_NS if earned else None
         return None
 
-    def _fill(self, lane: Lane, head: Organisation, now_ns: int) -> list[Work]:
-        enough = lane.run.worth_joining()
+    def _fill(self, lane: Lane, head: Organisation, now_ns: int, most: int) -> list[Work]:
+        enough = min(most, lane.run.worth_joining())
         works: list[Work] = []
         if enough == 1 or (len(self._active) == 1 and head.pace is None):
             while len(works) < enough and (work := self._pop(head, lane, now_ns)):

@@ -42,10 +42,13 @@ class Hosted:
     """Names of its classes, where its family knows some in this process."""
     users: int = 0
     retired: bool = field(default=False, init=False)
+    batched: bool = field(default=False, init=False)
+    """Whether requests have rows: the signature's word, which takes a microsecond to ask for."""
     remote: RemoteRunner | None = field(default=None, init=False)
     """Its runner, where that has a process of its own."""
 
     def __post_init__(self) -> None:
+        self.batched = self.signature.batched
         self.remote = self.runner if isinstance(self.runner, RemoteRunner) else None
 
     def check(self, call: Call) -> None:

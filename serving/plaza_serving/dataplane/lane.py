@@ -19,6 +19,12 @@ MEASURED_ENOUGH = 16
 _TELLS_US = 1000.0
 """What was foreseen must be longer than this to say anything of how well it was."""
 _LEAST_SKEW, _MOST_SKEW = 0.5, 8.0
+QUICK_US, SLOW_US = 100.0, 1000.0
+"""What a request of a lane may cost, on the average of its batch, for the event loop to run it. A
+batch in which one costs `SLOW_US` begins the count anew."""
+QUICK_ENOUGH, _QUICK_MOST, _SLOW_COUNTS = 128, 256, 100
+"""Quick batches count one each, up to a number, slow ones so many against them: a lane of which
+more than one in a hundred is slow does not get there, or does not stay."""
 
 
 class Runs(Protocol):
@@ -34,11 +40,14 @@ class Lane:
     """`mean_us`: what a request cost on the average so far, a guess until `measured` is above 0.
     `target_us`: in what time a request is to be answered; no more are let in to wait than that
     allows. None: as long as their deadlines. `skew`: how much longer than was foreseen requests
-    really waited. `outside`: another process computes, and the worker only waits for it."""
+    really waited. `outside`: another process computes, and the worker only waits for it.
+    `even`: what a request costs depends on nothing but its rows, so that the past tells it."""
 
-    __slots__ = ("mean_us", "measured", "outside", "run", "skew", "target_us", "waiting")
+    __slots__ = (
+        "_quick", "even", "mean_us", "measured", "outside", "run", "skew", "target_us", "waiting",
+    )  # fmt: skip
 
-    def __init__(self, run: Runs, *, target_us: float | None = None) -> None:
+    def __init__(self, run: Runs, *, target_us: float | None = None, even: bool = False) -> None:
         self.run = run
         self.target_us = target_us
         self.skew = 1.0
@@ -46,12 +55,27 @@ class Lane:
         self.mean_us = _FIRST_GUESS_US
         self.measured = 0
         self.outside = False
+        self.even = even
+        self._quick = 0
+
+    @property
+    def quick(self) -> bool:
+        """Whether a run is so short that the event loop may do it itself (`workers`)."""
+        return self._quick >= QUICK_ENOUGH and self.even and not self.outside
 
     def learn(self, total_us: float, requests: int) -> None:
         """Take note of what a batch cost."""
         mean = total_us / requests
         self.mean_us = mean if not self.measured else 0.8 * self.mean_us + 0.2 * mean
         self.measured += requests
+        if mean <= QUICK_US:
+            self._quick = min(_QUICK_MOST, self._quick + 1)
+        else:
+            self._quick = max(0, self._quick - _SLOW_COUNTS) if total_us < SLOW_US else 0
+
+    def failed(self) -> None:
+        """A request of a batch has failed: nobody knows how long the next will take."""
+        self._quick = 0
 
     def patience_us(self, left_us: float) -> float:
         """The longest that a request may expect to wait that must be answered in `left_us`.

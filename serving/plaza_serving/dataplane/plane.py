@@ -3,8 +3,9 @@
     authenticate ─▶ resolve ─▶ check ─▶ admit ─▶ lane ─▶ worker: prepare, batch, run, interpret
                                                               └─▶ settle: spool ─▶ answer
 
-Everything here but `_settle` runs on the event loop and takes microseconds; `_settle` runs on
-worker threads and makes usage durable before any answer of its batch can leave.
+Everything here but `_settle` runs on the event loop and takes microseconds. What was run is settled
+where it was run, by a worker thread or, for the shortest, by the loop: usage is durable before any
+answer of its batch can leave.
 """
 
 from __future__ import annotations
@@ -12,13 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from plaza_core.budget import Price
 from plaza_core.certificate import Environment
 from plaza_core.clock import Clock
-from plaza_core.errors import DeadlineExceeded, ModelLoading, ModelNotFound, PlazaError
+from plaza_core.errors import DeadlineExceeded, ModelLoading, ModelNotFound
 from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
-from plaza_core.inference import Call, Outcome, UsageRecord
+from plaza_core.inference import Call, Outcome
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
@@ -36,13 +38,13 @@ from plaza_serving.dataplane.rates import Rates
 from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves, rows_of
 from plaza_serving.dataplane.routes import Route, Router
+from plaza_serving.dataplane.settling import Settling
 from plaza_serving.dataplane.shadows import Means, Shadows
 from plaza_serving.dataplane.sightings import Sightings
 from plaza_serving.dataplane.slots import Slots
-from plaza_serving.dataplane.usage import usage_of
 from plaza_serving.dataplane.views import view_of
-from plaza_serving.dataplane.work import FREE, Bill, Finished, Work, deliver
-from plaza_serving.dataplane.workers import Workers
+from plaza_serving.dataplane.work import Finished, Work, deliver
+from plaza_serving.dataplane.workers import Here, Workers
 from plaza_serving.plane import ModelView
 from plaza_serving.pools import Elsewhere
 from plaza_serving.statistics import VersionStatistics
@@ -50,6 +52,7 @@ from plaza_serving.statistics import VersionStatistics
 _SWEEP_LEAST_S = 0.005
 """Deadlines closer together than this are answered by one sweep."""
 _NEVER = 1 << 62
+_LATELY_NS = 2_000_000_000
 _EMPTY = HubTable(version="", models=[], keys=[])
 
 
@@ -64,6 +67,8 @@ class PlaneOptions:
     batch_delay_us: int
     weight: int = 1
     """Of the provider: what a µs of its device costs where no price says otherwise."""
+    at_once: bool = False
+    """Whether the event loop may run what takes a few µs: then `sink` must not wait for anybody."""
     environment: Environment | None = None
     """Where this replica runs: what certificates must be for. None: not a pool of a hub."""
 
@@ -88,7 +93,6 @@ class DataPlane:
         self._replica = replica
         self._options = options
         self._host = host
-        self._sink = sink
         self._pepper = pepper
         self._random = buffered(random)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
@@ -115,12 +119,21 @@ class DataPlane:
             clock,
             queue=self._queue,
             delay_s=options.batch_delay_us / 1e6,
+            here=Here(self._loop.call_soon, self._settle_here) if options.at_once else None,
         )
         self._sweeper: asyncio.TimerHandle | None = None
         self._sweep_ns = _NEVER
         self._counting = Counting()
         self._sightings = Sightings(self._beat_soon)
         self._router = Router(host, self._sightings)
+        self._settling = Settling(
+            replica,
+            sink,
+            clock,
+            router=self._router,
+            reservations=self._reservations,
+            counting=self._counting,
+        )
         self._background = Background(self._queue.spare)
         self._workers.on_spare = self._background.nudge
         self._shadows = Shadows(host, self._sightings, self._background, self._means())
@@ -195,6 +208,10 @@ class DataPlane:
         principal.require(Right.MODELS_READ)
         return self._counting.asked(self.catalogue, principal, name, version)
 
+    def shared(self, principal: Principal) -> bool:
+        since = self.clock.monotonic_ns() - _LATELY_NS
+        return self._admission.shared(principal.organisation, since)
+
     def live(self) -> bool:
         return self._workers.alive()
 
@@ -241,7 +258,7 @@ class DataPlane:
             admitted_unix_us=self.clock.unix_us(),
             future=self._loop.create_future(),
             price=self._price(target.model.id, provider),
-            rows=rows_of(call, batched=hosted.signature.batched),
+            rows=rows_of(call, batched=hosted.batched),
             route=route,
         )
         second = None if route is None else route.stable
@@ -301,7 +318,7 @@ class DataPlane:
         now = self.clock.monotonic_ns()
         late = [w for w in self._inside if now >= w.deadline_ns and w.claim(DeadlineExceeded.code)]
         for work in late:
-            self._record_dropped(work)
+            self._drop(work)
             if not work.future.done():
                 work.future.set_exception(
                     DeadlineExceeded("the deadline passed before the answer was ready")
@@ -314,31 +331,26 @@ class DataPlane:
     def _abandon(self, work: Work) -> None:
         """The client left: what has not started never will, what has is charged when it ends."""
         if work.claim("cancelled"):
-            self._record_dropped(work)
+            self._drop(work)
 
-    def _record_dropped(self, work: Work) -> None:
-        """Usage of a request that never started; a started one is written by its worker."""
+    def _drop(self, work: Work) -> None:
+        """Usage of a request that never started; a started one is written when it has run."""
         if not work.started:
-            self._counting.dropped(work, self.clock.monotonic_ns())
-            self._workers.later(lambda: self._append([self._usage(work, work.dropped_as or "")]))
+            self._workers.later(partial(self._settling.dropped, work, self.clock.monotonic_ns()))
 
     def _settle(self, finished: list[Finished]) -> None:
-        """Worker thread: claim, write usage, then hand the answers to the loop in one wake-up."""
-        if any(done.work.route is not None for done in finished):
-            finished, again = self._router.settle(finished, self.clock.monotonic_ns())
-            if again:
-                self._loop.call_soon_threadsafe(self._offer_again, again)
-        won = [done for done in finished if done.work.claim()]
-        refusal = self._append([self._usage(d.work, d.told, d.bill) for d in finished])
-        for done in finished:
-            self._reservations.settle(done.work, 0 if refusal else done.bill.charge)
-            if done.outcome is not None:
-                self._reservations.learn(done.work, done.bill)
-        self._counting.note(finished, self.clock.monotonic_ns())
-        if refusal is not None:
-            won = [Finished(d.work, None, d.error or refusal) for d in won]
-        if won:
-            self._loop.call_soon_threadsafe(deliver, won)
+        """Worker thread: hand the answers to the loop in one wake-up."""
+        again, told = self._settling.write_down(finished)
+        if again:
+            self._loop.call_soon_threadsafe(self._offer_again, again)
+        if told:
+            self._loop.call_soon_threadsafe(deliver, told)
+
+    def _settle_here(self, finished: list[Finished]) -> None:
+        """The same on the loop, for what it has run itself."""
+        again, told = self._settling.write_down(finished)
+        self._offer_again(again)
+        deliver(told)
 
     def _offer_again(self, works: Sequence[Work]) -> None:
         """What a canary failed on waits for the stable version, unless nobody waits for it."""
@@ -346,16 +358,6 @@ class DataPlane:
             stable = None if work.route is None else work.route.stable
             if stable is not None and not work.claimed and not work.future.done():
                 self._workers.offer(stable.lane, work)
-
-    def _append(self, records: Sequence[UsageRecord]) -> PlazaError | None:
-        try:
-            self._sink.append(records)
-        except PlazaError as error:
-            return error
-        return None
-
-    def _usage(self, work: Work, outcome: str, bill: Bill = FREE) -> UsageRecord:
-        return usage_of(work, outcome, bill, self._replica, self.clock.monotonic_ns())
 
     def _price(self, model: ModelId, provider: str) -> Price:
         return self._prices.price(model, provider)
@@ -370,7 +372,7 @@ class DataPlane:
             replica=self._replica,
             new_request_id=self.new_request_id,
             price=self._price,
-            record=self._append,
+            record=self._settling.append,
         )
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:

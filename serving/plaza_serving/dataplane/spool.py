@@ -42,7 +42,8 @@ _ADOPT_RECORDS = 5_000
 
 
 class Spool:
-    """UsageSink of one replica. `append` is called on worker threads, shipping on its own."""
+    """UsageSink of one replica. `append` is called by workers and on the loop, shipping by a thread
+    of its own."""
 
     def __init__(self, directory: Path, replica: str, ship: Ship) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -125,8 +126,8 @@ class Spool:
             self._part += 1
             self._file = self._begin()
             self._size = self._shipped = 0
-            old_path.unlink()
-            os.close(old_file)
+        old_path.unlink()  # takes as long as the file is large: nobody waits for it
+        os.close(old_file)
 
     def _ship_forever(self) -> None:
         while not self._stop.wait(_SHIP_EVERY_S):

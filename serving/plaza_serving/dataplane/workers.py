@@ -6,6 +6,11 @@ Batching is opportunistic: a free worker takes what waits, as much as is worth j
 delay of its own. There is one turn in circulation while anything waits: who takes it and leaves
 something behind passes it on, so a lone request costs one wake-up and no request is forgotten.
 
+A run of a few µs is not worth two wake-ups: where nothing waits and nothing runs, the event loop
+takes the turn itself, once it has read what came with the request. It takes `_HERE_MOST` requests
+at once, then reads again. Only lanes that are `quick`, and only small requests; who comes with
+anything else has the turn passed to a worker.
+
 A thread that waits long for a cell does not count: `substitutes` has another take its place, and
 when it comes back it settles its batch and ends. So there are always as many as were asked for.
 """
@@ -17,6 +22,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from plaza_core.clock import Clock
@@ -32,11 +38,26 @@ log = logging.getLogger(__name__)
 Settles = Callable[[list[Finished]], None]
 
 _CLOSE_S = 5.0
+_HERE_MOST = 16
+"""Requests in one run on the event loop."""
+_HERE_ROWS = 4
+"""Rows of one of them."""
 _SUPERFLUOUS = object()
 """What a task of a thread gives back that must end, as another has taken its place."""
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """How short runs are done on the event loop. `soon` calls once the loop has read what is there;
+    `settle` is called on the loop."""
+
+    soon: Callable[[Callable[[], object]], object]
+    settle: Settles
+
+
 class Workers:
+    """With `here` quick lanes are run on the event loop; `offer` is always called there."""
+
     def __init__(
         self,
         threads: int,
@@ -45,6 +66,7 @@ class Workers:
         *,
         queue: FairQueue | None = None,
         delay_s: float = 0.0,
+        here: Here | None = None,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
         self.queue = queue or FairQueue(threads)
@@ -54,6 +76,9 @@ class Workers:
         self._now = clock.monotonic_ns
         self._delay_s = delay_s
         self._pause = pause
+        self._here = here
+        self._mine = False
+        """Whether the turn is the loop's, and all that waits is what the loop may run."""
         self._turn: Callable[[], object] = self._take_turn
         self.on_spare: Callable[[], object] | None = None
         """Told on a worker's thread when it has nothing more to do."""
@@ -67,6 +92,17 @@ class Workers:
 
     def offer(self, lane: Lane, work: Work) -> None:
         """Called on the loop. Wakes a worker only when nothing waited."""
+        here = self._here
+        if here is not None and lane.quick and work.rows <= _HERE_ROWS:
+            free = self.queue.idle()
+            if self.queue.offer(lane, work):
+                if free:
+                    self._mine = True
+                    here.soon(self._take_turn_here)
+                else:
+                    self._ready.put(self._turn)
+            return
+        self._mine = False
         if self.queue.offer(lane, work):
             self._ready.put(self._turn)
 
@@ -135,6 +171,25 @@ class Workers:
         if self.on_spare is not None and self.queue.spare():
             self.on_spare()
         return _SUPERFLUOUS if replaced else None
+
+    def _take_turn_here(self) -> None:
+        """The loop's turn. Passed to a worker with what the loop must not run, and with what only
+        waits for a borrowing limit to end."""
+        here, now = self._here, self._now()
+        batch = self.queue.take(now, _HERE_MOST) if here is not None and self._mine else None
+        if here is None or batch is None:
+            self._ready.put(self._turn)
+            return
+        lane, works, more = batch
+        self.waits.note(works, now)
+        finished = self._run(lane, works)
+        more = self.queue.settle(lane, finished) or more
+        here.settle(finished)
+        if more:
+            self._mine = self._mine and lane.quick
+            here.soon(self._take_turn_here)
+        elif self.on_spare is not None and self.queue.spare():
+            self.on_spare()
 
     def _run(self, lane: Lane, works: Sequence[Work]) -> list[Finished]:
         try:

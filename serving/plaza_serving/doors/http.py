@@ -108,7 +108,7 @@ class HttpDoor:
         self._tunnel = tunnel
         self._keeper = keeper
         self._watch = Watch(body_seconds)
-        self._brake = Brake(plane.clock)
+        self._brake = Brake(plane)
         key = settings.loopback_key
         self._loopback_key = None if key is None else f"Bearer {key}".encode()
         limit = settings.max_body_mb << 20
@@ -192,7 +192,7 @@ class HttpDoor:
             costs = charged(error) if exchange.infers else ()
             reply = problem(error, request_id, *costs, wording=exchange.wording)
             known = getattr(exchange, "principal", None)
-            late = known is not None and self._brake.holds(error, known.organisation)
+            late = known is not None and self._brake.holds(error, known)
         except ClientGoneError:
             return
         except asyncio.CancelledError:

@@ -180,3 +180,24 @@ def test_nobody_is_refused_on_an_idle_replica(target_ms, deadline_ms):
     replica.pool.run(40)
     assert not replica.refused
     assert bool(replica.answered) is (deadline_ms > COST_US / 1000)
+
+
+def test_a_replica_knows_whether_others_are_served_beside_an_organisation():
+    here = Replica()
+    door = here._admission
+    here.pool.at(1, lambda: here.ask("a"))
+    here.pool.run(0.0005)
+    assert not door.shared("a", -1), "nobody but a has come"
+    assert door.shared("b", -1), "a is inside"
+    here.pool.at(MS, lambda: here.ask("b"))
+    here.pool.run(0.005)
+    assert door.shared("a", here.pool.now_ns), "b is inside"
+    here.pool.run(1.0)
+    came = MS
+    assert door.shared("a", came - 1), "b is gone, but was let in after that"
+    assert not door.shared("a", came)
+    here.pool.at(2 * MS + here.pool.now_ns, lambda: here.ask("a"))
+    here.pool.run(2.0)
+    assert door.shared("a", came - 1), "that a came again since hides nobody"
+    assert not door.shared("a", came)
+    assert door.shared("b", came)

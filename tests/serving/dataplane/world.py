@@ -122,6 +122,7 @@ class PlaneKit:
         name="replica-1",
         cells=None,
         idle_s=0,
+        at_once=False,
     ):
         self.clock = clock or SystemClock()
         self.usage = sink or MemoryUsage()
@@ -143,6 +144,7 @@ class PlaneKit:
                 default_deadline_ms=10_000,
                 worker_threads=threads,
                 batch_delay_us=0,
+                at_once=at_once,
             ),
             host=self.host,
             sink=self.usage,

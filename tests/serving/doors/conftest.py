@@ -67,6 +67,8 @@ class SmallHub:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.is_live = self.is_ready = True
+        self.is_shared = False
+        """Whether other organisations are served as well."""
         self.budget_remaining: int | None = None
         self.calls: list[Call] = []
         self.fail: BaseException | None = None
@@ -145,6 +147,9 @@ class SmallHub:
             VersionStatistics(view.name, view.version, 7, 3, 1, once, run=once, batches=sizes)
             for view in views
         ]
+
+    def shared(self, principal: Principal) -> bool:
+        return self.is_shared
 
     def live(self) -> bool:
         return self.is_live

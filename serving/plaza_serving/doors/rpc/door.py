@@ -76,7 +76,7 @@ class GrpcDoor:
         self._most_bytes = settings.max_answer_mb << 20
         self._budget = BODIES_IN_FLIGHT * (settings.max_body_mb << 20)
         self._held = 0
-        self._brake = Brake(plane.clock)
+        self._brake = Brake(plane)
         shelf = Shelf(repository, plane, default_s=settings.default_deadline_ms / 1000)
         read, write = Right.MODELS_READ, Right.MODELS_WRITE
         self._verbs = {
@@ -249,7 +249,7 @@ class GrpcDoor:
 
     async def _brake_for(self, asked: Asked, error: PlazaError) -> None:
         known = getattr(asked, "principal", None)
-        if known is not None and self._brake.holds(error, known.organisation):
+        if known is not None and self._brake.holds(error, known):
             await self._brake.pause()
 
     # ── verbs ────────────────────────────────────────────────────────────────────────────────────

@@ -87,8 +87,8 @@ async def test_a_bug_is_internal_and_says_nothing(hub, channel, caplog):
     assert "4711" not in caplog.text, "the message may quote a payload"
 
 
-async def test_a_flood_of_refusals_is_told_late(hub, channel):
-    hub.fail = Overloaded("full")
+async def test_a_flood_of_refusals_is_told_late_where_others_are_served(hub, channel):
+    hub.fail, hub.is_shared = Overloaded("full"), True
     begin = time.monotonic()
     await asyncio.gather(*(refused(infer(channel, plain())) for _ in range(FREE + 5)))
     assert time.monotonic() - begin > 0.9
