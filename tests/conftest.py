@@ -28,6 +28,7 @@ HUBS = Path(__file__).parent / "hub"
 
 
 def pytest_configure():
+    gc.disable()  # nothing that is imported becomes garbage; to look for it takes a third longer
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _takes_files(MEMORY):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
 
@@ -46,6 +47,7 @@ def pytest_collection_finish():
     """What was collected stays until the end: nobody need look through it for garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
@@ -74,7 +76,7 @@ def _needs_a_hub(item):
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """Starts with the first test that asks."""
-    with running_server() as server:
+    with running_server(os.environ.get("PYTEST_DEBUG_TEMPROOT")) as server:
         yield server
 
 
