@@ -85,7 +85,7 @@ ours: .venv/.hub
 
 .PHONY: unit
 unit: .venv/.tests ours  ## tests that need no hub, on up to four cores
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not hub and not prove"
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not hub and not prove"
 
 .PHONY: test
 test:  ## everything CI runs; a hub has the machine for itself

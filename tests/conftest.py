@@ -8,6 +8,7 @@ commit.
 import gc
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +25,32 @@ settings.load_profile("plaza")
 share_statements()
 MEMORY = Path("/dev/shm")  # pytest makes a directory of its own there
 ENOUGH = 4 << 30
-HUBS = Path(__file__).parent / "hub"
+HERE = Path(__file__).parent
+HUBS = HERE / "hub"
+# Few tests and many seconds: begun first, so that none of them is left to one core at the end.
+_LONG = {
+    HERE / name
+    for name in (
+        "accel/examination/test_examine.py",
+        "registry/test_importing.py",
+        "serving/control/test_main.py",
+        "serving/control/test_mirror_machine.py",
+        "serving/control/test_mlflow_away.py",
+        "serving/control/test_postgres.py",
+        "serving/dataplane/test_exact.py",
+        "serving/test_load_and_unload.py",
+        "tenancy/test_budget_machine.py",
+        "tenancy/test_registry_machine.py",
+        "tenancy/test_several_processes.py",
+        "tenancy/test_upkeep.py",
+        "training/test_baselines.py",
+        "training/test_bundles.py",
+        "training/test_forecast.py",
+        "training/test_recipe_file.py",
+        "training/test_text.py",
+        "training/vision/test_smoke.py",
+    )
+}
 
 
 def pytest_configure():
@@ -51,6 +77,7 @@ def pytest_collection_finish():
 
 
 def pytest_collection_modifyitems(items):
+    tests = Counter(item.path for item in items)
     lost = [
         item.nodeid
         for item in items
@@ -60,12 +87,12 @@ def pytest_collection_modifyitems(items):
     ]
     if lost:
         raise pytest.UsageError(f"`make test` looks for stories of a hub in {HUBS}: {lost}")
-    items.sort(key=_place)
+    items.sort(key=lambda item: (*_place(item), item.path not in _LONG, -tests[item.path]))
 
 
 def _place(item) -> tuple[bool, ...]:
     if not _needs_a_hub(item):
-        return (False,)
+        return (False, False, False)
     return (True, "hub" in item.fixturenames, "plain" in item.fixturenames)
 
 
