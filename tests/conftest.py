@@ -1,5 +1,6 @@
 """The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
-processes are nobody else's neighbours; of that first what starts its own, last what needs two.
+processes are nobody else's neighbours; of that first what starts its own, last what needs two, so
+that the second is not there while the first is asked.
 
 Files are written to memory where there is enough of it: databases wait for their disk at every
 commit.
@@ -87,13 +88,13 @@ def pytest_collection_modifyitems(items):
     ]
     if lost:
         raise pytest.UsageError(f"`make test` looks for stories of a hub in {HUBS}: {lost}")
-    items.sort(key=lambda item: (*_place(item), item.path not in _LONG, -tests[item.path]))
+    items.sort(key=lambda item: _place(item, tests[item.path]))
 
 
-def _place(item) -> tuple[bool, ...]:
+def _place(item, tests: int) -> tuple[bool | int, ...]:
     if not _needs_a_hub(item):
-        return (False, False, False)
-    return (True, "hub" in item.fixturenames, "plain" in item.fixturenames)
+        return (False, item.path not in _LONG, -tests)
+    return (True, "plain" in item.fixturenames, "hub" in item.fixturenames)
 
 
 def _needs_a_hub(item):
