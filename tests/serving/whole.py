@@ -74,7 +74,7 @@ class Hub:
         self.said.append(answer.body + str(answer.headers).encode())
         return answer
 
-    async def until(self, status, key, seconds=5.0) -> float:
+    async def until(self, status, key, seconds=30.0) -> float:
         """Seconds until the door answers `key` with `status`."""
         loop = asyncio.get_running_loop()
         start = loop.time()
