@@ -1,7 +1,8 @@
 # The verbs of this repository. `make help` lists them.
 #
 #   .venv        everything a hub needs, from locks/hub.txt with hashes
-#   .venv (+dev) the same plus what the tests need, from locks/dev.txt, and torch for training
+#   .venv (+dev) the same plus what the tests need, from locks/dev.txt
+#   .venv (+tests) the same plus torch for training, all of it compiled, and .venv-openvino
 #   .venv-openvino  over it, another wheel of ONNX Runtime for a pool, from locks/openvino.txt
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
