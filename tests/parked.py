@@ -24,8 +24,7 @@ def keep_for(engine: sqlalchemy.Engine) -> None:
     url = engine.url.render_as_string(hide_password=False)
 
     def connect(_dialect: object, _record: object, _arguments: object, _more: object) -> Any:
-        while _idle[url]:
-            connection = _idle[url].pop()
+        while (connection := _taken(url)) is not None:
             if _fresh(connection):
                 return connection
         return None  # SQLAlchemy makes one
@@ -43,6 +42,13 @@ def park(_dialect: object, connection: Any) -> None:
         _idle[connection.parked_at].append(connection)
     else:
         connection.close()
+
+
+def _taken(url: str) -> psycopg.Connection | None:
+    try:
+        return _idle[url].pop()
+    except IndexError:  # perhaps just now, by another thread
+        return None
 
 
 def _fresh(connection: psycopg.Connection) -> bool:

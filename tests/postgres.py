@@ -171,7 +171,8 @@ class Server:
         """Not if a story about older schemas broke off in the middle."""
         engine = self._emptying.get(database)
         if engine is None:
-            engine = sqlalchemy.create_engine(self.url(SUPERUSER, _name(database)))
+            url = self.url(SUPERUSER, _name(database))
+            engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
             self._emptying[database] = engine
         with engine.begin() as connection:
             whole = MigrationContext.configure(connection).get_current_revision() == _newest()
