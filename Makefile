@@ -17,7 +17,7 @@ OURS := core accel models registry tenancy training serving client benchmarks
 # pip compiles on one core what it installs, which is a third of its time; this takes all of them.
 # A few packages hold templates that are no Python: what cannot be compiled stays as it is, and so do
 # the tests of others, a sixth of all.
-COMPILE = $(BIN)/python -m compileall -qq -j 0 -x /tests/ "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/site-packages/.*/tests/' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
 unexport RAY_ADDRESS
 
 # Its maker has wheels for this processor only; elsewhere the tests that need it say that they skip.
