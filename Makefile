@@ -1,7 +1,8 @@
 # The verbs of this repository. `make help` lists them.
 #
 #   .venv        everything a hub needs, from locks/hub.txt with hashes
-#   .venv (+dev) the same plus what the tests need, from locks/dev.txt, and torch for training
+#   .venv (+dev) the same plus what the tests need, from locks/dev.txt
+#   .venv (+tests) the same plus torch for training, all of it compiled, and .venv-openvino
 #   .venv-openvino  over it, another wheel of ONNX Runtime for a pool, from locks/openvino.txt
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,9 +10,18 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
-# Our own bytecode must not outlive a change of file times in a fresh clone.
+# Our own bytecode must not outlive a change of file times in a fresh clone: what is compiled of ours
+# carries the hash of its source, and processes write none.
 export PYTHONDONTWRITEBYTECODE := 1
+OURS := core accel models registry tenancy training serving client benchmarks
+# pip compiles on one core what it installs, which is a third of its time; this takes all of them.
+# A few packages hold templates that are no Python: what cannot be compiled stays as it is, and so do
+# the tests of others, a sixth of all.
+COMPILE = $(BIN)/python -m compileall -qq -j 0 -x '/site-packages/.*/tests/' "$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" || true
 unexport RAY_ADDRESS
+
+# Its maker has wheels for this processor only; elsewhere the tests that need it say that they skip.
+OPENVINO := $(if $(filter x86_64,$(shell uname -m)),.venv-openvino/.made)
 
 .PHONY: help
 help:  ## list the verbs
@@ -26,31 +36,43 @@ help:  ## list the verbs
 
 .venv/.hub: .venv/.made locks/hub.txt pyproject.toml
 	@echo "[2/3] installing the hub from locks/hub.txt (about a minute)"
-	@$(PIP) install --require-hashes -r locks/hub.txt
+	@$(PIP) install --no-compile --require-hashes -r locks/hub.txt
 	@echo "[3/3] installing Plaza"
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/.dev: .venv/.hub locks/dev.txt
-	@echo "[tests 1/2] installing what the tests need from locks/dev.txt"
-	@$(PIP) install --require-hashes -r locks/dev.txt
-	@echo "[tests 2/2] installing torch for the training room"
-	@$(PIP) install torch==2.13.0 onnxscript
+# What runs needs it compiled; who only checks or installs more does not wait for it.
+.venv/.ready: .venv/.hub
+	@$(COMPILE)
 	@touch $@
 
+.venv/.dev: .venv/.hub locks/dev.txt
+	@echo "[tests 1/2] installing what the tests need from locks/dev.txt"
+	@$(PIP) install --no-compile --require-hashes -r locks/dev.txt
+	@touch $@
+
+.venv/.tests: .venv/.dev $(OPENVINO)
+	@echo "[tests 2/2] installing torch for the training room"
+	@$(PIP) install --no-compile torch==2.13.0 onnxscript
+	@$(COMPILE)
+	@touch .venv/.ready $@
+
 .PHONY: demo
-demo: .venv/.hub  ## start a hub, register the shipped models, call each family (ONCE=1 stops after)
+demo: .venv/.ready  ## start a hub, register the shipped models, call each family (ONCE=1 stops after)
 	@$(BIN)/python demo/demo.py $(if $(ONCE),--once)
 
 .PHONY: up
-up: .venv/.hub  ## run a hub in the foreground
+up: .venv/.ready  ## run a hub in the foreground
 	@$(BIN)/plaza up
 
-.PHONY: check
-check: .venv/.dev  ## formatting, lint, types, floors
+.PHONY: check lint types floors
+check: lint types floors  ## formatting, lint, types, floors
+lint: .venv/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+types: .venv/.dev
 	$(BIN)/mypy
+floors: .venv/.dev
 	$(BIN)/lint-imports
 
 .venv-openvino/.made: locks/openvino.txt .venv/.hub
@@ -59,31 +81,35 @@ check: .venv/.dev  ## formatting, lint, types, floors
 	@$(BIN)/python -m plaza_accel.providers.overlay .venv-openvino --require-hashes -r locks/openvino.txt
 	@touch $@
 
-# Its maker has wheels for this processor only; elsewhere the tests that need it say that they skip.
-OPENVINO := $(if $(filter x86_64,$(shell uname -m)),.venv-openvino/.made)
+.PHONY: ours
+ours: .venv/.hub
+	@$(BIN)/python -m compileall -q --invalidation-mode checked-hash $(OURS)
 
 .PHONY: unit
-unit: .venv/.dev $(OPENVINO)  ## tests that need no hub, on up to four cores
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile -m "not hub and not prove"
+unit: .venv/.tests ours  ## tests that need no hub, on up to four cores
+	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not hub and not prove"
 
 .PHONY: test
-test: check unit  ## everything CI runs; a hub has the machine for itself
+test:  ## everything CI runs; a hub has the machine for itself
+	@$(MAKE) --no-print-directory .venv/.dev
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types .venv/.tests lint floors
+	@$(MAKE) --no-print-directory unit
 	$(BIN)/pytest -q -m "hub and not prove" tests/hub
 
 .PHONY: openvino
-openvino: .venv/.dev $(OPENVINO)  ## an environment for pools on OpenVINO, and the examination in it
+openvino: .venv/.tests  ## an environment for pools on OpenVINO, and the examination in it
 	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/providers/test_openvino.py tests/accel/conformance/test_conformance.py
 
 .PHONY: prove
-prove: .venv/.dev $(OPENVINO)  ## every bar in full; writes prove.json
+prove: .venv/.tests ours  ## every bar in full; writes prove.json
 	$(BIN)/python -m benchmarks.prove
 
 .PHONY: bench
-bench: .venv/.hub  ## Plaza beside other servers in one run, over an hour (PARTS="--only conv --rounds 3")
+bench: .venv/.ready ours  ## Plaza beside other servers in one run, over an hour (PARTS="--only conv --rounds 3")
 	$(BIN)/python -m benchmarks.bench $(PARTS)
 
 .PHONY: conformance
-conformance: .venv/.hub  ## unmodified clients of others against a hub; writes docs/conformance.md
+conformance: .venv/.ready ours  ## unmodified clients of others against a hub; writes docs/conformance.md
 	$(BIN)/python -m benchmarks.conformance
 
 .PHONY: fix

@@ -1,4 +1,5 @@
-"""Databases of one kind, one after the other in one process, share their compiled statements.
+"""Databases of one kind, one after the other in one process, share their compiled statements, and
+those on PostgreSQL connections.
 
 SQLAlchemy compiles a statement once for an engine, and a test's engine is new: half of what a story
 about the database took was compiling what the test before it had compiled. A hub has one engine.
@@ -13,6 +14,7 @@ import sqlalchemy
 from sqlalchemy.util import LRUCache
 
 from plaza_tenancy import dialect
+from tests.parked import keep_for, park
 
 _STATEMENTS = 5000
 
@@ -28,6 +30,8 @@ def _kind(of: type[Any]) -> tuple[type[Any], LRUCache[Any, Any]]:
         "__hash__": lambda one: hash(type(one)),
         "supports_statement_cache": True,
     }
+    if of.name == "postgresql":
+        alike["do_close"] = park
     return type(of.__name__, (of,), alike), LRUCache(_STATEMENTS)
 
 
@@ -38,6 +42,8 @@ def share_statements() -> None:
     def open_engine(url: str) -> sqlalchemy.Engine:
         engine = opened(url)
         engine.dialect.__class__, engine._compiled_cache = _kind(type(engine.dialect))
+        if engine.dialect.name == "postgresql":
+            keep_for(engine)
         return engine
 
     dialect.open_engine = open_engine

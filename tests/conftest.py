@@ -1,5 +1,6 @@
 """The servers of a session, one of a kind, and the order: what needs a hub comes last, so that its
-processes are nobody else's neighbours; of that first what starts its own, last what needs two.
+processes are nobody else's neighbours; of that first what starts its own, last what needs two, so
+that the second is not there while the first is asked.
 
 Files are written to memory where there is enough of it: databases wait for their disk at every
 commit.
@@ -8,6 +9,7 @@ commit.
 import gc
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,10 +26,36 @@ settings.load_profile("plaza")
 share_statements()
 MEMORY = Path("/dev/shm")  # pytest makes a directory of its own there
 ENOUGH = 4 << 30
-HUBS = Path(__file__).parent / "hub"
+HERE = Path(__file__).parent
+HUBS = HERE / "hub"
+# Few tests and many seconds: begun first, so that none of them is left to one core at the end.
+_LONG = {
+    HERE / name
+    for name in (
+        "accel/examination/test_examine.py",
+        "registry/test_importing.py",
+        "serving/control/test_main.py",
+        "serving/control/test_mirror_machine.py",
+        "serving/control/test_mlflow_away.py",
+        "serving/control/test_postgres.py",
+        "serving/dataplane/test_exact.py",
+        "serving/test_load_and_unload.py",
+        "tenancy/test_budget_machine.py",
+        "tenancy/test_registry_machine.py",
+        "tenancy/test_several_processes.py",
+        "tenancy/test_upkeep.py",
+        "training/test_baselines.py",
+        "training/test_bundles.py",
+        "training/test_forecast.py",
+        "training/test_recipe_file.py",
+        "training/test_text.py",
+        "training/vision/test_smoke.py",
+    )
+}
 
 
 def pytest_configure():
+    gc.disable()  # nothing that is imported becomes garbage; to look for it takes a third longer
     if "PYTEST_DEBUG_TEMPROOT" not in os.environ and _takes_files(MEMORY):
         os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
 
@@ -46,9 +74,11 @@ def pytest_collection_finish():
     """What was collected stays until the end: nobody need look through it for garbage."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):
+    tests = Counter(item.path for item in items)
     lost = [
         item.nodeid
         for item in items
@@ -58,13 +88,13 @@ def pytest_collection_modifyitems(items):
     ]
     if lost:
         raise pytest.UsageError(f"`make test` looks for stories of a hub in {HUBS}: {lost}")
-    items.sort(key=_place)
+    items.sort(key=lambda item: _place(item, tests[item.path]))
 
 
-def _place(item) -> tuple[bool, ...]:
+def _place(item, tests: int) -> tuple[bool | int, ...]:
     if not _needs_a_hub(item):
-        return (False,)
-    return (True, "hub" in item.fixturenames, "plain" in item.fixturenames)
+        return (False, item.path not in _LONG, -tests)
+    return (True, "plain" in item.fixturenames, "hub" in item.fixturenames)
 
 
 def _needs_a_hub(item):
@@ -74,7 +104,7 @@ def _needs_a_hub(item):
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """Starts with the first test that asks."""
-    with running_server() as server:
+    with running_server(os.environ.get("PYTEST_DEBUG_TEMPROOT")) as server:
         yield server
 
 

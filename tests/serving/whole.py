@@ -16,6 +16,7 @@ from plaza_serving.control.app import build_app
 from plaza_serving.control.main import ADMIN_KEY_FILE, compose
 from plaza_serving.control.parts import Parts
 from tests.client.sockets import serving
+from tests.mlflow_file import place_store
 from tests.serving.control.conftest import bundle
 from tests.serving.doors.conftest import Answer, Client
 
@@ -74,7 +75,7 @@ class Hub:
         self.said.append(answer.body + str(answer.headers).encode())
         return answer
 
-    async def until(self, status, key, seconds=5.0) -> float:
+    async def until(self, status, key, seconds=30.0) -> float:
         """Seconds until the door answers `key` with `status`."""
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -96,6 +97,7 @@ class Hub:
 @asynccontextmanager
 async def whole_hub(state: Path):
     """A hub in an empty directory, with the organisation `acme` and no model."""
+    place_store(state / "mlflow.db")
     parts, _ = compose(Settings(state_dir=state))
     with serving(build_app(parts)) as address:
         replica = await open_replica(Settings(state_dir=state, control_url=address), pool="main")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -112,7 +113,12 @@ def _console(*, stderr: bool) -> Console:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    app(_hoisted(sys.argv[1:] if arguments is None else arguments))
+    _command()(_hoisted(sys.argv[1:] if arguments is None else arguments))
+
+
+@cache  # of 110 commands; to make them takes longer than to run one
+def _command() -> Callable[[list[str]], None]:
+    return typer.main.get_command(app)
 
 
 def _hoisted(arguments: Sequence[str]) -> list[str]:

@@ -9,6 +9,8 @@ provider that its environment does not have.
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from benchmarks import graphs
 from benchmarks.hub import free_ports, running_hub
 from plaza_accel.providers.overlay import make_overlay, packages_of
 from plaza_core.tensors import DType
+from tests.hub.conftest import AT_ONCE
 from tests.hub.waiting import until
 
 ROOT = Path(__file__).parents[3]
@@ -58,30 +61,27 @@ def hub(tmp_path_factory):
         running.started = place / "nxrt" / "started"
         serve = {"second", "openvino", "nxrt"} & {pool["name"] for pool in pools}
         until(lambda: serve <= live(running), within_s=90)
-        for name, graph in (
-            ("tiny", graphs.tiny()),
-            ("slow", graphs.conv(size=64, layers=24)),
-            ("texts", graphs.identity(DType.BYTES)),
-        ):
-            graph.manifest["name"] = name
-            register(running, graph, place)
+        models = [
+            bundle(place, "tiny", graphs.tiny()),
+            bundle(place, "slow", graphs.conv(size=64, layers=24)),
+            bundle(place, "texts", graphs.identity(DType.BYTES)),
+        ]
         if beside:
-            tiny = graphs.tiny()
-            tiny.manifest.update(name="cpu-only", providers=["cpu"])
-            register(running, tiny, place)
-            tiny.manifest.update(name="there", providers=["openvino"])
-            register(running, tiny, place)
-            conv = graphs.conv(layers=2)
-            conv.manifest["name"] = "convolution"
-            register(running, conv, place)
-            running.admin.models.register(SHIPPED, visibility="public")
+            models += [
+                bundle(place, "cpu-only", graphs.tiny(), providers=["cpu"]),
+                bundle(place, "there", graphs.tiny(), providers=["openvino"]),
+                bundle(place, "convolution", graphs.conv(layers=2)),
+                SHIPPED,
+            ]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(partial(running.admin.models.register, visibility="public"), models))
         until(lambda: running.admin.metadata("texts"))
         yield running
 
 
-def register(hub, graph, place):
-    directory = graph.write(place / graph.manifest["name"])
-    hub.admin.models.register(directory, visibility="public")
+def bundle(place, name, graph, **more):
+    graph.manifest.update(name=name, **more)
+    return graph.write(place / name)
 
 
 def live(hub):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from plaza_core.budget import LeaseAsk
 from plaza_core.keys import issue
 from plaza_core.principal import Right
@@ -34,6 +36,8 @@ class Callers:
         self.stranger = globex["admin"]
         self._upload = None
         self._people = 0
+        self._untouched = {}
+        """Placeholder -> what was made for it, until a call changes something."""
         self.tenancy = world.parts.tenancy
         operator = self.tenancy.authenticate(world.operator)
         self.scope = self.tenancy.scope(operator, Right.TENANTS_WRITE, organisation="acme")
@@ -55,17 +59,10 @@ class Callers:
             if "{upload}" in path:
                 path = path.replace("{upload}", await self.upload_for(key))
             path = path.replace("{pattern}", "old.example.org")
-            path = self.prepared.fill(path)
-            if "{webhook}" in path:
-                path = path.replace("{webhook}", await self.target())
-            if "{lease}" in path:
-                path = path.replace("{lease}", await self.lease())
-            if "{proposal}" in path:
-                path = path.replace("{proposal}", proposal_of(self.world, self.tenancy, self.scope))
-            if "{key}" in path:
-                path = path.replace("{key}", await self.victim())
-            if "{member}" in path:
-                path = path.replace("{member}", await self.friend())
+            for placeholder in re.findall(r"\{(\w+)\}", path):
+                if placeholder not in self._untouched:
+                    self._untouched[placeholder] = await self.make(placeholder)
+                path = path.replace(f"{{{placeholder}}}", self._untouched[placeholder])
             query = {"organisation": "acme"} if attempt.whose or acting else {}
             more = attempt.more
             if more.get("json", {}).get("email") == "{new}":
@@ -76,7 +73,24 @@ class Callers:
             assert set(answer.json()) == {"error", "code", "input", "request_id"}, (
                 "a refusal carries nothing else"
             )
+        else:
+            self._untouched.clear()
         return answer.status_code
+
+    async def make(self, placeholder):
+        """What a route acts upon, new."""
+        match placeholder:
+            case "webhook":
+                return await self.target()
+            case "lease":
+                return await self.lease()
+            case "proposal":
+                return proposal_of(self.world, self.tenancy, self.scope)
+            case "key":
+                return await self.victim()
+            case "member":
+                return await self.friend()
+        return getattr(self.prepared, placeholder)()
 
     async def upload_for(self, key):
         """An upload of the caller's where it may have one in `acme`, else of an engineer there."""

@@ -73,17 +73,11 @@ TRIES_OF_MODELS = {
 
 
 class Prepared:
-    """What the routes about models need, of `acme`'s private model, fresh for each call."""
+    """What the routes about models need, of `acme`'s private model, made by its placeholder."""
 
     def __init__(self, tenancy, admin):
         self._tenancy = tenancy
         self._scope = tenancy.scope(tenancy.authenticate(admin), Right.MODELS_PUBLISH)
-
-    def fill(self, path):
-        for name in ("spare", "moved", "rollout", "request"):
-            if f"{{{name}}}" in path:
-                path = path.replace(f"{{{name}}}", getattr(self, name)())
-        return path
 
     def spare(self):
         """A version that no alias means."""

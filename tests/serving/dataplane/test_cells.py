@@ -143,7 +143,7 @@ async def test_a_cell_that_ended_unnoticed_gives_its_memory_back(kit, cells):
     assert k.plane.heartbeat().ready == {}
     other = make_model("other", organisation="beta")
     k.host._how.learn(make_table([model, other]))
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(10):
         await k.host.demand(key(other), other.versions[0])
 
 

@@ -53,7 +53,7 @@ async def test_keys_take_effect_while_models_still_load():
     while log.admitted != ["1", "2"]:
         await asyncio.sleep(0)
     source.publish(make_table(version="3"))
-    await asyncio.wait_for(log.admitted_again.wait(), 5)
+    await asyncio.wait_for(log.admitted_again.wait(), 30)
     assert log.published == ["1"]
     log.gate.set()
     while log.published[-1] != "3":

@@ -45,7 +45,7 @@ class GatedFactory(EchoRunnerFactory):
 
         def run(inputs, outputs=None):
             self.entered.set()
-            assert self.gate.wait(5)
+            assert self.gate.wait(30)
             return echo(inputs, outputs)
 
         runner.run = run
@@ -290,7 +290,7 @@ async def test_a_first_request_waits_for_the_answer_to_an_immediate_heartbeat(ki
     entry, header = make_key(slots=[("org_acme", 1)])
     await k.serve(make_table([make_model()], [entry]))
     task = asyncio.create_task(k.plane.infer(k.plane.authenticate(header), call(k.plane)))
-    await asyncio.wait_for(k.plane.slots.due.wait(), 1)
+    await asyncio.wait_for(k.plane.slots.due.wait(), 10)
     sent = k.clock.monotonic_ns()
     assert k.plane.heartbeat().inside == {"org_acme": 1}
     k.plane.heed(HeartbeatReply(live_replicas=1, slots={"org_acme": 1}), sent)

@@ -102,7 +102,7 @@ async def test_while_all_workers_are_busy_shadows_wait_and_what_does_not_fit_is_
     def slow(echo, inputs):
         if inputs["x"][0, 0] == 99:
             running.set()
-            assert gate.wait(10)
+            assert gate.wait(60)
         return echo(inputs)
 
     t = await traffic(v1=slow)
@@ -113,7 +113,7 @@ async def test_while_all_workers_are_busy_shadows_wait_and_what_does_not_fit_is_
     await asyncio.sleep(0)
     assert t.k.plane.heartbeat().rollouts["rol_1"].dropped == 5
     busy = asyncio.create_task(t.infer(99))
-    assert await asyncio.to_thread(running.wait, 5)
+    assert await asyncio.to_thread(running.wait, 30)
     backlog._spare = t.k.plane._queue.spare
     backlog.nudge()
     await asyncio.sleep(0.05)
@@ -129,14 +129,14 @@ async def test_a_request_does_not_wait_for_a_shadow_that_runs(traffic):
 
     def slow(echo, inputs):
         running.set()
-        assert gate.wait(10)
+        assert gate.wait(60)
         return echo(inputs)
 
     t = await traffic(v2=slow)
     await t.infer()
-    assert await asyncio.to_thread(running.wait, 5)
+    assert await asyncio.to_thread(running.wait, 30)
     for value in range(5):
-        outcome = await asyncio.wait_for(t.infer(value), 2)
+        outcome = await asyncio.wait_for(t.infer(value), 30)
         assert outcome.version == 1
     gate.set()
     assert (await seen(t, 6)).disagreements == 0
@@ -204,7 +204,7 @@ class Idle:
     def release(self):
         self.is_spare = True
         self.background.offer("last", 1, self.done.set, self.done.set)
-        assert self.done.wait(5)
+        assert self.done.wait(30)
         self.background.close()
 
 

@@ -46,7 +46,7 @@ def test_everything_offered_from_one_side_is_finished_by_many_threads():
     lanes = [Lane(Costs(1)) for _ in range(3)]
     for n in range(2000):
         workers.offer(lanes[n % 3], work(f"o{n % 5}").work)
-    assert done.all.wait(20)
+    assert done.all.wait(30)
     workers.close()
     assert len({id(f.work) for f in done.finished}) == 2000
 
@@ -60,7 +60,7 @@ def test_a_worker_wakes_by_itself_when_a_borrowing_limit_ends():
     lane.learn(20_000, 1)
     for _ in range(3):
         workers.offer(lane, work("a").work)
-    assert done.all.wait(10)
+    assert done.all.wait(30)
     workers.close()
 
 
@@ -73,7 +73,7 @@ def test_a_runner_that_raises_ends_no_thread_and_its_callers_are_told():
     workers = Workers(1, done, SystemClock())
     workers.offer(Lane(Broken(1)), work("a").work)
     workers.offer(Lane(Costs(1)), work("a").work)
-    assert done.all.wait(5)
+    assert done.all.wait(30)
     assert workers.alive()
     workers.close()
     assert {type(f.error) for f in done.finished} == {ModelFailed, type(None)}
@@ -85,17 +85,17 @@ def test_a_worker_that_may_wait_for_company_does_so_only_while_a_batch_is_not_fu
     class Gated(Costs):
         def __call__(self, works):
             entered.set()
-            assert gate.wait(5)
+            assert gate.wait(30)
             return super().__call__(works)
 
     workers = Workers(1, done, SystemClock(), delay_s=0.5, pause=paused.append)
     lane = Lane(Gated(1))
     workers.offer(lane, work("a").work)
-    assert entered.wait(5)
+    assert entered.wait(30)
     assert paused == [0.5], "a lone request"
     workers.offer(lane, work("a").work)
     workers.offer(lane, work("b").work)
     gate.set()
-    assert done.all.wait(5)
+    assert done.all.wait(30)
     workers.close()
     assert paused == [0.5], "two make a batch here"

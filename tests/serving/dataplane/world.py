@@ -168,5 +168,5 @@ class PlaneKit:
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
         self.plane._workers.later(lambda: loop.call_soon_threadsafe(done.set))
-        await asyncio.wait_for(done.wait(), 5)
+        await asyncio.wait_for(done.wait(), 30)
         return [record.outcome for record in self.usage.records.values()]

@@ -158,7 +158,7 @@ class Gate(EchoRunnerFactory):
 
         def run(inputs, outputs=None):
             gate.entered.set()
-            assert gate.go.wait(10)
+            assert gate.go.wait(30)
             return plain(inputs, outputs)
 
         runner.run = run

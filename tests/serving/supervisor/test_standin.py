@@ -67,7 +67,7 @@ async def test_it_never_joins_an_ingress_that_is_there(free_port):
         task = asyncio.create_task(one.run())
         ingress.setblocking(False)
         for _ in range(20):  # every connection arrives here; none is taken away
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 _, writer = await asyncio.open_connection("127.0.0.1", free_port)
                 accepted, _ = await asyncio.get_running_loop().sock_accept(ingress)
             accepted.close()
@@ -98,7 +98,7 @@ async def test_who_waits_in_the_queue_while_it_leaves_is_still_answered(free_por
         await one._give()
         loop = asyncio.get_running_loop()
         await loop.sock_sendall(client, b"GET / HTTP/1.1\r\n\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await loop.sock_recv(client, 100)).startswith(b"HTTP/1.1 503 ")
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -40,7 +40,7 @@ class Stage:
         return [e for e in self.events if e.what == what and child in {None, e.child}]
 
     async def until(self, condition):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(30):
             while not (value := condition()):
                 assert not self.task.done(), self.task.result()
                 await asyncio.sleep(0.01)
@@ -52,7 +52,7 @@ class Stage:
 
     async def end(self):
         self.stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             await self.task
 
 

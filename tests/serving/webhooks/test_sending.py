@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 import time
 
 import pytest
@@ -109,12 +110,12 @@ async def test_a_redirect_is_not_followed(receiver, here, status):
 
 
 async def test_a_slow_receiver_is_left(receiver, here):
-    receiver.answer = lambda handler, _: time.sleep(1.0)
+    left = threading.Event()
+    receiver.answer = lambda handler, _: left.wait(60)
     url = f"http://127.0.0.1:{receiver.port}/"
-    started = time.monotonic()
     attempt = await try_it(url, here, timeout_s=0.2)
+    left.set()
     assert attempt.error == "no answer within 0.2 s"
-    assert time.monotonic() - started < 0.9
 
 
 async def test_a_trickle_is_left_too(receiver, here):
@@ -146,7 +147,7 @@ async def test_of_a_long_answer_a_kilobyte_is_read(receiver, here):
     receiver.answer = endless
     started = time.monotonic()
     assert (await try_it(f"http://127.0.0.1:{receiver.port}/", here)).delivered
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     while not sent or sent[-1]:
         await asyncio.sleep(0.01)
     assert sum(sent) < 64 << 20, "what the sockets held, not what it had"
