@@ -32,9 +32,8 @@ def prove(kind, examples: int, count: int, **more) -> None:
     )
 
 
-def test_no_order_of_verbs_breaks_the_registry(new_url, databases):
-    """On PostgreSQL a step takes five times as long; `for_long` they are alike."""
-    prove(machine(new_url), 4 if databases.walled else 8, 30)
+def test_no_order_of_verbs_breaks_the_registry(new_url):
+    prove(machine(new_url), 8, 30)
 
 
 @pytest.mark.prove
