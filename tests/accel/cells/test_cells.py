@@ -101,7 +101,10 @@ def comes_to(opened, command, bound):
     return False
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor anyway")
+@pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2,
+    reason="this process may use one processor only, to which every thread is bound anyway",
+)
 def test_only_while_calls_are_short_caller_and_cell_share_a_processor(prison):
     opened, mine = prison(), os.sched_getaffinity(0)
     assert comes_to(opened, "sum", bound=1), "the thread of the channel in use"
