@@ -19,7 +19,7 @@ from plaza_accel.contract.metering import DeviceClock
 from plaza_accel.contract.provider import AcceleratorProvider, select
 from plaza_accel.examination.certifier import Place, SandboxCertifier
 from plaza_accel.examination.environment import environment_of
-from plaza_accel.examination.looking import refusal_here
+from plaza_accel.examination.interpreter import refusal_here
 from plaza_accel.sessions import arena
 from plaza_core import keys
 from plaza_core.clock import Clock, SystemClock
