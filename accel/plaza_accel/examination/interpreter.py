@@ -59,7 +59,10 @@ def needs_in(python: str, provider: str, options: Mapping[str, Any] | None = Non
         return needs_of(provider, options)
     try:
         said = _ask(python, "needs", provider, options or {})
-        return Needs(**{name: tuple(v) if isinstance(v, list) else v for name, v in said.items()})
+        made: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in said.items()
+        }
+        return Needs(**made)
     except (NoAnswer, TypeError, ValueError, AttributeError):
         _log.warning("%s does not say what '%s' needs: nothing is admitted", python, provider)
         return Needs()
