@@ -21,8 +21,8 @@ from pathlib import Path
 from rich.console import Console
 
 from plaza_core.clock import SystemClock
-from plaza_core.ids import RequestId
-from plaza_core.inference import Call, UsageRecord
+from plaza_core.ids import ReplicaId, RequestId
+from plaza_core.inference import Call
 from plaza_core.table import RateLimit
 from plaza_serving.dataplane.access import AccessTable
 from plaza_serving.dataplane.admission import Admission
@@ -37,6 +37,7 @@ from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.spool import Spool
+from plaza_serving.dataplane.usage import usage_of
 from plaza_serving.dataplane.work import Bill, Finished, Work
 from tests.serving.dataplane.books import DeskChannel, books_for, desk_over
 from tests.serving.dataplane.world import PEPPER, make_key, make_model, make_table
@@ -46,6 +47,7 @@ _WARM, _ROUNDS = 2_000, 20_000
 _COST = 100
 _BUDGET = 10**12
 _BILL = Bill(rows=1, compute_us=_COST, charge=_COST)
+_REPLICA = ReplicaId("bench")
 
 STEPS = (
     ("authenticate, admit, reserve", 0, 1),
@@ -87,7 +89,7 @@ class OnePath:
         self.budgets = Budgets(clock)
         bank = books_for(clock, [entry], dict.fromkeys(branch, _BUDGET))
         channel = DeskChannel(desk_over(bank, clock))
-        self.broker = Broker(self.budgets, channel, replica="bench", clock=clock)
+        self.broker = Broker(self.budgets, channel, replica=_REPLICA, clock=clock)
         self.reservations = Reservations(self.budgets, Reserves())
         self.slots = Slots(clock)
         queue = FairQueue(1)
@@ -99,7 +101,7 @@ class OnePath:
         self.branch = branch
         self.lane = Lane(_Nothing())
         self.prices = PriceList()
-        self.spool = Spool(directory, "bench", lambda _: None)
+        self.spool = Spool(directory, _REPLICA, lambda _: None)
         self.spool.start()
         self.target = Resolved(model, model.versions[0])
         self.loop = asyncio.get_running_loop()
@@ -132,32 +134,12 @@ class OnePath:
             work.claim()
             held = work.reservation
             assert held is not None
-            self.spool.append([self.record(work, held.lease)])
+            now_ns = self.clock.monotonic_ns()
+            self.spool.append([usage_of(work, "ok", _BILL, _REPLICA, now_ns)])
             written = time.perf_counter_ns()
             self.reservations.settle(work, min(_COST, held.amount))
             self.reservations.learn(work, _BILL)
         return began, admitted, written, time.perf_counter_ns()
-
-    def record(self, work: Work, lease: str | None) -> UsageRecord:
-        return UsageRecord(
-            organisation=work.principal.organisation,
-            project=work.principal.project,
-            key=work.principal.key,
-            request_id=work.call.request_id,
-            model=work.target.model.id,
-            version=work.target.version.version,
-            digest=work.target.version.digest,
-            provider=work.provider,
-            rows=work.rows,
-            compute_us=_COST,
-            host_us=0,
-            latency_us=(self.clock.monotonic_ns() - work.admitted_ns) // 1000,
-            outcome="ok",
-            at_unix_us=work.admitted_unix_us,
-            replica="bench",
-            charge=_COST,
-            lease=lease,
-        )
 
 
 async def _laps(rounds: int) -> list[Lap]:

@@ -29,6 +29,7 @@ from benchmarks import exact, graphs, unruly
 from benchmarks.chaos import Traffic
 from benchmarks.hub import Hub, running_hub
 from benchmarks.ledger import drift, entries
+from benchmarks.waiting import reached
 from plaza_core.tensors import DType
 
 DEADLINE_MS = 700
@@ -277,9 +278,7 @@ def _audit(scene: Scene, found: Found) -> None:
     def booked() -> bool:
         return charges.keys() <= entries(hub.state_dir, culprit.organisation).keys()
 
-    give_up = time.monotonic() + _WITHIN_S
-    while not booked() and time.monotonic() < give_up:
-        time.sleep(0.1)
+    reached(booked, _WITHIN_S)
     rows = entries(hub.state_dir, culprit.organisation)
     kinds = {said.request_id: said.kind for said in culprit.said}
     for id_, entry in rows.items():

@@ -19,6 +19,7 @@ import plaza
 from benchmarks import graphs
 from benchmarks.hub import Hub
 from benchmarks.peers.processes import Tree
+from benchmarks.waiting import until_ok
 
 _KINDS = {"tiny": (graphs.tiny, "x", (1, 4)), "conv": (graphs.conv, "image", (1, 3, 32, 32))}
 _GB = 1_000_000_000
@@ -66,14 +67,8 @@ def _took(client: plaza.Client, model: str, value: dict[str, Any]) -> float:
 
 def _known(hub: Hub, key: str, model: str) -> None:
     """Until the replica has heard of the model; its description does not open it."""
-    until = time.monotonic() + 20
     headers = {"Authorization": f"Bearer {key}"}
-    while time.monotonic() < until:
-        answer = httpx.get(f"{hub.url}/v2/models/{model}", headers=headers)
-        if answer.status_code == httpx.codes.OK:
-            return
-        time.sleep(0.1)
-    raise TimeoutError(model)
+    until_ok(lambda: httpx.get(f"{hub.url}/v2/models/{model}", headers=headers), 20)
 
 
 def _replicas(hub: Hub) -> int:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from benchmarks import graphs
 from benchmarks.hub import Hub, running_hub
 from benchmarks.ledger import entries
 from benchmarks.volley import Answer, request_bytes, row, volley
+from benchmarks.waiting import reached
 
 AFFORDABLE, PRICE = 137, 1000
 LIMIT = AFFORDABLE * PRICE
@@ -142,7 +143,7 @@ def _judge(hub: Hub, tenant: Tenant, how: str, answers: list[Answer], seconds: f
         }
         return {node: (budget.settled, budget.leased) for node, budget in found.items()}
 
-    _wait(lambda: all(account == (LIMIT, 0) for account in accounts().values()))
+    reached(lambda: all(account == (LIMIT, 0) for account in accounts().values()), _WITHIN_S)
     booked = entries(hub.state_dir, tenant.name)
     good = {a.headers["x-request-id"]: a for a in answers if a.kind == "ok"}
     odd = [
@@ -184,15 +185,8 @@ def all_know(hub: Hub) -> None:
         live = [one for one in hub.admin.status().replicas if one["live"]]
         return len(live) == replicas_of(hub) and all(one["current"] for one in live)
 
-    if not _wait(know):
+    if not reached(know, _WITHIN_S):
         raise TimeoutError(f"not all replicas have the newest table: {hub.admin.status().replicas}")
-
-
-def _wait(reached: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + _WITHIN_S
-    while not (done := reached()) and time.monotonic() < give_up:
-        time.sleep(0.05)
-    return done
 
 
 def prove(replicas: Sequence[int] = REPLICAS, trials: int = TRIALS) -> dict[str, Any]:

@@ -86,9 +86,9 @@ class Closed:
         """Requests per second, and µs of processor time for each."""
         for _ in range(WAITING):
             self._offer()
-        time.sleep(seconds / 4)  # nothing is learnt of the first runs
+        time.sleep(seconds / 4)  # warm-up, which is not counted
         before, begin, cpu = self.done, time.perf_counter(), time.process_time()
-        time.sleep(seconds)
+        time.sleep(seconds)  # what is measured: workers and their answers keep themselves busy
         count, cpu = self.done - before, time.process_time() - cpu
         rate = count / (time.perf_counter() - begin)
         self.open = False

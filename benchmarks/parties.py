@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from benchmarks import exact
@@ -24,6 +23,7 @@ from benchmarks.chaos import Journal, Traffic
 from benchmarks.hub import Hub
 from benchmarks.ledger import Entry, accounts, entries
 from benchmarks.volley import request_bytes, row
+from benchmarks.waiting import reached
 
 AMPLE, SHORT_US, AFFORDABLE = 10**12, 20_000, 1_500
 KINDS = ("free", "roomy", "short", "exact")
@@ -103,7 +103,7 @@ def balance(hub: Hub, party: Party, journal: Journal) -> Books:
         return there and not any(a.leased for a in accounts(hub.state_dir, party.name))
 
     wrong = list(journal.wrong)
-    if not _wait(at_rest):
+    if not reached(at_rest, _WITHIN_S):
         wrong.append("not at rest")
     booked = entries(hub.state_dir, party.name)
     wrong += _unlike(journal, booked) + _unsettled(hub, party, booked)
@@ -164,13 +164,6 @@ def _spend_the_rest(hub: Hub, party: Party) -> list[str]:
     found = []
     if kinds != ["ok"] * left + ["quota_exceeded"] * 3:
         found.append(f"of {left} requests that were left {kinds.count('ok')} were answered")
-    if not _wait(lambda: settled() == AFFORDABLE * exact.PRICE):
+    if not reached(lambda: settled() == AFFORDABLE * exact.PRICE, _WITHIN_S):
         found.append(f"the last unit was not settled: {accounts(hub.state_dir, party.name)}")
     return found
-
-
-def _wait(reached: Callable[[], bool]) -> bool:
-    give_up = time.monotonic() + _WITHIN_S
-    while not (done := reached()) and time.monotonic() < give_up:
-        time.sleep(0.2)
-    return done

@@ -31,6 +31,7 @@ import uvloop
 
 from benchmarks import graphs, load, wrk
 from benchmarks.hub import Hub, running_hub
+from benchmarks.waiting import until_ok
 from plaza_core.clock import SystemClock
 from plaza_core.ids import OrganisationId
 from plaza_serving.forwarding.carrier import HttpCarrier
@@ -123,15 +124,8 @@ def own_port(process: psutil.Process) -> int:
 
 
 def wait_for(hub: Hub, path: str) -> None:
-    give_up = time.monotonic() + 60
     headers = {"authorization": f"Bearer {hub.admin_key}"}
-    while True:
-        answer = httpx.post(hub.url + path, content=BODY, headers=headers, timeout=20)
-        if answer.status_code == httpx.codes.OK:
-            return
-        if time.monotonic() > give_up:
-            raise TimeoutError(answer.text)
-        time.sleep(0.1)
+    until_ok(lambda: httpx.post(hub.url + path, content=BODY, headers=headers, timeout=20), 60)
 
 
 def compare(hub: Hub, seconds: float, rounds: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ On zeros, which is what whoever opens a model tries it on, each of them is quick
 from __future__ import annotations
 
 import numpy as np
+import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks import graphs
@@ -30,17 +31,7 @@ def overflow() -> graphs.Graph:
 
 def turns() -> graphs.Graph:
     """y = x, its sign changed as many `turns` as asked for."""
-    value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [helper.make_node("Identity", ["c"], ["c2"]), helper.make_node("Neg", ["v"], ["v2"])],
-        "body",
-        [
-            value("i", TensorProto.INT64, []),
-            value("c", TensorProto.BOOL, []),
-            value("v", TensorProto.FLOAT, [1]),
-        ],
-        [value("c2", TensorProto.BOOL, []), value("v2", TensorProto.FLOAT, [1])],
-    )
+    body = _body(helper.make_node("Neg", ["v"], ["v2"]))
     return graphs.graph(
         "turns",
         [helper.make_node("Loop", ["turns", "", "x"], ["y"], body=body)],
@@ -64,21 +55,10 @@ def vast() -> graphs.Graph:
 
 def hoard() -> graphs.Graph:
     """The sum of `size` zeros, made and added up `turns` times: memory that stays in use."""
-    value = helper.make_tensor_value_info
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["c"], ["c2"]),
-            helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
-            helper.make_node("ReduceSum", ["zeros"], ["part"], keepdims=1),
-            helper.make_node("Add", ["v", "part"], ["v2"]),
-        ],
-        "body",
-        [
-            value("i", TensorProto.INT64, []),
-            value("c", TensorProto.BOOL, []),
-            value("v", TensorProto.FLOAT, [1]),
-        ],
-        [value("c2", TensorProto.BOOL, []), value("v2", TensorProto.FLOAT, [1])],
+    body = _body(
+        helper.make_node("ConstantOfShape", ["size"], ["zeros"]),
+        helper.make_node("ReduceSum", ["zeros"], ["part"], keepdims=1),
+        helper.make_node("Add", ["v", "part"], ["v2"]),
     )
     return graphs.graph(
         "hoard",
@@ -89,4 +69,19 @@ def hoard() -> graphs.Graph:
         ],
         [TensorSpec("turns", DType.INT64, (1,)), TensorSpec("size", DType.INT64, (1,))],
         [TensorSpec("y", DType.FP32, (1,))],
+    )
+
+
+def _body(*nodes: onnx.NodeProto) -> onnx.GraphProto:
+    """Of a loop whose condition stays as it is: `nodes` make `v2` of `v`."""
+    value = helper.make_tensor_value_info
+    return helper.make_graph(
+        [helper.make_node("Identity", ["c"], ["c2"]), *nodes],
+        "body",
+        [
+            value("i", TensorProto.INT64, []),
+            value("c", TensorProto.BOOL, []),
+            value("v", TensorProto.FLOAT, [1]),
+        ],
+        [value("c2", TensorProto.BOOL, []), value("v2", TensorProto.FLOAT, [1])],
     )

@@ -19,7 +19,7 @@ import grpc
 import grpc.aio
 import uvloop
 
-from benchmarks.load import percentile
+from benchmarks.load import told
 from plaza_serving.doors.rpc.schema import SERVICE
 
 _OPTIONS = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)]
@@ -53,16 +53,9 @@ async def run(
             latencies.append(time.perf_counter_ns() - sent)
 
     await asyncio.gather(*(one(number) for number in range(connections)))
-    elapsed = (time.perf_counter_ns() - begun) / 1e9
+    elapsed_ns = time.perf_counter_ns() - begun
     await asyncio.gather(*(channel.close() for channel in channels))
-    latencies.sort()
-    return {
-        "requests_per_second": len(latencies) / elapsed,
-        "requests": len(latencies),
-        "errors": errors,
-        "p50_ms": percentile(latencies, 0.50),
-        "p99_ms": percentile(latencies, 0.99),
-    }
+    return told(latencies, errors, elapsed_ns)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import json
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from benchmarks.hub import Hub
 from benchmarks.peers import asked, rivals
 from benchmarks.peers.asked import Asked
 from benchmarks.peers.catalogue import SERVERS, Peer
+from benchmarks.waiting import until_ok
 
 Measure = Callable[[int, float], dict[str, float]]
 DIALECTS = {
@@ -71,19 +72,12 @@ def prepare(hub: Hub, scratch: Path) -> str:
     admin.quotas.set("bench", 10**15, period="total")
     key = admin.keys.create("bench", role="consumer").key
     for model, dialects in DIALECTS.items():
-        until_answered(hub, asked.to_plaza(model, dialects[0], key))
+        until_ok(partial(_asked, hub, asked.to_plaza(model, dialects[0], key)), 30)
     return key
 
 
-def until_answered(hub: Hub, load: Asked) -> None:
-    """Raises TimeoutError when the hub does not learn of the model."""
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        answer = httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
-        if answer.status_code == httpx.codes.OK:
-            return
-        time.sleep(0.2)
-    raise TimeoutError(f"{load.path}: {answer.text}")
+def _asked(hub: Hub, load: Asked) -> httpx.Response:
+    return httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
 
 
 def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:

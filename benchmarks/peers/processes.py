@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from benchmarks.waiting import reached
 
 _STOP_S = 15.0
 
@@ -96,11 +97,16 @@ def said(tree: Tree, lines: int = 12) -> str:
     return "\n".join(text.splitlines()[-lines:])
 
 
-def wait(condition: object, tree: Tree, within_s: float) -> None:
-    """Until `condition()` is true. Raises RuntimeError with the log's end when it never is."""
-    assert callable(condition)
-    until = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > until or not psutil.pid_exists(tree.root):
-            raise RuntimeError(f"it did not answer:\n{said(tree)}")
-        time.sleep(0.1)
+def wait(condition: Callable[[], bool], tree: Tree, within_s: float) -> None:
+    """Until the condition holds. Raises RuntimeError with the log's end when it does not in time,
+    or the program ends first."""
+    if not reached(lambda: _ended(tree.root) or condition(), within_s) or _ended(tree.root):
+        raise RuntimeError(f"it did not answer:\n{said(tree)}")
+
+
+def _ended(pid: int) -> bool:
+    """Also one that nobody has waited for yet."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True

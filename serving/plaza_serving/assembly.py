@@ -8,21 +8,22 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from plaza_accel.cells.keeper import CellKeeper, CellOptions, Point
+from plaza_accel.cells.keeper import CellKeeper, CellOptions
 from plaza_accel.contract.metering import DeviceClock
 from plaza_accel.contract.provider import AcceleratorProvider, select
 from plaza_accel.examination.certifier import Place, SandboxCertifier
 from plaza_accel.examination.environment import environment_of
-from plaza_accel.examination.looking import refusal_here
+from plaza_accel.examination.interpreter import refusal_here
 from plaza_accel.sessions import arena
-from plaza_core import keys, plugins
+from plaza_core import keys
 from plaza_core.clock import Clock, SystemClock
-from plaza_core.errors import InvalidBundle, NotFound, PoolNotFound
+from plaza_core.errors import PoolNotFound
 from plaza_core.ids import ReplicaId
 from plaza_core.manifest import Manifest
 from plaza_core.pools import MAIN_POOL, Pool
@@ -49,99 +50,54 @@ from plaza_serving.dataplane.repository import FollowedRepository
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.doors.rpc.door import GrpcDoor
-from plaza_serving.doors.rpc.server import GrpcListener, listen
 from plaza_serving.doors.rpc.tunnel import Far
+from plaza_serving.families import family_point, open_family
 from plaza_serving.forwarding.carrier import HttpCarrier, ingress_of
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.forwarding.seal import Seal
 from plaza_serving.idempotency.keeper import Keeper
+from plaza_serving.replica import Replica
 
 log = logging.getLogger(__name__)
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "ASCEND_RT_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 
-@dataclass(slots=True)
-class Replica:
-    """A running replica: its plane, its doors, and what keeps them current."""
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Which replica this is, and what its parts stand on."""
 
+    settings: Settings
     pool: Pool
-    plane: DataPlane
-    door: HttpDoor
-    grpc_door: GrpcDoor
-    _broker: Broker
-    _keeper: Keeper
-    _control: ControlClient
-    _marks: ControlMarks
-    _spool: Spool | None
-    _cells: Cells | None
-    _tasks: Sequence[asyncio.Task[None]]
-    _carrier: HttpCarrier | None = None
-    _listener: GrpcListener | None = None
+    replica: ReplicaId
+    control: ControlClient
+    clock: Clock
 
-    async def listen(self, settings: Settings) -> None:
-        """Answer gRPC, where the pool has a port for it. HTTP has Ray Serve's server."""
-        if self.pool.grpc_port is not None:
-            self._listener = await listen(self.grpc_door, settings, self.pool.grpc_port)
-
-    def live(self) -> bool:
-        return self.plane.live()
-
-    def mean_wait_ms(self) -> float:
-        return self.plane.mean_wait_ms()
-
-    async def close(self) -> None:
-        """Stop following, finish batches, return leases, ship usage.
-
-        The spool file goes last: whoever finds it without its owner settles what is left.
-        """
-        if self._listener is not None:
-            await self._listener.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._keeper.close()
-        await self.plane.close()
-        if self._carrier is not None:
-            self._carrier.close()
-        if self._cells is not None:
-            await asyncio.to_thread(self._cells.close)
-        returned = await self._broker.close()
-        if self._spool is not None:
-            await asyncio.to_thread(self._spool.close, leases_returned=returned)
-        await self._marks.close()
-        await self._control.close()
+    @property
+    def state(self) -> Path:
+        return self.settings.state_dir.resolve()
 
 
-async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedReplica:
-    """A replica that serves the first table, once that table's models are open; or one that says
-    why its pool cannot run here."""
-    clock = SystemClock()
-    state = settings.state_dir.resolve()
-    name = ReplicaId(f"{pool}-{os.getpid()}-{secrets.token_hex(4)}")
-    token = keys.node_secret(state / "secrets", "node.token", os.urandom)
-    pepper = keys.node_secret(state / "secrets", "pepper", os.urandom)
-    control = ControlClient(settings.control_address, token)
+def site_of(settings: Settings, pool: str) -> Site:
+    """Raises PoolNotFound."""
     its = next((one for one in settings.all_pools if one.name == pool), None)
     if its is None:
         raise PoolNotFound(f"no pool '{pool}' in this node's settings")
-    look = partial(refusal_here, Place(its.provider, its.options))
-    refusal = look()
-    if refusal is not None:
-        closed = ClosedReplica(
-            name, pool, refusal, look=look, beat=control.beat, end=control.close, clock=clock
-        )
-        closed.start()
-        return closed
-    spool = Spool(state / "spool", name, control.ship) if settings.spool == "local" else None
-    provider = select(its.provider, its.options)
-    gate = certificate_gate(its, provider, settings, control, clock)
-    cells = cells_of(its, settings, clock)
-    budget_bytes = settings.model_memory_mb << 20
-    if its.provider == "cpu":
-        arena.share(budget_bytes)  # what the host admits models by, now also what they can take
+    name = ReplicaId(f"{pool}-{os.getpid()}-{secrets.token_hex(4)}")
+    control = ControlClient(settings.control_address, secret_of(settings, "node.token"))
+    return Site(settings, its, name, control, SystemClock())
 
-    device = DeviceClock(provider.metering, shared=shared_device(provider, state))
+
+def secret_of(settings: Settings, name: str) -> str:
+    return keys.node_secret(settings.state_dir.resolve() / "secrets", name, os.urandom)
+
+
+def lanes_of(
+    here: Site, provider: AcceleratorProvider
+) -> Callable[[Runner, Family, Manifest], Lane]:
+    """What makes the lane of a version once it is open."""
+    settings, clock = here.settings, here.clock
+    device = DeviceClock(provider.metering, shared=shared_device(provider, here.state))
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         metered, device_ns = device.meter(runner)
@@ -163,25 +119,47 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
         )
         return Lane(batch, target_us=target_us, even=may_run_here(runner, manifest, provider))
 
-    host = ModelHost(
+    return make_lane
+
+
+def host_of(
+    here: Site, provider: AcceleratorProvider, gate: CertificateGate, cells: Cells | None
+) -> ModelHost:
+    """Where versions are fetched to, opened and kept, within the memory that models may take."""
+    settings = here.settings
+    budget_bytes = settings.model_memory_mb << 20
+    if here.pool.provider == "cpu":
+        arena.share(budget_bytes)  # what the host admits models by, now also what they can take
+    return ModelHost(
         bundles=BundleCache(
-            state / "cache" / "bundles",
-            control.open_blob,
+            here.state / "cache" / "bundles",
+            here.control.open_blob,
             limit_bytes=settings.bundle_cache_mb << 20,
-            clock=clock,
+            clock=here.clock,
         ),
         how=Opening(provider, partial(open_family, max_pixels=settings.max_image_pixels), cells),
-        make_lane=make_lane,
+        make_lane=lanes_of(here, provider),
         budget_bytes=budget_bytes,
-        clock=clock,
+        clock=here.clock,
         gate=gate,
         idle_ns=int(settings.model_idle_s * 1e9),
     )
-    sink: UsageSink = control if spool is None else spool
-    plane = DataPlane(
-        replica=name,
+
+
+def plane_of(
+    here: Site,
+    host: ModelHost,
+    provider: AcceleratorProvider,
+    gate: CertificateGate,
+    spool: Spool | None,
+) -> DataPlane:
+    """The path of requests, over the host; their usage goes to the spool, or else to control."""
+    settings, pepper = here.settings, secret_of(here.settings, "pepper")
+    sink: UsageSink = here.control if spool is None else spool
+    return DataPlane(
+        replica=here.replica,
         options=PlaneOptions(
-            pool=pool,
+            pool=here.pool.name,
             slots=settings.queue_limit,
             default_deadline_ms=settings.default_deadline_ms,
             worker_threads=settings.worker_threads,
@@ -193,22 +171,56 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
         host=host,
         sink=sink,
         pepper=pepper.encode(),
-        clock=clock,
+        clock=here.clock,
         random=os.urandom,
     )
-    broker = Broker(plane.budgets, control, replica=name, clock=clock)
+
+
+def follower_of(here: Site, plane: DataPlane, broker: Broker) -> TableFollower:
+    """What brings the hub table to the plane; the broker gives back what keys of old ones held."""
 
     def admit(table: HubTable) -> None:
         plane.admit_table(table)
         broker.keep_only({key.id for key in table.keys if key.metered})
 
-    follower = TableFollower(
-        control,
+    return TableFollower(
+        here.control,
         admit=admit,
         publish=plane.publish_table,
-        keep_at=state / "cache" / f"table-{pool}.json",
-        wait_s=settings.table_wait_s,
+        keep_at=here.state / "cache" / f"table-{here.pool.name}.json",
+        wait_s=here.settings.table_wait_s,
     )
+
+
+async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedReplica:
+    """A replica that serves the first table, once that table's models are open; or one that says
+    why its pool cannot run here."""
+    here = site_of(settings, pool)
+    its, control, clock = here.pool, here.control, here.clock
+    place = Place(its.provider, its.options)
+    look = partial(refusal_here, place)
+    refusal = look()
+    if refusal is not None:
+        closed = ClosedReplica(
+            here.replica,
+            pool,
+            refusal,
+            look=look,
+            beat=control.beat,
+            end=control.close,
+            clock=clock,
+        )
+        closed.start()
+        return closed
+    in_files = settings.spool == "local"
+    spool = Spool(here.state / "spool", here.replica, control.ship) if in_files else None
+    provider = select(place.provider, place.options)
+    gate = certificate_gate(its, provider, settings, control, clock)
+    cells = cells_of(its, settings, clock)
+    host = host_of(here, provider, gate, cells)
+    plane = plane_of(here, host, provider, gate, spool)
+    broker = Broker(plane.budgets, control, replica=here.replica, clock=clock)
+    follower = follower_of(here, plane, broker)
     if spool is not None:
         spool.start()
     await follower.start()
@@ -216,18 +228,13 @@ async def open_replica(settings: Settings, *, pool: str) -> Replica | ClosedRepl
     heed = plane.heed if others is None else partial(_heed, plane, others)
     beats = Beats(control.beat, plane.heartbeat, heed, plane.slots.due, clock)
     await beats.once()  # so that shares and slots are known before the first request
-    tasks = [
-        asyncio.create_task(follower.run(), name="follow"),
-        asyncio.create_task(broker.run(), name="leases"),
-        asyncio.create_task(beats.forever(), name="beat"),
-    ]
-    for task in tasks:
-        task.add_done_callback(_complain)
+    tasks = _background(follow=follower.run(), leases=broker.run(), beat=beats.forever())
     keeper = Keeper(RemoteClaims(control.tell), os.urandom)
     marks = ControlMarks(settings.control_address)
     repository = FollowedRepository(lambda: plane.catalogue, host, marks, clock)
+    seal = Seal(secret_of(settings, "node.token"))
     door, grpc_door = doors_of(
-        its, plane, settings, keeper=keeper, repository=repository, others=others, seal=Seal(token)
+        its, plane, settings, keeper=keeper, repository=repository, others=others, seal=seal
     )
     return Replica(
         its, plane, door, grpc_door, broker, keeper, control, marks, spool, cells, tasks, carrier
@@ -332,36 +339,16 @@ def shared_device(provider: AcceleratorProvider, state: Path) -> Path | None:
     return state / "run" / f"device-{which}.lock"
 
 
-def open_family(directory: Path, manifest: Manifest, *, max_pixels: int) -> Family:
-    """The family plug-in that the manifest names. Raises InvalidBundle when there is none."""
-    try:
-        factory = plugins.load(plugins.FAMILIES, manifest.family)
-    except NotFound:
-        raise _no_family(manifest) from None
-    family: Family = factory(directory, manifest, **_limits(manifest, max_pixels))
-    return family
-
-
-def family_point(manifest: Manifest, *, max_pixels: int) -> Point:
-    """Where a cell finds the same family. Raises InvalidBundle when there is none."""
-    point = plugins.available(plugins.FAMILIES).get(manifest.family)
-    if point is None:
-        raise _no_family(manifest)
-    return Point(point.value, _limits(manifest, max_pixels))
-
-
-def _no_family(manifest: Manifest) -> InvalidBundle:
-    return InvalidBundle(f"no family '{manifest.family}' here", input="family")
-
-
-def _limits(manifest: Manifest, max_pixels: int) -> dict[str, int]:
-    """Families of pictures, `vision.*`, are told how large a picture may be."""
-    return {"max_pixels": max_pixels} if manifest.family.startswith("vision.") else {}
-
-
 def _heed(plane: DataPlane, others: OtherPools, reply: HeartbeatReply, sent_ns: int) -> None:
     plane.heed(reply, sent_ns)
     others.heed(reply)
+
+
+def _background(**works: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
+    tasks = [asyncio.create_task(work, name=name) for name, work in works.items()]
+    for task in tasks:
+        task.add_done_callback(_complain)
+    return tasks
 
 
 def _complain(task: asyncio.Task[None]) -> None:

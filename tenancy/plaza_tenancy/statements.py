@@ -30,6 +30,7 @@ from plaza_tenancy.catalogue import named_to
 from plaza_tenancy.chain import page_of_batches
 from plaza_tenancy.checks import demand_whole, month_bounds
 from plaza_tenancy.entries import FIELDS, FORMAT, GENESIS, Row, lines
+from plaza_tenancy.hours import MEASURES
 from plaza_tenancy.rows import one_organisation
 from plaza_tenancy.schema import (
     KeyRow,
@@ -44,22 +45,13 @@ from plaza_tenancy.views import Kind
 
 _PAGE = 100
 _GROUP: Final = ("project", "key", "model", "provider")
-_MEASURES: Final = (
-    "requests",
-    "answered",
-    "rows",
-    "compute_us",
-    "host_us",
-    "charge",
-    "overrun",
-)
 _NAMES: Final = {"project": "project_name", "key": "key_label", "model": "model_name"}
 COLUMNS: Final = (
     "kind",
     "at",
     "request_id",
     *("project", "project_name", "key", "key_label", "model", "model_name", "version", "provider"),
-    *("outcome", *_MEASURES, "latency_us", "lease", "batch", "batch_digest"),
+    *("outcome", *MEASURES, "latency_us", "lease", "batch", "batch_digest"),
     *("reason", "actor", "refers"),
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -217,7 +209,7 @@ class Totals:
     def count(self, entries: Sequence[Mapping[str, Any]]) -> None:
         for entry in entries:
             group = tuple(entry[name] for name in _GROUP)
-            sums = self._groups.setdefault(group, dict.fromkeys(_MEASURES, 0))
+            sums = self._groups.setdefault(group, dict.fromkeys(MEASURES, 0))
             for name, number in _measured(entry).items():
                 sums[name] += number
             if entry["kind"] != Kind.USE:
@@ -227,13 +219,13 @@ class Totals:
         return sorted(self._groups.items(), key=lambda item: tuple(map(str, item[0])))
 
     def whole(self) -> dict[str, int]:
-        return {name: sum(s[name] for s in self._groups.values()) for name in _MEASURES}
+        return {name: sum(s[name] for s in self._groups.values()) for name in MEASURES}
 
 
 def _measured(entry: Mapping[str, Any]) -> dict[str, int]:
     request = entry["kind"] == Kind.USE
     counted = {"requests": int(request), "answered": int(request and entry["outcome"] == "ok")}
-    return counted | {name: entry[name] for name in _MEASURES[2:]}
+    return counted | {name: entry[name] for name in MEASURES[2:]}
 
 
 def _named(group: Sequence[str | None], names: Names) -> dict[str, str | None]:

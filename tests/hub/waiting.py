@@ -5,13 +5,13 @@ import time
 import plaza
 
 
-def until(ask, within_s=20.0, every_s=0.05):
-    """The first answer of `ask` that is no PlazaError and not False; fails with the last error."""
+def until(ask, within_s=20.0, every_s=0.05, refusal=plaza.PlazaError):
+    """The first answer of `ask` that is no `refusal` and not False; fails with the last error."""
     give_up = time.monotonic() + within_s
     while True:
         try:
             answer = ask()
-        except plaza.PlazaError as error:
+        except refusal as error:
             answer, last = False, error
         else:
             last = answer

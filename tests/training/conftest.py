@@ -1,5 +1,8 @@
 """The parts that training tests share."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,14 @@ from plaza_training.recipe import Job
 def runners():
     """The real CPU provider: what is tested is what is served."""
     return load(ACCELERATORS, "cpu")
+
+
+@pytest.fixture
+def data_dir(request):
+    """Where the published files are: 128 MB, which no clone has."""
+    if not os.environ.get("PLAZA_DATA"):
+        pytest.skip(f"PLAZA_DATA names no data directory: {request.node.originalname} did not run")
+    return Path(os.environ["PLAZA_DATA"])
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Methods that every forecaster must beat: right by hand, the same as a bundle, as published."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,13 +111,6 @@ def test_every_protocol_has_both_methods_among_the_recipes():
             assert f"{name}-{method}" in RECIPES
             assert callable(load_recipe(f"{name}-{method}"))
     assert set(baselines.RECIPES) <= set(RECIPES)
-
-
-@pytest.fixture
-def data_dir():
-    if not os.environ.get("PLAZA_DATA"):
-        pytest.skip("PLAZA_DATA names no data directory: published numbers are not compared")
-    return Path(os.environ["PLAZA_DATA"])
 
 
 @pytest.mark.data

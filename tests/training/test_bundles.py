@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -105,13 +104,6 @@ def test_joined_requests_are_answered_as_alone(opened):
         for one, other in zip(alone.results[0], joined.results[0], strict=True):
             assert one.label == other.label
             assert one.score == pytest.approx(other.score, abs=1e-6)
-
-
-@pytest.fixture
-def data_dir():
-    if not os.environ.get("PLAZA_DATA"):
-        pytest.skip("PLAZA_DATA names no data directory: the cards' numbers are not recomputed")
-    return Path(os.environ["PLAZA_DATA"])
 
 
 def agree(name, measured):

@@ -2,9 +2,7 @@
 
 import csv
 import hashlib
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -149,13 +147,6 @@ def test_the_command_lists_verifies_and_says_what_is_missing(tmp_path):
     unknown = run(app, ["fetch", "fc-nothing", "--data", str(tmp_path)])
     assert unknown.exit_code == 1
     assert "data_unknown" in unknown.output
-
-
-@pytest.fixture
-def data_dir():
-    if not os.environ.get("PLAZA_DATA"):
-        pytest.skip("PLAZA_DATA names no data directory: schemas and parts are not compared")
-    return Path(os.environ["PLAZA_DATA"])
 
 
 @pytest.mark.data

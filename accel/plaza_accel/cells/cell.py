@@ -35,6 +35,8 @@ _NOISE_NS: Final = 20_000_000
 """Processor time between two looks that means nothing."""
 _PAGE: Final = os.sysconf("SC_PAGE_SIZE")
 
+_turns: Final = itertools.count(os.getpid())
+
 
 class Channel:
     """A mailbox, and a pipe each way that wakes who waits for its contents. One call at a time.
@@ -245,7 +247,7 @@ def start(
     told: list[tuple[int, ...]] = []
     stdin = os.memfd_create("request", os.MFD_CLOEXEC)
     try:
-        for cpu in itertools.islice(itertools.cycle(sorted(os.sched_getaffinity(0))), channels):
+        for cpu in _processors(channels):
             asked, to_child = os.pipe()
             from_child, answered = os.pipe()
             descriptor = make_memory(area_bytes)
@@ -274,6 +276,13 @@ def start(
         for number in itertools.chain(*theirs):
             os.close(number)
     return process, made
+
+
+def _processors(channels: int) -> list[int]:
+    """One for each channel of a cell. Each cell begins with another, and each process elsewhere:
+    the channel that is used first would be on the same processor in all cells of the machine."""
+    there, turn = sorted(os.sched_getaffinity(0)), next(_turns)
+    return [there[(turn + channel) % len(there)] for channel in range(channels)]
 
 
 def _bind(processors: set[int]) -> bool:

@@ -15,13 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from plaza_accel.sandbox.confinement import (
-    Confinement,
-    SandboxError,
-    die_with_parent,
-    enter,
-    leave_network,
-)
+from plaza_accel.sandbox.confinement import Confinement, SandboxError, enter
 
 if TYPE_CHECKING:
     from plaza_accel.cells.mailbox import Mailbox
@@ -36,8 +30,6 @@ _MORE_THREADS: Final = 32
 def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     os.dup2(1, 0)
-    leave_network()
-    die_with_parent()  # after the namespace: gaining its capabilities clears the request
     directory = Path(request["directory"])
     try:
         threads = len(request["channels"]) + _MORE_THREADS

@@ -20,13 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from plaza_accel.sandbox.confinement import (
-    Confinement,
-    SandboxError,
-    die_with_parent,
-    enter,
-    leave_network,
-)
+from plaza_accel.sandbox.confinement import Confinement, SandboxError, enter
 from plaza_accel.sessions.memory import resident_bytes
 
 if TYPE_CHECKING:
@@ -52,8 +46,6 @@ def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     answers = Answers()
     directory = Path(request["directory"])
-    leave_network()
-    die_with_parent()  # after the namespace: gaining its capabilities clears the request
     try:
         enter(_confinement(directory, request))
     except SandboxError as error:

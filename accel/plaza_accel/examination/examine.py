@@ -17,7 +17,7 @@ from typing import Annotated, Any, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_accel.contract.needs import admitted
-from plaza_accel.examination.needing import needs_in
+from plaza_accel.examination.interpreter import needs_in
 from plaza_accel.gate.proportion import LEAST_CPU_S, Allowance, allowance, most
 from plaza_accel.gate.rules import Refused, Rule, printable, shown_node
 from plaza_accel.sandbox.process import Ended, run_child

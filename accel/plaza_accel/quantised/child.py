@@ -18,13 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from plaza_accel.examination.child import Answers, check_file, walk_file
-from plaza_accel.sandbox.confinement import (
-    Confinement,
-    SandboxError,
-    die_with_parent,
-    enter,
-    leave_network,
-)
+from plaza_accel.sandbox.confinement import Confinement, SandboxError, enter
 
 if TYPE_CHECKING:
     from plaza_accel.contract.provider import PlacedRunner
@@ -38,8 +32,6 @@ _ENOUGH_NS: Final = 2_000_000_000
 def main() -> None:
     request = json.loads(sys.stdin.buffer.read())
     answers = Answers()
-    leave_network()
-    die_with_parent()
     readable = tuple(Path(path) for path in request["readable"])
     try:
         enter(

@@ -1,10 +1,10 @@
 """What a child process gives up before it touches bytes nobody trusts.
 
-Order inside the child: `leave_network`, then `enter`, then import what is heavy. Both want a
-process of one thread, and ONNX Runtime and BLAS start threads when they are imported; started
-afterwards, those inherit what was given up. Works without root and without containers. Files are
-closed by Landlock; the network by an empty namespace, by Landlock or by the filter on system calls,
-whichever the machine has; `enter` proves both by trying what must fail, and what succeeded before.
+Order inside the child: `enter`, then import what is heavy. It wants a process of one thread, and
+ONNX Runtime and BLAS start threads when they are imported; started afterwards, those inherit what
+was given up. Works without root and without containers. Files are closed by Landlock; the network
+by an empty namespace, by Landlock or by the filter on system calls, whichever the machine has;
+`enter` proves both by trying what must fail, and what succeeded before.
 
 When the hub runs as root each child gets a user number that nobody else has, so that limits on
 threads count and signals reach nobody. For files it stays the owner of the bundle, without root's
@@ -99,26 +99,13 @@ class Confined:
     calls: bool = False
     """The filter on system calls is in place."""
     own_user: bool = False
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it ends, however it ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-def leave_network() -> bool:
-    """Move to an empty network namespace if the system lets us; True when it did.
-
-    Unlike Landlock this covers UDP and raw sockets too. Without root it takes a user namespace,
-    which some distributions forbid.
-    """
-    libc = ctypes.CDLL(None, use_errno=True)
-    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
-    return bool(libc.unshare(flags) == 0)
+    namespace: bool = False
+    """The network is an empty namespace."""
 
 
 def enter(confinement: Confinement) -> Confined:
-    """Give up everything but computing and reading. Raises SandboxError if anything fails.
+    """Give up everything but computing and reading, and end when the parent does. Raises
+    SandboxError if anything fails.
 
     Call with one thread: Landlock binds threads, not processes.
     """
@@ -135,6 +122,8 @@ def confine(confinement: Confinement) -> Confined:
     threads = len(os.listdir("/proc/self/task"))  # noqa: PTH208 the count, not paths
     if threads != 1:
         raise SandboxError(f"{threads} threads are running")
+    namespace = _leave_network()
+    _die_with_parent()  # after the namespace: gaining its capabilities clears the request
     if not _files_reachable():
         raise SandboxError("nothing outside can be reached even before, so nothing is proved")
     try:
@@ -149,7 +138,12 @@ def confine(confinement: Confinement) -> Confined:
         raise SandboxError(f"the kernel refused: {error}") from error
     calls = seccomp.deny()
     return Confined(
-        not _files_reachable(), not _network_reachable(), version, calls=calls, own_user=own_user
+        not _files_reachable(),
+        not _network_reachable(),
+        version,
+        calls=calls,
+        own_user=own_user,
+        namespace=namespace,
     )
 
 
@@ -166,7 +160,7 @@ def sandbox_support(python: str = sys.executable) -> dict[str, object]:
         "files_denied": files,
         "network_denied": network,
         "signals_denied": abi >= 6,
-        "network_namespace": said.get("namespace") is True,
+        "network_namespace": facts.get("namespace") is True,
         "system_calls_filtered": facts.get("calls") is True,
         "own_user": facts.get("own_user") is True,
         "capabilities_dropped": platform.machine() in _CAPSET,
@@ -175,6 +169,22 @@ def sandbox_support(python: str = sys.executable) -> dict[str, object]:
     if not facts:
         support["why"] = str(said.get("unconfined", "the self-test gave no answer"))[:200]
     return support
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the one that started it ends, however it ends."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+def _leave_network() -> bool:
+    """Move to an empty network namespace if the system lets us; True when it did.
+
+    Unlike Landlock this covers UDP and raw sockets too. Without root it takes a user namespace,
+    which some distributions forbid.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    flags = _CLONE_NEWNET if os.geteuid() == 0 else _CLONE_NEWNET | _CLONE_NEWUSER
+    return bool(libc.unshare(flags) == 0)
 
 
 def _become_nobody_else(devices: Sequence[Path]) -> bool:
@@ -201,7 +211,7 @@ def _become_nobody_else(devices: Sequence[Path]) -> bool:
         return False  # a container that knows no such number
     libc.setfsuid(0)
     if dies.value:
-        die_with_parent()  # the change of user cleared it
+        _die_with_parent()  # the change of user cleared it
     return True
 
 

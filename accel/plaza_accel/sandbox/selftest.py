@@ -9,25 +9,17 @@ import json
 import os
 from dataclasses import asdict
 
-from plaza_accel.sandbox.confinement import (
-    Confinement,
-    SandboxError,
-    confine,
-    die_with_parent,
-    leave_network,
-)
+from plaza_accel.sandbox.confinement import Confinement, SandboxError, confine
 
 
 def main() -> None:
-    namespace = leave_network()
-    die_with_parent()
     try:
         confined = asdict(confine(Confinement((), memory_bytes=1 << 30, cpu_seconds=10)))
     except SandboxError as error:
         answer: dict[str, object] = {"unconfined": str(error)}
     else:
         answer = {"confined": confined}
-    os.write(1, json.dumps({**answer, "namespace": namespace}).encode() + b"\n")
+    os.write(1, json.dumps(answer).encode() + b"\n")
 
 
 if __name__ == "__main__":

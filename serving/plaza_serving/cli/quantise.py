@@ -17,6 +17,37 @@ if TYPE_CHECKING:
     from plaza_serving.quantising import Quantised
 
 
+Directory = Annotated[
+    Path, typer.Argument(exists=True, file_okay=False, help="The bundle.", metavar="DIR")
+]
+Output = Annotated[Path | None, typer.Option(help="The new bundle; default: DIR-int8, beside it.")]
+MaxDrop = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Most that may be lost: of the labels, where the model gives labels; else of the "
+        "answers' mean magnitude.",
+    ),
+]
+PerChannel = Annotated[
+    bool,
+    typer.Option("--per-channel", help="A scale per column: more exact, a little slower."),
+]
+Convolutions = Annotated[
+    bool,
+    typer.Option("--convolutions", help="These too: smaller, but slower in every case seen."),
+]
+Samples = Annotated[
+    list[Path] | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        help="A further file like the bundle's samples to compare on. Repeatable.",
+    ),
+]
+
+
 def mount(app: typer.Typer) -> None:
     app.command()(quantize)
 
@@ -24,37 +55,12 @@ def mount(app: typer.Typer) -> None:
 def quantize(
     *,
     context: typer.Context,
-    directory: Annotated[
-        Path, typer.Argument(exists=True, file_okay=False, help="The bundle.", metavar="DIR")
-    ],
-    output: Annotated[
-        Path | None, typer.Option(help="The new bundle; default: DIR-int8, beside it.")
-    ] = None,
-    max_drop: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Most that may be lost: of the labels, where the model gives labels; else of the "
-            "answers' mean magnitude.",
-        ),
-    ] = 0.02,
-    per_channel: Annotated[
-        bool,
-        typer.Option("--per-channel", help="A scale per column: more exact, a little slower."),
-    ] = False,
-    convolutions: Annotated[
-        bool,
-        typer.Option("--convolutions", help="These too: smaller, but slower in every case seen."),
-    ] = False,
-    samples: Annotated[
-        list[Path] | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            help="A further file like the bundle's samples to compare on. Repeatable.",
-        ),
-    ] = None,
+    directory: Directory,
+    output: Output = None,
+    max_drop: MaxDrop = 0.02,
+    per_channel: PerChannel = False,
+    convolutions: Convolutions = False,
+    samples: Samples = None,
 ) -> None:
     """Quantise a model to 8-bit integers and compare it with the original.
 

@@ -24,9 +24,10 @@ import uvicorn
 from plaza_accel.examination.certifier import SandboxCertifier
 from plaza_accel.examination.examine import SandboxExaminer
 from plaza_accel.sandbox.confinement import sandbox_support
-from plaza_core.clock import SystemClock
+from plaza_core.clock import Clock, SystemClock
 from plaza_core.errors import Conflict
 from plaza_core.keys import NewKey, node_secret
+from plaza_core.ports import BlobStore
 from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
 from plaza_registry.bundle import BundleLimits
@@ -117,37 +118,10 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
     """The real parts over `settings.state_dir`, opened and brought up to date; and the jobs."""
     state, clock = settings.state_dir.resolve(), SystemClock()
     secrets = state / "secrets"
-    tenancy = Tenancy(
-        settings.database,
-        pepper=node_secret(secrets, "pepper", os.urandom).encode(),
-        clock=clock,
-        random=os.urandom,
-        default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
-        owner_url=settings.database_owner_url,
-        vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
-        pool_bytes=settings.model_memory_mb << 20,
-    )
+    tenancy = tenancy_of(settings, secrets, clock)
     keep_admin_key(state, tenancy.bootstrap())
     limits = BundleLimits(total_bytes=settings.max_bundle_mb << 20)
     blobs = open_blobs(settings)
-    registrar = Registrar(
-        blobs,
-        tenancy.records,
-        SandboxExaminer(
-            timeout_s=settings.examine_timeout_s,
-            memory_mb=settings.examine_memory_mb,
-            least_cpu_s=settings.examine_least_s,
-        ),
-        Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
-        limits=limits,
-        certifier=SandboxCertifier(
-            [place_of(pool) for pool in settings.all_pools],
-            clock,
-            timeout_s=settings.examine_timeout_s,
-            memory_mb=settings.examine_memory_mb,
-            least_cpu_s=settings.examine_least_s,
-        ),
-    )
     feed = TableFeed(tenancy.table, tenancy.table_version)
     feed.refresh()
     client = ray_client(settings.dashboard_port, node_secret(secrets, "ray.token", os.urandom))
@@ -158,7 +132,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         clock=clock,
         random=os.urandom,
         tenancy=tenancy,
-        registrar=registrar,
+        registrar=registrar_of(settings, tenancy, blobs, limits, clock),
         uploads=Uploads(state / "uploads", clock, limits=limits),
         blobs=blobs,
         feed=feed,
@@ -180,6 +154,44 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         ),
     )
     return parts, jobs_of(parts, reconciler, state / "spool")
+
+
+def tenancy_of(settings: Settings, secrets: Path, clock: Clock) -> Tenancy:
+    """The database, brought up to date."""
+    return Tenancy(
+        settings.database,
+        pepper=node_secret(secrets, "pepper", os.urandom).encode(),
+        clock=clock,
+        random=os.urandom,
+        default_rate=RateLimit(per_second=settings.rate_per_second, burst=settings.rate_burst),
+        owner_url=settings.database_owner_url,
+        vault=bytes.fromhex(node_secret(secrets, "vault", os.urandom)),
+        pool_bytes=settings.model_memory_mb << 20,
+    )
+
+
+def registrar_of(
+    settings: Settings, tenancy: Tenancy, blobs: BlobStore, limits: BundleLimits, clock: Clock
+) -> Registrar:
+    """What makes a bundle a version: examined and certified in sandboxes, and told to MLflow."""
+    return Registrar(
+        blobs,
+        tenancy.records,
+        SandboxExaminer(
+            timeout_s=settings.examine_timeout_s,
+            memory_mb=settings.examine_memory_mb,
+            least_cpu_s=settings.examine_least_s,
+        ),
+        Mirror(tenancy.proposals, MlflowTracker(settings.mlflow), turn=tenancy.turn),
+        limits=limits,
+        certifier=SandboxCertifier(
+            [place_of(pool) for pool in settings.all_pools],
+            clock,
+            timeout_s=settings.examine_timeout_s,
+            memory_mb=settings.examine_memory_mb,
+            least_cpu_s=settings.examine_least_s,
+        ),
+    )
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Mapping
 
 from plaza_accel.examination.certifier import Place
-from plaza_accel.examination.looking import refusal_of
+from plaza_accel.examination.interpreter import refusal_of
 from plaza_core.clock import Clock
 from plaza_core.pools import MAIN_POOL, Pool
 from plaza_serving.control.serve_config import resources_of

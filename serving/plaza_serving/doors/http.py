@@ -25,11 +25,11 @@ from plaza_core.principal import Principal, Right
 from plaza_core.settings import Settings
 from plaza_serving.doors import openapi, triton
 from plaza_serving.doors.asking import Asking
-from plaza_serving.doors.at_home import is_at_home
 from plaza_serving.doors.body import BodyReader
 from plaza_serving.doors.brake import Brake
 from plaza_serving.doors.exchange import ClientGoneError, Cut, Exchange, Receive, Scope, Send, Watch
 from plaza_serving.doors.forwarding import Forwarding
+from plaza_serving.doors.local_programs import is_local
 from plaza_serving.doors.oip import OpenInference
 from plaza_serving.doors.once import answer_once
 from plaza_serving.doors.openai import OpenAI
@@ -263,7 +263,7 @@ class HttpDoor:
         """Raises Unauthenticated."""
         headers = exchange.headers
         authorization = headers.get(b"authorization")
-        if authorization is None and self._loopback_key and is_at_home(exchange.scope, headers):
+        if authorization is None and self._loopback_key and is_local(exchange.scope, headers):
             authorization = headers[b"authorization"] = self._loopback_key
         return self._plane.authenticate(
             None if authorization is None else authorization.decode("latin-1")

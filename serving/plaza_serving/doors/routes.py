@@ -91,9 +91,8 @@ class Router:
         if methods is None:
             if path.startswith("/pools/"):
                 raise self._no_pool(path.split("/", 3)[2])
-            exchange.wording = next(
-                (_DIALECTS[at] for at in _DIALECTS if path.startswith(at)), None
-            )
+            dialects = (said for head, said in _DIALECTS.items() if path.startswith(head))
+            exchange.wording = next(dialects, None)
             raise RouteNotFound("no such path")
         route = methods.get(method)
         if route is None:

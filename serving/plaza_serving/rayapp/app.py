@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from ray import serve
 
 from plaza_core.settings import Settings
-from plaza_serving.assembly import Replica, open_replica
+from plaza_serving.assembly import open_replica
 from plaza_serving.closed import ClosedReplica
 from plaza_serving.rayapp import edge
 from plaza_serving.rayapp.loopback import bind_to_loopback
 from plaza_serving.rayapp.scaling import METRIC
+from plaza_serving.replica import Replica
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

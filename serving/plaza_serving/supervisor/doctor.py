@@ -166,7 +166,7 @@ def _blobs(settings: Settings) -> Iterator[Finding]:
 
 def _pools(settings: Settings) -> Iterator[Finding]:
     """Whether each further pool could run on this node; in a cluster another may be meant."""
-    from plaza_accel.examination.looking import refusal_of
+    from plaza_accel.examination.interpreter import refusal_of
     from plaza_serving.control.pool_reasons import place_of
 
     wrong = Verdict.BAD if settings.node_ip == "127.0.0.1" else Verdict.NOTE

@@ -101,7 +101,7 @@ DO: dict[str, Callable[[], object]] = {
     "crash": lambda: os.kill(os.getpid(), signal.SIGSEGV),
     "leave": lambda: os._exit(0),
     "hang": lambda: time.sleep(60),
-    "linger": lambda: time.sleep(0.02),
+    "linger": lambda: time.sleep(0.02),  # no short call any more
     "eat": lambda: eat(64 << 20, 0),
     "eat slowly": lambda: eat(4 << 20, 0.02),
     "spin": spin,

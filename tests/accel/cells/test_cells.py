@@ -95,19 +95,40 @@ def comes_to(opened, command, bound):
             opened.family.prepare(ClassifyTask((command,)))
         else:
             opened.ask(command)
-        tasks = [int(task.name) for task in Path(f"/proc/{opened.runner.pid}/task").iterdir()]
-        if sum(len(os.sched_getaffinity(task)) == 1 for task in tasks) == bound:
+        if sum(len(os.sched_getaffinity(task)) == 1 for task in threads_of(opened)) == bound:
             return True
     return False
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="there is one processor anyway")
+def threads_of(opened):
+    return [int(task.name) for task in Path(f"/proc/{opened.runner.pid}/task").iterdir()]
+
+
+several_processors = pytest.mark.skipif(
+    len(os.sched_getaffinity(0)) < 2,
+    reason="this process may use one processor only, to which every thread is bound anyway",
+)
+
+
+@several_processors
 def test_only_while_calls_are_short_caller_and_cell_share_a_processor(prison):
     opened, mine = prison(), os.sched_getaffinity(0)
     assert comes_to(opened, "sum", bound=1), "the thread of the channel in use"
     assert os.sched_getaffinity(0) == mine, "who asks is bound only while it waits"
     assert comes_to(opened, "linger", bound=0)
     assert comes_to(opened, "sum", bound=1)
+
+
+@several_processors
+def test_cells_do_not_crowd_on_the_same_processors(prison):
+    """With channels of the same kind everywhere, the one that is used first is the same in each."""
+
+    def crowded(opened):
+        assert comes_to(opened, "sum", bound=1)
+        return [cpus for cpus in map(os.sched_getaffinity, threads_of(opened)) if len(cpus) == 1]
+
+    first, second = crowded(prison()), crowded(prison())
+    assert first != second
 
 
 def test_what_a_family_refuses_arrives_in_plain_and_bounded_words(prison):

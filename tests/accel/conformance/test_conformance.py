@@ -10,7 +10,7 @@ import pytest
 
 from plaza_accel.conformance import ProviderConformance, ProviderDeclarations
 from plaza_accel.contract.provider import select
-from plaza_accel.providers import cann, cpu, cuda, openvino, tensorrt, twin
+from plaza_accel.providers import cann, cpu, cuda, openvino, tensorrt, testing
 from plaza_core.errors import ProviderUnavailable
 
 BUILT_IN = (cpu.provider, openvino.provider, cuda.provider, tensorrt.provider, cann.provider)
@@ -27,7 +27,7 @@ class TestCpu(ProviderConformance):
 
 
 class TestTwin(ProviderConformance):
-    provider = twin.provider
+    provider = testing.provider
     is_cpu = True
 
 

@@ -19,7 +19,7 @@ from benchmarks import graphs
 from plaza_accel.contract.needs import Admission, Needs, admitted
 from plaza_accel.contract.provider import needs_of
 from plaza_accel.examination.certifier import Place, SandboxCertifier
-from plaza_accel.examination.needing import needs_in
+from plaza_accel.examination.interpreter import needs_in
 from plaza_accel.providers import cann, cpu, cuda, openvino, tensorrt
 from plaza_core.clock import SystemClock
 from plaza_core.errors import SandboxUnavailable

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from benchmarks import graphs
 from plaza_accel.providers import cpu
-from plaza_accel.providers.twin import TwinProvider
+from plaza_accel.providers.testing import TwinProvider
 from plaza_accel.sessions.buckets import compiled
 from plaza_core.errors import InvalidBundle, InvalidInput, InvalidTensor, ProviderUnavailable
 from plaza_core.padding import MOST_SHAPES

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 
 import grpc
 import numpy as np
@@ -20,22 +21,14 @@ from tritonclient.utils import InferenceServerException
 
 from benchmarks import graphs
 from benchmarks.hub import running_hub
+from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub
 
 X = np.arange(8, dtype=np.float32).reshape(2, 4)
 
 
-def _when(ask, within_s=30):
-    give_up = time.monotonic() + within_s
-    while True:
-        try:
-            if ask():
-                return
-        except InferenceServerException:
-            pass
-        assert time.monotonic() < give_up, "not in time"
-        time.sleep(0.1)
+_when = partial(until, within_s=30, refusal=InferenceServerException)
 
 
 def _key(hub):

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from plaza_accel.examination.certifier import Place
-from plaza_accel.examination.looking import refusal_here, refusal_of
+from plaza_accel.examination.interpreter import refusal_here, refusal_of
 from plaza_core.pools import Pool
 from plaza_core.table import Heartbeat
 from plaza_core.testing import FakeClock

@@ -16,8 +16,9 @@ from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.opening import home_of
 from tests.serving.dataplane.test_batch import work
-from tests.serving.dataplane.test_hosting import key, until
+from tests.serving.dataplane.test_hosting import key
 from tests.serving.dataplane.world import make_key, make_model, make_table
+from tests.waiting import until
 
 
 class InCell(EchoRunner):

@@ -7,6 +7,7 @@ import pytest
 from plaza_core.errors import DoesNotFit, InvalidBundle
 from plaza_core.testing import EchoRunner, EchoRunnerFactory, FakeClock
 from tests.serving.dataplane.world import NoBundles, make_model, make_table
+from tests.waiting import until
 
 
 class SizedFactory(EchoRunnerFactory):
@@ -26,12 +27,6 @@ class SizedFactory(EchoRunnerFactory):
 
     def weigh(self, directory, manifest):
         return 10
-
-
-async def until(holds):
-    async with asyncio.timeout(5):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 def key(model, version=1):

@@ -12,8 +12,9 @@ from plaza_core.inference import Call
 from plaza_core.rollout import Split, VersionState
 from plaza_core.testing import EchoRunnerFactory, FakeClock
 from tests.serving.dataplane.test_cells import TwinCells
-from tests.serving.dataplane.test_hosting import key, until
+from tests.serving.dataplane.test_hosting import key
 from tests.serving.dataplane.world import make_key, make_model, make_table
+from tests.waiting import until
 
 IDLE_S = 60
 

@@ -24,6 +24,7 @@ from plaza_core.principal import Role
 from plaza_core.table import HeartbeatReply
 from plaza_core.testing import EchoRunner, EchoRunnerFactory, FakeClock
 from tests.serving.dataplane.world import make_key, make_manifest, make_model, make_table
+from tests.waiting import until
 
 
 def call(plane, value=1.0, rows=1, **options):
@@ -262,9 +263,7 @@ async def test_a_swap_of_versions_under_traffic_loses_nothing(kit):
     k.factory.gate.set()
     assert (await held).version == 1
     assert (await after).version == 2
-    async with asyncio.timeout(5):  # by a thread of its own, soon after
-        while not k.factory.opened[0].closed:
-            await asyncio.sleep(0.005)
+    await until(lambda: k.factory.opened[0].closed)  # by a thread of its own, soon after
 
 
 async def test_a_key_cannot_have_more_inside_than_the_slots_of_its_organisation(kit):

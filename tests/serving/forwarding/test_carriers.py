@@ -17,6 +17,7 @@ from plaza_serving.forwarding.memory import MemoryCarrier
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.pools import Elsewhere, Passed
 from tests.serving.forwarding.conftest import PREFIX, listening
+from tests.waiting import until
 
 PIECE = bytes(1 << 16)
 MANY = 256
@@ -116,9 +117,7 @@ async def test_an_answer_left_half_way_closes_its_connection():
     async with through_the_ingress() as (_, carrier, connections):
         async with carrier.carry("ov", asking(b"many")) as passage:
             await anext(passage.pieces())
-        async with asyncio.timeout(5):
-            while connections:
-                await asyncio.sleep(0.001)
+        await until(lambda: not connections)
 
 
 async def test_an_answer_that_breaks_off_is_lost_not_short():

@@ -13,6 +13,7 @@ from plaza_core.errors import Overloaded
 from plaza_core.table import HeartbeatReply
 from plaza_serving.forwarding.seal import HEADER, Hop, Seal
 from tests.serving.forwarding.conftest import PREFIX, SEAL
+from tests.waiting import until
 
 X = {"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}
 ECHO = {"inputs": [X]}
@@ -152,13 +153,10 @@ async def test_a_client_that_leaves_ends_the_work_in_the_other_pool(pools):
     pools.back.hold = asyncio.Event()
     client = pools.client()
     request = asyncio.create_task(client.infer(ECHO))
-    async with asyncio.timeout(5):
-        while not pools.back.calls:
-            await asyncio.sleep(0.001)
-        client.left.set()
-        assert (await request).status == 0
-        while not pools.back.cancelled:
-            await asyncio.sleep(0.001)
+    await until(lambda: pools.back.calls)
+    client.left.set()
+    assert (await asyncio.wait_for(request, 5)).status == 0
+    await until(lambda: pools.back.cancelled)
     assert len(pools.others) == 0
 
 
@@ -166,9 +164,7 @@ async def test_a_client_that_leaves_ends_the_work_in_the_other_pool(pools):
 async def test_an_organisation_has_half_of_the_places_on_the_way(pools):
     pools.back.hold = asyncio.Event()
     waiting = [asyncio.create_task(pools.client().infer(ECHO)) for _ in range(8)]
-    async with asyncio.timeout(5):
-        while len(pools.back.calls) < 8:
-            await asyncio.sleep(0.001)
+    await until(lambda: len(pools.back.calls) == 8)
     refused = await pools.client().infer(ECHO)
     assert refused.problem()[:2] == (503, "forwarding_busy")
     assert (refused.headers["retry-after"], refused.headers["x-plaza-charge"]) == ("1", "0")

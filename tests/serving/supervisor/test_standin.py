@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from plaza_serving.supervisor.standin import StandIn
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -17,12 +18,6 @@ async def stand_in(free_port):
     yield one, f"http://127.0.0.1:{free_port}"
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def listener(url):
@@ -37,7 +32,7 @@ def listener(url):
 
 async def test_any_request_gets_the_standard_error_and_when_to_try_again(stand_in):
     one, url = stand_in
-    await until(lambda: one.holding)
+    await until(lambda: one.holding, 10)
     async with httpx.AsyncClient(trust_env=False) as client:
         answers = [
             await client.get(f"{url}/v2/health/ready"),
@@ -54,10 +49,10 @@ async def test_any_request_gets_the_standard_error_and_when_to_try_again(stand_i
 
 async def test_it_leaves_when_an_ingress_comes_and_returns_when_that_is_gone(stand_in):
     one, url = stand_in
-    await until(lambda: one.holding)
+    await until(lambda: one.holding, 10)
     with listener(url):
-        await until(lambda: not one.holding)
-    await until(lambda: one.holding)
+        await until(lambda: not one.holding, 10)
+    await until(lambda: one.holding, 10)
 
 
 async def test_it_never_joins_an_ingress_that_is_there(free_port):
@@ -81,7 +76,7 @@ async def test_it_never_joins_an_ingress_that_is_there(free_port):
 async def test_it_covers_the_end_of_an_ingress_without_a_gap(stand_in):
     one, url = stand_in
     ingress = listener(url)
-    await until(lambda: not one.holding)
+    await until(lambda: not one.holding, 10)
     async with one.covering():
         ingress.close()
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -92,7 +87,7 @@ async def test_it_covers_the_end_of_an_ingress_without_a_gap(stand_in):
 async def test_who_waits_in_the_queue_while_it_leaves_is_still_answered(free_port):
     one = StandIn("127.0.0.1", free_port)
     task = asyncio.create_task(one.run())
-    await until(lambda: one.holding)
+    await until(lambda: one.holding, 10)
     with socket.create_connection(("127.0.0.1", free_port)) as client:  # the loop sees it too late
         client.setblocking(False)
         await one._give()
@@ -107,7 +102,7 @@ async def test_who_waits_in_the_queue_while_it_leaves_is_still_answered(free_por
 async def test_the_port_is_free_after_it_was_cancelled(free_port):
     one = StandIn("127.0.0.1", free_port)
     task = asyncio.create_task(one.run())
-    await until(lambda: one.holding)
+    await until(lambda: one.holding, 10)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     with socket.socket() as probe:

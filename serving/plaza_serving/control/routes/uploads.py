@@ -17,7 +17,6 @@ from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.shapes.uploads import (
     Commit,
-    ExaminationReport,
     FileStored,
     Registered,
     UploadBegun,
@@ -86,17 +85,7 @@ async def commit(
     """
     async with hub.examining:
         outcome = await run_in_threadpool(_register, hub, who, organisation, upload, body)
-    version = outcome.version
-    return Registered(
-        model=version.model,
-        name=version.name,
-        version=version.version,
-        digest=version.digest,
-        created=outcome.created,
-        tracked=outcome.tracked,
-        why_not_tracked=outcome.why_not,
-        examination=ExaminationReport.of(outcome.examination),
-    )
+    return Registered.of(outcome)
 
 
 @router.delete("/{upload}", status_code=204, summary="Abandon an upload")

@@ -8,6 +8,7 @@ from plaza_core.ids import Digest, ModelId
 from plaza_core.running import Examination
 from plaza_core.table import Visibility
 from plaza_core.tracking import Lineage
+from plaza_registry.register import Registered as Outcome
 from plaza_serving.control.patterns import NAME
 from plaza_serving.control.shapes.base import Answer, Taken, example
 
@@ -77,3 +78,17 @@ class Registered(Answer):
     tracked: bool = Field(description="Whether MLflow knows of it yet; if not, it will.")
     why_not_tracked: str | None = Field(None, description="Why MLflow does not know of it yet.")
     examination: ExaminationReport
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Registered:
+        version = outcome.version
+        return Registered(
+            model=version.model,
+            name=version.name,
+            version=version.version,
+            digest=version.digest,
+            created=outcome.created,
+            tracked=outcome.tracked,
+            why_not_tracked=outcome.why_not,
+            examination=ExaminationReport.of(outcome.examination),
+        )

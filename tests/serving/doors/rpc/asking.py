@@ -1,8 +1,5 @@
 """How the gRPC door is asked: tensors, plain messages, and what a refusal told."""
 
-import asyncio
-import time
-
 import grpc
 import grpc.aio
 import numpy as np
@@ -56,10 +53,3 @@ async def refused(awaitable):
         trailing.get("retry-after"),
         trailing["x-request-id"],
     )
-
-
-async def until(condition):
-    until = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < until
-        await asyncio.sleep(0.01)

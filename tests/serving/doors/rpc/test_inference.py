@@ -1,6 +1,7 @@
 """Tensors in and out over gRPC, by unmodified tritonclient and by plain messages."""
 
 import asyncio
+import queue
 import time
 
 import numpy as np
@@ -78,15 +79,13 @@ async def test_the_synchronous_client_and_its_compression(listener):
                     "echo", given(X), headers=KEY, compression_algorithm=algorithm
                 )
                 assert np.array_equal(answer.as_numpy("z"), -X)
-            done = []
+            done = queue.Queue()
             client.async_infer(
-                "echo", given(X), lambda result, error: done.append((result, error)), headers=KEY
+                "echo", given(X), lambda result, error: done.put((result, error)), headers=KEY
             )
-            until = time.monotonic() + 5
-            while not done and time.monotonic() < until:
-                time.sleep(0.01)
-            (((result, error),)) = done
+            result, error = done.get(timeout=5)
             assert error is None
+            assert done.empty()
             assert np.array_equal(result.as_numpy("y"), X)
 
     await asyncio.to_thread(ask)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from tritonclient.utils import InferenceServerException
 
-from tests.serving.doors.rpc.asking import KEY, call, given, infer, plain, refused, until
+from tests.serving.doors.rpc.asking import KEY, call, given, infer, plain, refused
+from tests.waiting import until
 
 
 async def test_messages_over_the_limit_are_refused_on_both_sides(hub, client, channel):

@@ -10,7 +10,8 @@ import pytest
 import tritonclient.grpc as sync
 from tritonclient.grpc import service_pb2
 
-from tests.serving.doors.rpc.asking import KEY, SERVICE, X, given, plain, until
+from tests.serving.doors.rpc.asking import KEY, SERVICE, X, given, plain
+from tests.waiting import until
 
 
 async def test_a_stream_answers_in_the_order_asked(hub, client):
@@ -18,7 +19,7 @@ async def test_a_stream_answers_in_the_order_asked(hub, client):
 
     async def slow_first(principal, call):
         if call.model == "road.echo":
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # four of them one after the other would take 0.8 s
         return await infer_now(principal, call)
 
     hub.infer = slow_first
@@ -85,7 +86,7 @@ async def test_a_client_that_leaves_its_stream_leaves_nothing_running(hub, chann
     for _ in range(100):
         await stream.write(plain())
     await until(lambda: len(hub.calls) == 64)
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0.05)  # nothing tells that no other will come
     assert len(hub.calls) == 64, "the rest waits outside"
     stream.cancel()
     await until(lambda: hub.cancelled == 64)

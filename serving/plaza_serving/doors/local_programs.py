@@ -17,7 +17,7 @@ _OTHERS = (b"origin", b"sec-fetch-site", b"referer", b"forwarded", b"via", b"x-f
 """Headers of pages and of proxies; programs send none of them."""
 
 
-def is_at_home(scope: Scope, headers: dict[bytes, bytes]) -> bool:
+def is_local(scope: Scope, headers: dict[bytes, bytes]) -> bool:
     """Whether a program of this machine asks, by an address of this machine."""
     peer = scope.get("client")
     if peer is None or not _loopback(peer[0]):

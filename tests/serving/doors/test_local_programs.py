@@ -3,21 +3,21 @@
 import pytest
 
 from plaza_core.settings import Settings
-from plaza_serving.doors.at_home import is_at_home
 from plaza_serving.doors.http import HttpDoor
+from plaza_serving.doors.local_programs import is_local
 
 PLAIN = {b"host": b"localhost:8000"}
 
 
 def asks(*, peer="127.0.0.1", **headers):
     named = {name.replace("_", "-").encode(): text.encode() for name, text in headers.items()}
-    return is_at_home({"client": peer and (peer, 50_000)}, PLAIN | named)
+    return is_local({"client": peer and (peer, 50_000)}, PLAIN | named)
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:8000", "127.0.0.1:8000", "127.8.0.9",
                                   "[::1]:8000"])  # fmt: skip
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1"])
-def test_programs_of_this_machine_are_at_home(host, peer):
+def test_programs_of_this_machine_are_local(host, peer):
     assert asks(peer=peer, host=host)
 
 
