@@ -77,3 +77,6 @@ class Registered(Answer):
     tracked: bool = Field(description="Whether MLflow knows of it yet; if not, it will.")
     why_not_tracked: str | None = Field(None, description="Why MLflow does not know of it yet.")
     examination: ExaminationReport
+    published_on: list[str] = Field(description="Replicas that know the version.")
+    waiting_for: list[str] = Field(description="Replicas that do not know it yet.")
+    failed_on: dict[str, str] = Field(description="Replicas that could not open it: error codes.")
