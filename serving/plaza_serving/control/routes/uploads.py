@@ -84,8 +84,10 @@ async def commit(
     """Checks the bundle, opens it for the first time in a sandbox, and registers it.
 
     The same bundle again answers with the version that exists, `created` false. The first version
-    of a model also receives the alias `champion`. Every replica heard of in the last 5 s has it when
-    this answers; if that took more than 10 s, `waiting_for` names those that have not.
+    of a model also receives the alias `champion`.
+
+    Every replica heard of in the last 5 s has the version when this answers; if that took more than
+    10 s, `waiting_for` names those that have not.
     """
     async with hub.examining:
         outcome = await run_in_threadpool(_register, hub, who, organisation, upload, body)
