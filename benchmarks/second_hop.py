@@ -98,7 +98,9 @@ def rpc(hub: Hub, port: int, connections: int, seconds: float) -> dict[str, floa
     made.inputs.add(name="x", datatype="FP32", shape=ROW["shape"])
     made.raw_input_contents.append(np.array(ROW["data"], "<f4").tobytes())
     metadata = (("authorization", f"Bearer {hub.admin_key}"),)
-    return uvloop.run(_calls(port, made.SerializeToString(), metadata, connections, seconds))
+    calls = _calls(port, made.SerializeToString(), metadata, connections, seconds)
+    done: dict[str, float] = uvloop.run(calls)
+    return done
 
 
 async def _calls(
