@@ -8,7 +8,13 @@ takes microseconds, so what is measured is the way there:
     direct   client → HAProxy → replica of openvino        /pools/openvino/v2/models/…
     hub      client → HAProxy → replica of main → HAProxy → replica of openvino      /v2/models/…
 
-Load is wrk where it is installed. CPU is of the processes named, user and system, per request.
+and over gRPC, from the pool's own port and from the hub's:
+
+    direct   client → replica of openvino
+    hub      client → replica of main → HAProxy → replica of openvino
+
+Load is wrk where it is installed; for gRPC it is in this process, on as many connections. CPU is of
+the processes named, user and system, per request.
 Last, the carrier alone, from this process: through HAProxy and straight to the replica's own port,
 which is what forwarding to addresses of replicas would spare.
 """
@@ -16,24 +22,30 @@ which is what forwarding to addresses of replicas would spare.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import httpx
+import numpy as np
 import psutil
 import uvloop
 
 from benchmarks import graphs, load, wrk
-from benchmarks.hub import Hub, running_hub
+from benchmarks.hub import Hub, free_ports, running_hub
 from benchmarks.waiting import until_ok
 from plaza_core.clock import SystemClock
 from plaza_core.ids import OrganisationId
+from plaza_serving.doors.rpc.schema import SERVICE, message
 from plaza_serving.forwarding.carrier import HttpCarrier
 from plaza_serving.pools import Passed
 
@@ -43,6 +55,8 @@ PATH = f"/v2/models/{MODEL}/infer"
 ROW = {"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [1, 2, 3, 4]}
 BODY = json.dumps({"inputs": [ROW]}).encode()
 ALONE = 2000
+Load = Callable[[int, float], dict[str, float]]
+"""(connections, seconds) -> requests, requests_per_second, p50_ms, p99_ms, errors."""
 
 
 def processes(hub: Hub) -> dict[str, psutil.Process]:
@@ -73,17 +87,53 @@ def request(hub: Hub, path: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode() + BODY
 
 
-def measure(hub: Hub, path: str, connections: int, seconds: float) -> dict[str, float]:
+def http(hub: Hub, path: str, connections: int, seconds: float) -> dict[str, float]:
+    port = int(hub.environment["PLAZA_HTTP_PORT"])
+    if wrk.installed():
+        return wrk.run(port, connections, seconds, request(hub, path))
+    return load.run("127.0.0.1", port, connections, seconds, [request(hub, path)])
+
+
+def rpc(hub: Hub, port: int, connections: int, seconds: float) -> dict[str, float]:
+    made = message("ModelInferRequest")(model_name=MODEL)
+    made.inputs.add(name="x", datatype="FP32", shape=ROW["shape"])
+    made.raw_input_contents.append(np.array(ROW["data"], "<f4").tobytes())
+    metadata = (("authorization", f"Bearer {hub.admin_key}"),)
+    calls = _calls(port, made.SerializeToString(), metadata, connections, seconds)
+    done: dict[str, float] = uvloop.run(calls)
+    return done
+
+
+async def _calls(
+    port: int, data: bytes, metadata: Any, connections: int, seconds: float
+) -> dict[str, float]:
+    """One call after the other on each connection. A refusal raises AioRpcError."""
+    took: list[float] = []
+
+    async def one() -> None:
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options) as channel:
+            call = channel.unary_unary(f"/{SERVICE}/ModelInfer")
+            while (begin := time.perf_counter()) < until:
+                await call(data, metadata=metadata)
+                took.append(time.perf_counter() - begin)
+
+    begun = time.perf_counter()
+    until = begun + seconds
+    await asyncio.gather(*(one() for _ in range(connections)))
+    rate = len(took) / (time.perf_counter() - begun)
+    p50, p99 = np.percentile(took, (50, 99)) * 1e3
+    return {"requests": len(took), "requests_per_second": rate, "errors": 0,
+            "p50_ms": float(p50), "p99_ms": float(p99)}  # fmt: skip
+
+
+def measure(hub: Hub, run: Load, connections: int, seconds: float) -> dict[str, float]:
     """Throughput, latency, and µs of CPU per request of each process."""
     found = processes(hub)
     before = used_us(found)
-    port = int(hub.environment["PLAZA_HTTP_PORT"])
-    if wrk.installed():
-        done = wrk.run(port, connections, seconds, request(hub, path))
-    else:
-        done = load.run("127.0.0.1", port, connections, seconds, [request(hub, path)])
+    done = run(connections, seconds)
     if done["errors"]:
-        raise RuntimeError(f"{done['errors']:.0f} errors at {path}")
+        raise RuntimeError(f"{done['errors']:.0f} errors")
     after = used_us(found)
     cpu = {f"cpu_{n}_us": (after[n] - before[n]) / done["requests"] for n in found}
     return {n: done[n] for n in ("requests_per_second", "p50_ms", "p99_ms")} | cpu
@@ -128,17 +178,23 @@ def wait_for(hub: Hub, path: str) -> None:
     until_ok(lambda: httpx.post(hub.url + path, content=BODY, headers=headers, timeout=20), 60)
 
 
-def compare(hub: Hub, seconds: float, rounds: int) -> dict[str, Any]:
-    ways = {"direct": PREFIX + PATH, "hub": PATH}
-    for path in ways.values():
+def compare(hub: Hub, own_grpc: int, seconds: float, rounds: int) -> dict[str, Any]:
+    ways: dict[str, Load] = {
+        "direct": partial(http, hub, PREFIX + PATH),
+        "hub": partial(http, hub, PATH),
+        "grpc direct": partial(rpc, hub, own_grpc),
+        "grpc hub": partial(rpc, hub, int(hub.environment["PLAZA_GRPC_PORT"])),
+    }
+    for path in (PREFIX + PATH, PATH):
         wait_for(hub, path)
-        measure(hub, path, 16, 1.0)
+    for run in ways.values():
+        measure(hub, run, 16, 1.0)
     found: dict[str, Any] = {}
     for connections in (1, 16):
         runs: dict[str, list[dict[str, float]]] = {way: [] for way in ways}
         for _ in range(rounds):
-            for way, path in ways.items():
-                runs[way].append(measure(hub, path, connections, seconds))
+            for way, run in ways.items():
+                runs[way].append(measure(hub, run, connections, seconds))
         found[f"c{connections}"] = {
             way: {name: round(statistics.median([r[name] for r in some]), 3) for name in some[0]}
             for way, some in runs.items()
@@ -158,7 +214,9 @@ def main() -> int:
     asked.add_argument("--rounds", type=int, default=3)
     given = asked.parse_args()
     python = Path(os.environ.get("PLAZA_OPENVINO", ".venv-openvino")) / "bin" / "python"
-    pools = [{"name": "openvino", "provider": "openvino", "environment": str(python.absolute())}]
+    own_grpc = free_ports(20)[-1]  # the hub itself takes the first ones
+    pools = [{"name": "openvino", "provider": "openvino", "environment": str(python.absolute()),
+              "grpc_port": own_grpc}]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="plaza-hop-") as scratch:
         place = Path(scratch)
         limits = {"rate_per_second": 1e6, "rate_burst": 1_000_000}
@@ -166,7 +224,7 @@ def main() -> int:
             tiny = graphs.tiny()
             tiny.manifest.update(name=MODEL, providers=["openvino"])
             hub.admin.models.register(tiny.write(place / MODEL), visibility="public")
-            json.dump(compare(hub, given.seconds, given.rounds), sys.stdout, indent=2)
+            json.dump(compare(hub, own_grpc, given.seconds, given.rounds), sys.stdout, indent=2)
     return 0
 
 

@@ -17,6 +17,7 @@ There is no official suite for the Open Inference Protocol, so its users are the
 """
 _REFUSED = {
     "Triton: shared memory, trace and log settings": "404; a tensor in a region: 400",
+    "HTTP: what is no request, or a head over 15 kB": "400 by HAProxy 2.8, whose HTML is fixed",
     "Triton: `generate`, for models that write text": "404",
     "Triton: names with underscores (`simple_string`)": "404: names here are of a-z, 0-9 and `-`",
     "Triton: sequences": "400, with the parameter's name",

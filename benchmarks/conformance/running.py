@@ -51,7 +51,8 @@ def prepare(hub: Hub, scratch: Path) -> dict[str, str]:
         graph.manifest["name"] = name
         hub.admin.models.register(graph.write(scratch / name), visibility="public")
     hub.admin.orgs.create(FUZZED)
-    return keys(hub, scratch)
+    loose = hub.admin.keys.create(FUZZED, role="consumer").id
+    return keys(hub, scratch) | {"PLAZA_FUZZED_KEY": loose}
 
 
 def keys(hub: Hub, scratch: Path) -> dict[str, str]:

@@ -49,7 +49,8 @@ class Version:
 @dataclass(frozen=True, slots=True)
 class Registered:
     """`created` is False when the same bundle was a version already; `tracked`: MLflow knows of it,
-    else `why_not_tracked`. `lineage`: of an imported one, where it comes from."""
+    else `why_not_tracked`. `lineage`: of an imported one, where it comes from. Replicas in
+    `waiting_for` do not know it yet; `failed_on` maps those that could not open it to a code."""
 
     model: str
     name: str
@@ -60,6 +61,9 @@ class Registered:
     examination: Mapping[str, Any]
     why_not_tracked: str | None = None
     lineage: Mapping[str, Any] | None = None
+    published_on: list[str] = field(default_factory=list)
+    waiting_for: list[str] = field(default_factory=list)
+    failed_on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,13 +168,13 @@ class GatePolicy(BaseModel):
     failures: float = Field(0.005, ge=0, lt=1)
     """The candidate may fail this much more often than the stable version (a difference). Of 500
     requests at level 0.001, no test tells 1 % from 5 % with certainty; half a percent can be."""
-    slower: float = Field(1.25, ge=1)
+    slower: float = Field(1.25, ge=1, le=1000)
     """Its run times may be this many times those of the stable version …"""
-    slower_us: int = Field(200, ge=0)
+    slower_us: int = Field(200, ge=0, le=60_000_000)
     """… and so many µs more: a version called rarely finds the caches cold."""
     disagreements: float = Field(0.01, ge=0, lt=1)
     """This part of its answers may differ from the given ones."""
-    tolerance: float = Field(1e-3, ge=0)
+    tolerance: float = Field(1e-3, ge=0, allow_inf_nan=False)
     """Two answers agree when every number is within this, relative to the larger (see compare)."""
 
 

@@ -5,6 +5,7 @@ ingest ─▶ posting (rows, chain, hours) ─▶ settle (accounts and leases), 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Sequence
 
 from sqlalchemy import (
@@ -47,6 +48,7 @@ Settle = Callable[[Session, Sequence[UsageRecord]], None]
 _USAGE: Table = UsageRow.metadata.tables["usage"]
 _KEYS: Table = KeyRow.metadata.tables["keys"]
 _at: BindParameter[int] = bindparam("at_unix_us")
+_MOMENT = re.compile(r"[0-9]{1,18}")
 _MARK = (
     update(_KEYS)
     .where(
@@ -207,6 +209,6 @@ def _cursor(record: UsageRecord) -> str:
 def _position(cursor: str) -> tuple[int, str, str]:
     at, _, rest = cursor.partition(".")
     organisation, _, request_id = rest.partition(".")
-    if not (at.isdecimal() and organisation and request_id):
+    if not (_MOMENT.fullmatch(at) and organisation and request_id):
         raise InvalidInput("this is not the `next` of a page", input="after")
     return int(at), organisation, request_id

@@ -143,8 +143,10 @@ class Records:
         with self._store.read(scope) as session:
             head = visible_model(session, scope, name)
             entry = as_seen(scope, entry_of(session, head.organisation, head.id))
-            number = int(version) if version.isdecimal() else entry.aliases.get(version)
-            found = next((one for one in entry.versions if one.version == number), None)
+            named = entry.aliases.get(version)
+            found = next(
+                (v for v in entry.versions if str(v.version) == version or v.version == named), None
+            )
             if found is None:
                 raise ModelNotFound("the model has no such version or alias", input="version")
             row = session.get_one(VersionRow, (head.organisation, head.id, found.version))

@@ -164,7 +164,7 @@ def test_pages_give_every_record_once_in_order(world, acme):
         if (after := page.next) is None:
             break
     assert sorted(records, key=lambda r: (r.at_unix_us, r.organisation, r.request_id)) == seen
-    for wrong in ("", "x", "1", "1.", "1..", "-1.a.b"):
+    for wrong in ("", "x", "1", "1.", "1..", "-1.a.b", "9" * 20 + ".a.b", "9" * 5000 + ".a.b"):
         with pytest.raises(InvalidInput):
             world.tenancy.ledger.records(acme, **EVER, after=wrong)
 

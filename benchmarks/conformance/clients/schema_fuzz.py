@@ -8,14 +8,7 @@
 import fuzzing
 import telling
 
-SETTINGS = """
-[parameters]
-"path.model" = "tiny"
-"path.version" = "1"
-
-[checks.not_a_server_error]
-expected-statuses = ["2xx", "3xx", "4xx", "504"]
-
+OPERATIONS = """
 [[operations]]
 include-path-regex = "^/tei/.*/predict$"
 parameters = { "path.model" = "banking-intents" }
@@ -28,14 +21,9 @@ parameters = { "path.model" = "sentence-embedder" }
 include-path-regex = "/(un)?load$"
 enabled = false
 """
-"""Names that exist, so that more than refusals is tried. Nothing is opened or closed. 504 is what a
-deadline of some microseconds rightly meets."""
+"""Nothing is opened or closed: other clients ask for it."""
 
-
-for phase, examples in (("examples", 1), ("coverage", 1), ("fuzzing", 15)):
-    with telling.call(f"phase {phase}"):
-        fuzzing.run(
-            f"{telling.URL}/openapi.json", SETTINGS, telling.KEY,
-            "--phases", phase, "--max-examples", str(examples),
-        )  # fmt: skip
-telling.end()
+fuzzing.conform(
+    f"{telling.URL}/openapi.json", telling.KEY, {"model": "tiny", "version": "1"},
+    {"examples": 1, "coverage": 1, "fuzzing": 15}, operations=OPERATIONS,
+)  # fmt: skip

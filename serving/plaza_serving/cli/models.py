@@ -68,8 +68,11 @@ def register(
 def show_registered(here: Session, done: plaza.Registered) -> None:
     what = "registered" if done.created else "known already"
     tracked = "yes" if done.tracked else f"not yet: {done.why_not_tracked}"
-    row = (done.name, str(done.version), what, done.digest[:12], tracked)
-    here.answer(done, table_of(["model", "version#", "", "digest", "in MLflow"], [row]))
+    failed = [f"{replica} ({code})" for replica, code in done.failed_on.items()]
+    absent = ", ".join([*done.waiting_for, *failed])
+    ready = f"not on {absent}" if absent else "yes"
+    row = (done.name, str(done.version), what, done.digest[:12], ready, tracked)
+    here.answer(done, table_of(["model", "version#", "", "digest", "ready", "in MLflow"], [row]))
 
 
 @app.command("list")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -72,9 +73,20 @@ async def _does_not_fit(request: Request, error: Exception) -> JSONResponse:
 async def _framework_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     answer = response_to(_translate(error), request.state.request_id)
-    if error.status_code == 405 and error.headers and "Allow" in error.headers:
-        answer.headers["allow"] = error.headers["Allow"]
+    if error.status_code == 405:
+        answer.headers["allow"] = ", ".join(sorted(_methods(request)))
     return answer
+
+
+def _methods(request: Request) -> set[str]:
+    """What the path takes: the framework itself tells only those of the first route at it."""
+    here = request.scope["path"]
+    return {
+        method
+        for route in iter_route_contexts(request.app.routes)
+        if route.path_regex.match(here)
+        for method in route.methods or ()
+    }
 
 
 def _translate(error: HTTPException) -> PlazaError:

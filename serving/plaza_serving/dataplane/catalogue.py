@@ -110,12 +110,12 @@ def _divided(entry: ModelEntry, alias: str | None) -> Divided | None:
 
 
 def _version(entry: ModelEntry, version: str | None) -> VersionEntry | None:
-    """A number is a version (written without leading zeros), anything else an alias."""
-    if version is not None and version.isascii() and version.isdigit() and version[0] != "0":
-        wanted: int | None = int(version)
-    else:
-        wanted = entry.aliases.get(version or names.CHAMPION)
-    return next((v for v in entry.versions if v.version == wanted), None)
+    """A number is a version (written without leading zeros), anything else an alias. Texts are
+    compared: one of thousands of digits is no number to Python."""
+    named = entry.aliases.get(version or names.CHAMPION)
+    return next(
+        (v for v in entry.versions if str(v.version) == version or v.version == named), None
+    )
 
 
 def wanted_warm(model: ModelEntry) -> list[VersionEntry]:

@@ -8,6 +8,8 @@ then becomes HAProxy (same pid), at every start and reload:
   says 404 and 500, so that a client meets one honest answer while replicas start;
 - what is for a pool beside the main one that has no replica: that same 503, at once;
 - a replica that died with a request: 502; one that never answered: 504; both with that body;
+- where a replica's own HTTP server refuses a request in plain words, or fails: that body too. What
+  HAProxy itself cannot parse 2.8 answers in HTML, whatever it is told (its issue 3032);
 - request headers, and what of the body fits the buffer, must arrive within 10 s, so that slow
   senders do not collect connections; the replica is given the body at once, not piece by piece
   (each piece wakes its loop). A front end for streams must switch that off again;
@@ -21,7 +23,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from plaza_core.errors import DeadlineExceeded, PlazaError, Unavailable
+from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError, Unavailable
 from plaza_core.pools import MAIN_POOL
 from plaza_serving.supervisor.standin import RETRY_AFTER_S
 
@@ -39,7 +41,9 @@ exec {binary} "$@"
 """
 
 _PAGES: dict[int, tuple[str, PlazaError]] = {
+    400: ("Bad Request", MalformedRequest("this is no HTTP request that the hub understands")),
     408: ("Request Timeout", DeadlineExceeded("the request did not arrive in time")),
+    500: ("Internal Server Error", PlazaError("the request failed here; the log knows more")),
     502: (
         "Bad Gateway",
         Unavailable("the replica was lost with this request; it may have been carried out"),
@@ -47,6 +51,14 @@ _PAGES: dict[int, tuple[str, PlazaError]] = {
     503: ("Service Unavailable", Unavailable("no replica is ready, try again soon")),
     504: ("Gateway Timeout", DeadlineExceeded("the replica did not answer in time")),
 }
+
+
+_IN_PLAIN_WORDS = tuple(
+    f"http-response return status {status} default-errorfiles"
+    f" if {{ status {status} }} {{ res.hdr(content-type) -m beg text/plain }}"
+    for status in (400, 500)
+)
+"""Never of ours: the doors answer in JSON."""
 
 
 def install(directory: Path, binary: Path, loopback_ports: Sequence[int]) -> Path:
@@ -83,24 +95,24 @@ def _body(error: PlazaError) -> str:
 
 def _rules(directory: Path, loopback_ports: Sequence[int]) -> str:
     ports = "|".join(map(str, loopback_ports))
-    errors = "".join(
-        f"s|^( *errorfile {status}) .*|\\1 {directory}/{status}.http|\n" for status in _PAGES
-    )
     added = (
         "timeout http-request 10s",
         "option http-buffer-request",
         "option http-ignore-probes",  # a connection opened ahead is closed without an answer
-        f"errorfile 408 {directory}/408.http",
+        *(f"errorfile {status} {directory}/{status}.http" for status in _PAGES),
     )
     added_lines = "".join(f"\\n\\1{line}" for line in added)
-    once = "".join(f"\\|^ *{line}$|d\n" for line in added)
+    in_front = "".join(f"\\n    {line}" for line in _IN_PLAIN_WORDS)
+    once = "".join(f"\\|^ *{line}$|d\n" for line in (*added, r"errorfile 50[234] .*"))
+    once += "/^ *http-response return .* default-errorfiles if /d\n"
     return (
         "s/ mode 666 level admin / mode 600 level admin /\n"
         "s/^( *log .* local0) info$/\\1 warning/\n"
         f"s/^( *bind) [*]?:({ports})$/\\1 127.0.0.1:\\2/\n{once}"
         f"s|^( *)option log-health-checks$|&{added_lines}|\n"
         "s|^( *)http-request return status 404 .*|\\1http-request return status 503 "
-        f"default-errorfiles|\n{errors}"
+        "default-errorfiles|\n"
+        f"s|^frontend http_frontend$|&{in_front}|\n"
         # Ray's own proxy, which would keep what is for a pool without a replica waiting for one
         f"/^backend http-{MAIN_POOL}$/,/^(backend|listen) /b\n"
         "/^ *server SERVE_PROXY_ACTOR-fallback/d\n"

@@ -7,7 +7,7 @@ import pytest
 
 from plaza_core.errors import SandboxUnavailable
 from plaza_core.running import Examination
-from plaza_serving.control.routes import models
+from plaza_serving.control.routes import models, uploads
 
 
 @pytest.fixture
@@ -159,6 +159,34 @@ async def test_other_organisations_do_not_see_a_private_model(world, keys, make_
         answer = await world.ask(stranger, "GET", f"/api/v1/models/{path}")
         assert (answer.status_code, answer.json()["code"]) == (404, "model_not_found")
     assert (await world.ask(stranger, "GET", "/api/v1/models")).json()["items"] == []
+
+
+async def test_a_registration_is_acknowledged_when_every_replica_has_the_model(
+    world, keys, make_bundle
+):
+    """Else who calls it next is told that there is no such model."""
+    old = world.parts.feed.current.version
+    await world.beat("r1", table=old)
+    asked = asyncio.create_task(world.register(keys["engineer"], make_bundle("doubler")))
+    while world.parts.feed.current.version == old:
+        await asyncio.sleep(0.001)
+    assert not (await asyncio.wait((asked,), timeout=0.05))[0]
+
+    await world.beat("r1")
+
+    answer = (await asked).json()
+    assert (answer["published_on"], answer["waiting_for"]) == (["r1"], [])
+
+
+async def test_a_registration_tells_who_has_not_the_model_yet(
+    world, keys, make_bundle, monkeypatch
+):
+    monkeypatch.setattr(uploads, "PUBLISHED_WITHIN_S", 0.01)
+    await world.beat("slow", table=world.parts.feed.current.version)
+
+    answer = await world.register(keys["engineer"], make_bundle("doubler"))
+
+    assert (answer.status_code, answer.json()["waiting_for"]) == (200, ["slow"])
 
 
 @pytest.fixture

@@ -70,5 +70,26 @@ def test_every_body_forbids_unknown_fields_and_shows_an_example_that_fits(descri
     assert len(bodies) >= 34
 
 
+def test_every_whole_number_that_is_taken_has_a_largest(described):
+    """A database, or arithmetic with floats, has one too, and would meet it as a fault."""
+    taken = [
+        [operation.get("parameters", []), operation.get("requestBody", {})]
+        for _, operation in operations(described)
+    ]
+    seen, waiting = set(), [taken]
+    while waiting:
+        found = waiting.pop()
+        if isinstance(found, list):
+            waiting += found
+        elif isinstance(found, dict):
+            if found.get("type") == "integer":
+                assert found.get("maximum", 2**63) < 2**63, found
+            waiting += found.values()
+        elif isinstance(found, str) and found.startswith("#/components/") and found not in seen:
+            seen.add(found)
+            waiting.append(described["components"]["schemas"][found.rpartition("/")[2]])
+    assert len(seen) > 30
+
+
 async def test_it_is_served_as_it_is_kept(world, described):
     assert (await world.ask(None, "GET", "/openapi.json")).json() == described

@@ -5,6 +5,9 @@ import logging
 
 import pytest
 
+from plaza_serving.control.openapi import document
+from tests.serving.control.conftest import bundle
+
 SHAPE = {"error", "code", "input", "request_id"}
 
 
@@ -29,6 +32,29 @@ async def test_the_frameworks_own_refusals_have_the_shape(world):
     no_method = await ask(None, "DELETE", "/healthz")
     assert refusal(no_method) == (405, "method_not_allowed")
     assert no_method.headers["allow"] == "GET"
+
+
+async def test_a_refused_method_hears_of_all_that_the_path_takes(world):
+    described = json.loads(document())["paths"]
+    for path, taken in described.items():
+        answer = await world.ask(None, "TRACE", path.replace("{", "").replace("}", ""))
+        assert refusal(answer) == (405, "method_not_allowed"), path
+        assert answer.headers["allow"] == ", ".join(sorted(taken)).upper(), path
+
+
+async def test_numbers_that_no_database_takes_are_refused_or_found_nowhere(world):
+    ask = world.ask
+    audit = await ask(world.operator, "GET", f"/api/v1/audit?before={2**63}")
+    assert refusal(audit) == (422, "invalid_input")
+    await world.organisation("acme")
+    model = (await world.register(world.operator, bundle("doubler"))).json()["name"]
+    for verb in ("stage", "retire", "withdraw", "examine"):
+        for number in (2**31, 2**63, "9" * 5000):
+            path = f"/api/v1/models/{model}/versions/{number}/{verb}"
+            answer = await ask(world.operator, "POST", path, json={"why": ""})
+            assert refusal(answer) == (422, "invalid_input")
+    path = f"/api/v1/models/{model}/diff?before={'9' * 5000}&after=1"
+    assert refusal(await ask(world.operator, "GET", path)) == (404, "model_not_found")
 
 
 async def test_what_is_no_json_is_malformed(world):

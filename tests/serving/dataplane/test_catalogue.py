@@ -56,6 +56,7 @@ def test_a_version_is_a_number_or_an_alias(hub):
         ("rival.main.secret", None),
         ("speed", "3"),
         ("speed", "02"),
+        pytest.param("speed", "9" * 5000, id="more digits than Python reads"),
         ("speed", "²"),
         ("speed", "nobody"),
         ("", None),

@@ -1,8 +1,10 @@
 """The launcher corrects what Ray writes, and HAProxy accepts the result."""
 
+import contextlib
 import json
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -53,24 +55,57 @@ def config(tmp_path):
     return path
 
 
-@pytest.fixture
-def slow_line(tmp_path, config):
-    """A connection to a HAProxy that runs the corrected file, but waits a tenth of a second."""
+@contextlib.contextmanager
+def line(tmp_path, config, *changes):
+    """A connection to a HAProxy that runs the corrected file, with `changes` of its text."""
     launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
     subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
     at = machine.ports()
     front, statistics = at["http_port"], at["haproxy_stats_port"]
     metrics = at["haproxy_metrics_port"]
-    written = config.read_text().replace("timeout http-request 10s", "timeout http-request 100ms")
+    written = config.read_text()
+    for before, after in changes:
+        assert before in written
+        written = written.replace(before, after)
     written = written.replace("*:8000", f"127.0.0.1:{front}")
     written = written.replace(":8404", f":{statistics}").replace(":9101", f":{metrics}")
     config.write_text(written)
     with subprocess.Popen([ingress.haproxy_binary(), "-db", "-f", config]) as haproxy:
         try:
-            with _connected(front) as line:
-                yield line
+            with _connected(front) as connection:
+                yield connection
         finally:
             haproxy.terminate()
+
+
+@pytest.fixture
+def slow_line(tmp_path, config):
+    """As above; it waits a tenth of a second for a request."""
+    patience = ("timeout http-request 10s", "timeout http-request 100ms")
+    with line(tmp_path, config, patience) as connection:
+        yield connection
+
+
+@pytest.fixture
+def replica():
+    """Answers one request with what is in its `answer`."""
+
+    class Replica:
+        answer = b""
+
+        def __init__(self):
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.address = "127.0.0.1:{1}".format(*self.listener.getsockname())
+
+        def serve(self):
+            caller, _ = self.listener.accept()
+            with caller:
+                caller.recv(65536)
+                caller.sendall(self.answer)
+
+    made = Replica()
+    with made.listener:
+        yield made
 
 
 def _connected(port):
@@ -103,10 +138,11 @@ def test_every_correction_is_made(tmp_path, config):
     assert "log stderr format raw local0 warning" in lines
     assert "timeout http-request 10s" in lines
     assert "option http-buffer-request" in lines
-    assert any(line.startswith("errorfile 408 ") for line in lines)
     assert "http-request return status 503 default-errorfiles" in lines
-    for status in (502, 503, 504):
-        assert f"errorfile {status} {tmp_path}/{status}.http" in lines
+    pages = [line for line in lines if line.startswith("errorfile ")]
+    assert pages == [
+        f"errorfile {status} {tmp_path}/{status}.http" for status in (400, 408, 500, 502, 503, 504)
+    ]
 
 
 def test_only_the_main_pool_waits_for_its_replica_to_come_back(tmp_path, config):
@@ -132,6 +168,37 @@ def test_half_a_request_is_told_that_it_took_too_long(slow_line):
     assert json.loads(body)["code"] == "deadline_exceeded"
 
 
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, "text/plain; charset=utf-8", "malformed_request"),
+        (500, "text/plain; charset=utf-8", "internal"),
+        (400, "application/json", "of the door"),
+        (500, "application/json", "of the door"),
+        (404, "text/plain", None),
+    ],
+)
+def test_what_a_replicas_http_server_says_in_plain_words_is_said_in_the_standard_shape(
+    tmp_path, config, replica, status, kind, code
+):
+    body = b'{"code": "of the door"}' if kind == "application/json" else b"Invalid HTTP request."
+    head = f"HTTP/1.1 {status} Bad Request\r\ncontent-type: {kind}\r\ncontent-length: {len(body)}"
+    replica.answer = head.encode() + b"\r\nconnection: close\r\n\r\n" + body
+    to_it = (
+        ("default_backend default_backend", "default_backend http-main"),
+        ("127.0.0.1:10100 check", replica.address),
+    )
+    serving = threading.Thread(target=replica.serve)
+    serving.start()
+    with line(tmp_path, config, *to_it) as connection:
+        connection.sendall(b"get / HTTP/1.1\r\nhost: hub\r\nconnection: close\r\n\r\n")
+        head, _, body = connection.makefile("rb").read().partition(b"\r\n\r\n")
+    serving.join()
+    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b"application/json" in head) is (code is not None)
+    assert code is None or json.loads(body)["code"] == code
+
+
 def test_a_connection_opened_ahead_is_closed_without_a_word(slow_line):
     """An answer to no request would be taken for that of the next one."""
     assert slow_line.recv(1) == b""
@@ -153,7 +220,14 @@ def test_a_second_start_of_the_same_file_changes_nothing_more(tmp_path, config):
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [(502, "unavailable"), (503, "unavailable"), (504, "deadline_exceeded")]
+    ("status", "code"),
+    [
+        (400, "malformed_request"),
+        (500, "internal"),
+        (502, "unavailable"),
+        (503, "unavailable"),
+        (504, "deadline_exceeded"),
+    ],
 )
 def test_error_pages_are_whole_responses_in_the_standard_shape(status, code):
     head, _, body = ingress.page(status).partition(b"\r\n\r\n")

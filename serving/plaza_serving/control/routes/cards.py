@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 
 from plaza_core.principal import Right
 from plaza_serving.control.parts import Hub
 from plaza_serving.control.routes.models import Reader
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.base import Items, VersionNumber
 from plaza_serving.control.shapes.cards import CardAnswer, CardText
 
 router = APIRouter(prefix="/api/v1/models/{name}/versions/{version}/card", tags=["models"])
 
-Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
-
 
 @router.get("", summary="List the revisions of a card")
 def list_cards(
-    hub: Hub, who: Reader, name: str, version: Version, organisation: ActingFor = None
+    hub: Hub, who: Reader, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> Items[CardAnswer]:
     """Newest first. Revision 1 is the card that came with the bundle."""
     scope = hub.tenancy.scope(who, Right.MODELS_READ, organisation=organisation)
@@ -33,7 +29,7 @@ def set_card(
     hub: Hub,
     who: Engineer,
     name: str,
-    version: Version,
+    version: VersionNumber,
     body: CardText,
     organisation: ActingFor = None,
 ) -> CardAnswer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from fastapi.concurrency import run_in_threadpool
 
 from plaza_core.certificate import NodeCertificate
@@ -16,14 +16,15 @@ from plaza_serving.control.guard import NODE_ONLY
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import Reader
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.base import LARGEST_VERSION, Items, VersionNumber
 from plaza_serving.control.shapes.certificates import CertificateAnswer, CertifyOn
 
 router = APIRouter(prefix="/api/v1/models/{name}", tags=["models"])
 internal = APIRouter(prefix="/internal/v1", dependencies=[NODE_ONLY], include_in_schema=False)
 
-Version = Annotated[int, Path(ge=1, le=2**31 - 1)]
-OfVersion = Annotated[int | None, Query(ge=1, le=2**31 - 1, description="Of this version only.")]
+OfVersion = Annotated[
+    int | None, Query(ge=1, le=LARGEST_VERSION, description="Of this version only.")
+]
 
 
 @router.post("/versions/{version}/certify", summary="Certify a version on a provider")
@@ -32,7 +33,7 @@ async def certify(
     hub: Hub,
     who: Engineer,
     name: str,
-    version: Version,
+    version: VersionNumber,
     body: CertifyOn,
     organisation: ActingFor = None,
 ) -> CertificateAnswer:

@@ -13,9 +13,8 @@ from plaza_core.principal import Principal, Right
 from plaza_registry.importing import Imported
 from plaza_registry.register import Registered
 from plaza_serving.control.parts import Hub, Parts
-from plaza_serving.control.routes.uploads import ActingFor, Engineer, only_project
+from plaza_serving.control.routes.uploads import ActingFor, Engineer, only_project, registered
 from plaza_serving.control.shapes.tracking import Import, ImportedVersion
-from plaza_serving.control.shapes.uploads import Registered as Answer
 
 router = APIRouter(prefix="/api/v1/imports", tags=["models"])
 
@@ -33,8 +32,8 @@ async def import_model(
     fetching = await run_in_threadpool(_fetching, hub, who, organisation, body)
     async with contextmanager_in_threadpool(fetching) as found, hub.examining:
         outcome = await run_in_threadpool(_register, hub, who, organisation, body, found)
-    lineage = outcome.version.lineage or found.lineage
-    return ImportedVersion(**dict(Answer.of(outcome)), lineage=lineage)
+    done = await registered(hub, outcome)
+    return ImportedVersion(**dict(done), lineage=outcome.version.lineage or found.lineage)
 
 
 def _fetching(

@@ -15,7 +15,7 @@ from plaza_serving.control.guard import needs
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.routes.models import Moved, published
 from plaza_serving.control.routes.uploads import ActingFor, Engineer
-from plaza_serving.control.shapes.base import Items
+from plaza_serving.control.shapes.base import Items, VersionNumber
 from plaza_serving.control.shapes.models import Collected, ModelDiff, Promotion, Reason
 from plaza_tenancy.aliases import AliasStep
 from plaza_tenancy.collecting import Removable
@@ -33,7 +33,7 @@ _VERSION = "/models/{name}/versions/{version}"
 
 @router.post(f"{_VERSION}/stage", summary="Keep a version warm")
 def stage(
-    hub: Hub, who: Engineer, name: str, version: int, organisation: ActingFor = None
+    hub: Hub, who: Engineer, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> ModelVersion:
     """Replicas open it now. Refused with `does_not_fit` where none could ever hold it."""
     return hub.tenancy.lifecycle.stage(_scope(hub, who, organisation), name, version)
@@ -41,14 +41,14 @@ def stage(
 
 @router.post(f"{_VERSION}/unstage", summary="Keep a version warm no more")
 def unstage(
-    hub: Hub, who: Engineer, name: str, version: int, organisation: ActingFor = None
+    hub: Hub, who: Engineer, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> ModelVersion:
     return hub.tenancy.lifecycle.unstage(_scope(hub, who, organisation), name, version)
 
 
 @router.post(f"{_VERSION}/retire", summary="Retire a version")
 def retire(
-    hub: Hub, who: Engineer, name: str, version: int, organisation: ActingFor = None
+    hub: Hub, who: Engineer, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> ModelVersion:
     """Nobody calls it any more; it can be restored until it is cleared away. One that serves is
     not retired."""
@@ -57,7 +57,7 @@ def retire(
 
 @router.post(f"{_VERSION}/restore", summary="Restore a retired version")
 def restore(
-    hub: Hub, who: Engineer, name: str, version: int, organisation: ActingFor = None
+    hub: Hub, who: Engineer, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> ModelVersion:
     return hub.tenancy.lifecycle.restore(_scope(hub, who, organisation), name, version)
 
@@ -68,7 +68,7 @@ def withdraw(
     hub: Hub,
     who: Engineer,
     name: str,
-    version: int,
+    version: VersionNumber,
     body: Reason,
     organisation: ActingFor = None,
 ) -> ModelVersion:
@@ -79,7 +79,7 @@ def withdraw(
 
 @router.post(f"{_VERSION}/examine", summary="Examine a version again")
 async def examine(
-    hub: Hub, who: Engineer, name: str, version: int, organisation: ActingFor = None
+    hub: Hub, who: Engineer, name: str, version: VersionNumber, organisation: ActingFor = None
 ) -> ModelVersion:
     """In a sandbox, as at its registration. One that fails may not be called."""
     async with hub.examining:

@@ -55,7 +55,9 @@ def usage(
 def audit(
     hub: Hub,
     who: Annotated[Principal, needs(Right.AUDIT_READ)],
-    before: Annotated[int | None, Query(ge=0, description="The `next` of the page before.")] = None,
+    before: Annotated[
+        int | None, Query(ge=0, le=2**63 - 1, description="The `next` of the page before.")
+    ] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     organisation: Whose = None,
 ) -> AuditPage:

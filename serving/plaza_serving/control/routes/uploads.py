@@ -29,6 +29,8 @@ ActingFor = Annotated[
     str | None, Query(description="The organisation to act for; operators only. Default: own.")
 ]
 
+PUBLISHED_WITHIN_S = 10.0
+"""Less than for a promotion: with the examination before it, it must fit a client's patience."""
 _WRITE_AT_ONCE = 1 << 20
 
 
@@ -82,10 +84,24 @@ async def commit(
 
     The same bundle again answers with the version that exists, `created` false. The first version
     of a model also receives the alias `champion`.
+
+    Every replica heard of in the last 5 s has the version when this answers; if that took more than
+    10 s, `waiting_for` names those that have not.
     """
     async with hub.examining:
         outcome = await run_in_threadpool(_register, hub, who, organisation, upload, body)
-    return Registered.of(outcome)
+    return await registered(hub, outcome)
+
+
+async def registered(hub: Parts, outcome: Outcome) -> Registered:
+    """The answer once every replica knows the version, and has opened what an alias names; or 10 s
+    later. A first version answers from its registration on, so nobody may be told of it earlier."""
+    version = outcome.version
+    sequence = (await run_in_threadpool(hub.feed.refresh)).sequence
+    where = await hub.fleet.wait_published(
+        version.model, version.version, sequence, PUBLISHED_WITHIN_S
+    )
+    return Registered.of(outcome, where)
 
 
 @router.delete("/{upload}", status_code=204, summary="Abandon an upload")

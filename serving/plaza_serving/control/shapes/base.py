@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Query
+from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from plaza_core.keys import holds_key
@@ -73,6 +73,11 @@ class Rate(Taken):
     def limit(self) -> RateLimit:
         return RateLimit(per_second=self.per_second, burst=self.burst)
 
+
+LARGEST_VERSION = 2**31 - 1
+"""What every database takes in a column of whole numbers."""
+
+VersionNumber = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
 
 Since = Annotated[
     AwareDatetime | None, Query(description="From this moment on; default: a day before `until`.")

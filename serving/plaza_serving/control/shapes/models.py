@@ -17,7 +17,7 @@ from plaza_core.rollout import (
     Verdict,
 )
 from plaza_core.table import Visibility
-from plaza_serving.control.shapes.base import Answer, Taken, example
+from plaza_serving.control.shapes.base import LARGEST_VERSION, Answer, Taken, example
 from plaza_tenancy.collecting import Removable
 
 _PER_PERCENT = WHOLE // 100
@@ -29,7 +29,7 @@ class PromoteTerms(Taken):
 
     model_config = example(version=3, canary_percent=5, why="retrained on October's data")
 
-    version: int = Field(ge=1)
+    version: int = Field(ge=1, le=LARGEST_VERSION)
     canary_percent: float | None = Field(
         None, gt=0, lt=100, description="Answer this part of the requests with it, by sticky hash."
     )

@@ -9,6 +9,7 @@ from plaza_core.running import Examination
 from plaza_core.table import Visibility
 from plaza_core.tracking import Lineage
 from plaza_registry.register import Registered as Outcome
+from plaza_serving.control.fleet import Publication
 from plaza_serving.control.patterns import NAME
 from plaza_serving.control.shapes.base import Answer, Taken, example
 
@@ -78,9 +79,12 @@ class Registered(Answer):
     tracked: bool = Field(description="Whether MLflow knows of it yet; if not, it will.")
     why_not_tracked: str | None = Field(None, description="Why MLflow does not know of it yet.")
     examination: ExaminationReport
+    published_on: list[str] = Field(description="Replicas that know the version.")
+    waiting_for: list[str] = Field(description="Replicas that do not know it yet.")
+    failed_on: dict[str, str] = Field(description="Replicas that could not open it: error codes.")
 
     @classmethod
-    def of(cls, outcome: Outcome) -> Registered:
+    def of(cls, outcome: Outcome, where: Publication) -> Registered:
         version = outcome.version
         return Registered(
             model=version.model,
@@ -91,4 +95,7 @@ class Registered(Answer):
             tracked=outcome.tracked,
             why_not_tracked=outcome.why_not,
             examination=ExaminationReport.of(outcome.examination),
+            published_on=list(where.published_on),
+            waiting_for=list(where.waiting_for),
+            failed_on=where.failed_on,
         )
