@@ -31,9 +31,18 @@ _PROTOCOLS = (
 RECIPES: dict[str, str] = {
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
+    "iso-ne-forecaster": "plaza_training.forecast.days:RECIPES",
+    "los-loop-forecaster": "plaza_training.forecast.roads:RECIPES",
+    "m4-hourly-forecaster": "plaza_training.forecast.checked:RECIPES",
+    "flusight-forecaster": "plaza_training.forecast.admissions:RECIPES",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+    **{
+        f"{name}-forecaster": "plaza_training.forecast.pooled:RECIPES"
+        for name in _PROTOCOLS
+        if name.startswith(("ett", "wth"))
+    },
     **{f"{name}-{method}": _BASELINES for name in _PROTOCOLS for method in ("naive", "ridge")},
 }
 """Name -> `module:attribute`, a recipe or recipes by name. The name is also the bundle's folder."""

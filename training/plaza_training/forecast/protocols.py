@@ -22,10 +22,13 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What was known, (n, context), and what came then, (n, horizon); oldest first."""
+    """What was known, (n, [series,] context), and what came then, (n, [series,] horizon); oldest
+    first."""
 
     past: Series
     future: Series
+    known: Series | None = None
+    """What is known beside the series, (n, covariates, context + horizon)."""
 
 
 Score = Callable[[Values, Values], Metrics]
