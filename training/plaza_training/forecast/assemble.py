@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +17,8 @@ from plaza_training.forecast.forecaster import Forecaster
 from plaza_training.forecast.judge import Method, report
 from plaza_training.forecast.protocols import Exam, Pairs
 from plaza_training.forecast.recipes import scales
-from plaza_training.recipe import Graph, Story, Trained
+from plaza_training.recipe import Graph, Report, Story, Trained
+from plaza_training.served import Served
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Fitted:
     story: Story
     sample: Mapping[str, Any] = field(default_factory=dict)
     """Of the sample, what is not the made-up series and the horizon."""
+    judge: Callable[[Served], Report] | None = None
+    """Where the exam asks for more than point forecasts."""
 
 
 def assembled(fitted: Fitted) -> Trained:
@@ -51,14 +54,14 @@ def assembled(fitted: Fitted) -> Trained:
         story=fitted.story,
         parameters=fitted.parameters,
         parity_inputs=batches,
-        evaluate=partial(_evaluate, fitted),
+        evaluate=fitted.judge or partial(_evaluate, fitted),
         files=files,
         samples=tuple(files),
         limits=Limits(max_batch=16 if options.series > 1 else 256),
     )
 
 
-def _evaluate(fitted: Fitted, served: Any) -> Any:
+def _evaluate(fitted: Fitted, served: Served) -> Report:
     return report(fitted.exam, served, fitted.options.quantiles, fitted.simpler)
 
 

@@ -102,7 +102,7 @@ class Day(nn.Module):  # type: ignore[misc]
 class Exponential(nn.Module):  # type: ignore[misc]
     """The link of what was forecast in logarithms."""
 
-    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:  # noqa: ARG002 port
+    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:
         return torch.exp(point)
 
 

@@ -79,7 +79,7 @@ class Fixed(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.shares = fixed(np.array(shares)[:, None])
 
-    def forward(self, points: Tensor, past: Tensor, members: nn.ModuleList) -> Tensor:  # noqa: ARG002 port
+    def forward(self, points: Tensor, past: Tensor, members: nn.ModuleList) -> Tensor:
         return (points * self.shares).sum(-2)
 
 
@@ -91,6 +91,7 @@ class Checked(nn.Module):  # type: ignore[misc]
         """Share of a member ~ (mean absolute error) ** -`power`."""
         super().__init__()
         self._horizon, self._checks, self._power = horizon, checks, power
+        self.words = f"{checks} checks, power {power:g}"
 
     def forward(self, points: Tensor, past: Tensor, members: nn.ModuleList) -> Tensor:
         wrong = torch.zeros_like(points[..., 0])
@@ -107,7 +108,7 @@ class Checked(nn.Module):  # type: ignore[misc]
 class Identity(nn.Module):  # type: ignore[misc]
     """The link of a series that may take any value."""
 
-    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:  # noqa: ARG002 port
+    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:
         return point
 
 
