@@ -109,7 +109,7 @@ class Counts(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.people = fixed(people)
 
-    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:
+    def forward(self, point: Tensor) -> Tensor:
         people = self.people.reshape(-1, *[1] * (point.ndim - 2))
         rate = point.clamp(min=0).square().square() - _SHIFT
         return rate.clamp(min=0) * people

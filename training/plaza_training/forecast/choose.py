@@ -7,7 +7,7 @@ twenty choices among a few dozen candidates (Caruana et al., 2004, on ensembles 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,11 @@ Loss = Callable[[Values], float]
 Name = TypeVar("Name")
 
 
-def squared_error(actual: Values) -> Loss:
+def squared_error(actual: NDArray[Any]) -> Loss:
     return lambda forecast: float(((forecast - actual) ** 2).mean())
 
 
-def absolute_error(actual: Values) -> Loss:
+def absolute_error(actual: NDArray[Any]) -> Loss:
     return lambda forecast: float(np.abs(forecast - actual).mean())
 
 

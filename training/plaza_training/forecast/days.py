@@ -102,7 +102,7 @@ class Day(nn.Module):  # type: ignore[misc]
 class Exponential(nn.Module):  # type: ignore[misc]
     """The link of what was forecast in logarithms."""
 
-    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:
+    def forward(self, point: Tensor) -> Tensor:
         return torch.exp(point)
 
 
@@ -221,9 +221,11 @@ def _point(weights: Values, pairs: Pairs) -> Values:
 def _sample_known() -> list[list[float]]:
     """A mild August: no measured data."""
     hours = np.arange(CONTEXT + DAY)
-    rows = (70 + 10 * np.sin(2 * np.pi * hours / DAY), hours // DAY % 7, 0 * hours)
-    rows = (*rows, 213 + hours // DAY, 0 * hours + 1)
-    return [np.round(row, 1).tolist() for row in rows]
+    days = hours // DAY
+    warm = 70 + 10 * np.sin(2 * np.pi * hours / DAY)
+    rows = np.stack((warm, days % 7, 0 * days, 213 + days, 0 * days + 1))
+    found: list[list[float]] = np.round(rows, 1).tolist()
+    return found
 
 
 STORY = Story(

@@ -10,7 +10,7 @@ A set differs from another in its members and in how they are weighed, in nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -108,7 +108,7 @@ class Checked(nn.Module):  # type: ignore[misc]
 class Identity(nn.Module):  # type: ignore[misc]
     """The link of a series that may take any value."""
 
-    def forward(self, point: Tensor, *inputs: Tensor) -> Tensor:
+    def forward(self, point: Tensor) -> Tensor:
         return point
 
 
@@ -131,16 +131,17 @@ class Forecaster(nn.Module):  # type: ignore[misc]
         self.errors = fixed(errors)
         self.link = link or Identity()
 
-    def point(self, values: Tensor, *known: Tensor) -> Tensor:
+    def point(self, values: Tensor, known: Tensor | None = None) -> Tensor:
         """The forecast in the units of the members."""
-        points = torch.stack([member(values, *known) for member in self.members], -2)
+        beside = () if known is None else (known,)
+        points = torch.stack([member(values, *beside) for member in self.members], -2)
         weighed: Tensor = self.weighing(points, values, self.members)
         return weighed
 
-    def forward(self, values: Tensor, *known: Tensor) -> tuple[Tensor, Tensor]:
-        point = self.point(values, *known)
+    def forward(self, values: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        point = self.point(values, known)
         spread = point.unsqueeze(-2) + self.errors
-        return self.link(spread, *known), self.link(point, *known)
+        return self.link(spread), self.link(point)
 
 
 def applied(module: nn.Module, *inputs: NDArray[np.float32], rows: int = 2048) -> Values:
@@ -153,7 +154,7 @@ def applied(module: nn.Module, *inputs: NDArray[np.float32], rows: int = 2048) -
     return np.concatenate(found)
 
 
-def quantiles_of(errors: Values, levels: Sequence[float]) -> Values:
+def quantiles_of(errors: NDArray[Any], levels: Sequence[float]) -> Values:
     """(n, …, horizon) -> (…, levels, horizon): what to add for each level, without crossings.
 
     Ranks among n + 1, as split conformal prediction takes them, so that n errors and the next one

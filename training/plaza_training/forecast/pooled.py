@@ -6,8 +6,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plaza_models.forecast.quantile import ForecastOptions
 from plaza_training.forecast.assemble import Fitted, assembled
@@ -94,7 +96,7 @@ def fitted_members(exam: Exam, choices: Choices) -> dict[tuple[int, float], Valu
     }
 
 
-def _ahead(weights: Values, past: Values) -> Values:
+def _ahead(weights: Values, past: NDArray[Any]) -> Values:
     return forecast(weights, past[:, -len(weights) :])
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from plaza_models.forecast.quantile import ForecastOptions
@@ -114,7 +116,8 @@ def _usual(series: Values, smooth: int) -> Values:
     day = np.stack([series[working & (rows % DAY == step)].mean(0) for step in range(DAY)])
     reach = smooth // 2
     wrapped = np.concatenate((day[-reach:], day, day[:reach]))
-    return np.lib.stride_tricks.sliding_window_view(wrapped, smooth, axis=0).mean(-1)
+    usual: Values = np.lib.stride_tricks.sliding_window_view(wrapped, smooth, axis=0).mean(-1)
+    return usual
 
 
 def _known(pairs: Pairs) -> Series:
@@ -195,13 +198,14 @@ STORY = Story(
 )
 
 
-def _errors(wrong: Values) -> Values:
+def _errors(wrong: NDArray[Any]) -> Values:
     """(series, levels, horizon). The shape is that of all detectors, the width their own, half-way
     to the common one, because a tenth of a week says little about a single one."""
     own = np.sqrt((wrong**2).mean((0, 2)))
     width = np.sqrt(own * np.sqrt((own**2).mean()))[:, None]
     shape = quantiles_of((wrong / width).reshape(-1, HORIZON), LEVELS)
-    return width[:, :, None] * shape[None]
+    errors: Values = width[:, :, None] * shape[None]
+    return errors
 
 
 def _each(weights: Values, pairs: Pairs) -> Values:

@@ -41,7 +41,7 @@ def published(
     folder: Path, season: str, dates: Sequence[date], locations: Sequence[str]
 ) -> Published:
     """What the hub's own models said, for weeks and locations that are known."""
-    from pyarrow import parquet
+    from pyarrow import parquet  # type: ignore[import-untyped]  # no stubs
 
     table = parquet.read_table(folder / _FILE)
     column = {name: table.column(name).to_pylist() for name in table.column_names}
