@@ -62,7 +62,7 @@ def assembled(fitted: Fitted) -> Trained:
 
 
 def _evaluate(fitted: Fitted, served: Served) -> Report:
-    return report(fitted.exam, served, fitted.options.quantiles, fitted.simpler)
+    return report(fitted.exam, served, fitted.simpler)
 
 
 def inputs_of(pairs: Pairs, options: ForecastOptions) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def fit(
 
 def _evaluate(exam: Exam, simpler: Mapping[str, Values], served: Served) -> Report:
     methods: dict[str, Method] = {name: partial(_point, way) for name, way in simpler.items()}
-    return report(exam, served, LEVELS, methods)
+    return report(exam, served, methods)
 
 
 def _point(weights: Values, pairs: Pairs) -> Values:

@@ -22,7 +22,7 @@ from plaza_training.forecast.choose import absolute_error, shares_of
 from plaza_training.forecast.forecaster import Fixed, Forecaster, applied, fixed, quantiles_of
 from plaza_training.forecast.holidays import KINDS, kind_of, summer_time
 from plaza_training.forecast.linear import forecast, ridge, seasonal
-from plaza_training.forecast.protocols import Exam, Pairs, Trial, percent
+from plaza_training.forecast.protocols import Exam, Pairs, Trial, percent, percent_each
 from plaza_training.forecast.recipes import LEVELS
 from plaza_training.forecast.ridges import Values, standard_ridge
 from plaza_training.forecast.sets import Series
@@ -193,7 +193,7 @@ def forecaster(job: Job) -> Trained:
     exam = Exam(
         learning=[every],
         calibration=valid,
-        trials=[Trial(asked, percent)],
+        trials=[Trial(asked, percent, metric="mape_percent", each=percent_each, stretch=7)],
         split="the 24 hours of each of 365 days, 31 December 2005 to 30 December 2006",
     )
     return assembled(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from plaza_models.tasks import ForecastsTask, ForecastTask
 from plaza_training.forecast.protocols import Exam, Pairs, Trial
-from plaza_training.recipe import Metrics, Report
+from plaza_training.recipe import Losses, Metrics, Report
 from plaza_training.served import Served
 
 Values = NDArray[np.float64]
@@ -18,20 +18,28 @@ Method = Callable[[Pairs], Values]
 """A simpler method: point forecasts as long as the future."""
 
 
-def report(
-    exam: Exam, served: Served, levels: Sequence[float], simpler: Mapping[str, Method]
-) -> Report:
-    """The numbers of what is served and of simpler methods on the same windows."""
+def report(exam: Exam, served: Served, simpler: Mapping[str, Method]) -> Report:
+    """The numbers of what is served and of simpler methods on the same windows; losses are those
+    of the last trial."""
+    levels: Sequence[float] = served.manifest.options["quantiles"]
     metrics: dict[str, float] = {}
+    losses: Losses | None = None
     baselines: dict[str, dict[str, float]] = {name: {} for name in simpler}
     for trial in exam.trials:
         quantiles, mean = asked(served, trial.pairs)
         truth = trial.pairs.future.astype(np.float64)
         found = {**trial.score(mean, truth), **coverage(quantiles, truth, levels)}
         metrics |= named(trial, found)
+        losses = _losses(trial, mean, truth)
         for name, method in simpler.items():
             baselines[name] |= named(trial, trial.score(method(trial.pairs), truth))
-    return Report(exam.split, metrics, baselines)
+    return Report(exam.split, metrics, baselines, losses)
+
+
+def _losses(trial: Trial, mean: Values, truth: Values) -> Losses:
+    """By origin: those of several series at the same time belong together."""
+    each = trial.each(mean, truth).reshape(trial.series, -1).mean(0)
+    return Losses(f"{trial.metric}{trial.suffix}", each, trial.stretch)
 
 
 def asked(served: Served, pairs: Pairs) -> tuple[Values, Values]:
@@ -39,7 +47,7 @@ def asked(served: Served, pairs: Pairs) -> tuple[Values, Values]:
     has no mean head, its median."""
     together = pairs.past.ndim == 3
     quantiles, means = [], []
-    for answer in served.ask_all(_tasks(pairs), joined=16 if together else 128):
+    for answer in served.ask_all(_tasks(served, pairs), joined=16 if together else 128):
         forecasts = answer.forecasts if together else (answer,)
         levels = np.array([one.values for one in forecasts])
         middle = list(forecasts[0].quantiles).index(0.5)
@@ -49,11 +57,12 @@ def asked(served: Served, pairs: Pairs) -> tuple[Values, Values]:
     return np.stack(quantiles), np.stack(means)
 
 
-def _tasks(pairs: Pairs) -> Iterable[Any]:
+def _tasks(served: Served, pairs: Pairs) -> Iterable[Any]:
     steps = pairs.future.shape[-1]
+    takes = bool(served.manifest.options.get("known"))
     for row, past in enumerate(pairs.past):
         known: Any = ()
-        if pairs.known is not None:
+        if takes and pairs.known is not None:
             kept = pairs.past.shape[-1] + steps
             known = tuple(map(tuple, pairs.known[row, :, :kept].tolist()))
         if past.ndim > 1:

@@ -145,7 +145,13 @@ def forecaster(job: Job) -> Trained:
         errors,
     )
     trials = [
-        Trial(windows(series, test.first + CONTEXT, test.last, steps), rooted, f"_{5 * steps}_min")
+        Trial(
+            windows(series, test.first + CONTEXT, test.last, steps),
+            rooted,
+            f"_{5 * steps}_minutes",
+            metric="rmse",
+            stretch=2 * steps,
+        )
         for steps in (3, 6, 9, 12)
     ]
     exam = Exam(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from plaza_training.forecast.judge import asked, coverage
 from plaza_training.forecast.protocols import Pairs
-from plaza_training.recipe import Metrics, Report
+from plaza_training.recipe import Losses, Metrics, Report
 from plaza_training.served import Served
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Values = NDArray[np.float64]
 LEVELS = (0.01, 0.025, *(round(0.05 * at, 2) for at in range(1, 20)), 0.975, 0.99)
+HORIZON_WEEKS = 4
 MODELS = ("FluSight-baseline", "FluSight-ensemble")
 _FILE = "reference_forecasts_wk_inc_flu_hosp.parquet"
 Task = tuple[date, str, int]
@@ -87,7 +88,10 @@ def judged(
         "season 2025-26: every week, horizon (0 to 3) and location that FluSight-baseline "
         "forecast, from final counts up to the week before the reference date"
     )
-    return Report(split, scores.pop("ours"), scores)
+    every = interval_scores(np.array(ours)[..., None], np.array(truth)[:, None])[:, 0]
+    days = [task[0] for task in tasks]
+    each = np.array([every[[d == day for d in days]].mean() for day in sorted(set(days))])
+    return Report(split, scores.pop("ours"), scores, Losses("wis", each, stretch=HORIZON_WEEKS))
 
 
 def _scored(
