@@ -86,11 +86,8 @@ def train(subject: Subject, choices: Choices, job: Job) -> Trained:
 
     def evaluate(served: Served) -> Report:
         job.progress.note(f"asking for {len(held_out):,} held-out windows")
-        return Report(
-            split=subject.split,
-            metrics=score_served(served, held_out, LEVELS),
-            baselines=_baselines(subject, learning, held_out),
-        )
+        metrics, losses = score_served(served, held_out, LEVELS)
+        return Report(subject.split, metrics, _baselines(subject, learning, held_out), losses)
 
     batches = _parity_batches(held_out, choices, np.random.default_rng(job.seed))
     return Trained(
