@@ -4,9 +4,10 @@
     POST /v1/timeseries/forecast   {"model", "inputs": [series …], "options": {horizon, quantiles}}
 
 All series of a request are one inference of family `forecast.quantile`. Where that dialect has a
-mean and the model gives none, the answer carries the median; `point` says which. Series of several variables are refused,
-and so is a `frequency` that contradicts the model's own step. A forecast starts one step after the
-last value; without `start_timestamp` nobody can say when that is, and the text is empty.
+mean and the model gives none, the answer carries the median; `point` says which. Series of several
+variables are refused, and so is a `frequency` that contradicts the model's own step. A forecast
+starts one step after the last value; without `start_timestamp` nobody can say when that is, and the
+text is empty.
 """
 
 from __future__ import annotations

@@ -113,12 +113,8 @@ async def test_forecast(client, hub):
 
 
 async def test_several_series_and_what_is_known_beside_them(client, hub):
-    body = {
-        "model": "forecaster",
-        "series": [[1, 2], [3, None, 5]],
-        "horizon": 1,
-        "known": [[7, 8]],
-    }
+    series = {"series": [[1, 2], [3, None, 5]], "known": [[7, 8]]}
+    body = {"model": "forecaster", "horizon": 1, **series}
     answer = await client.post("/v1/forecast", body)
     assert answer.json()["quantiles"] == [0.5]
     assert answer.json()["forecasts"] == [{"values": [[2.0]]}, {"values": [[5.0]]}]

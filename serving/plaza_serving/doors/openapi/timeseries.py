@@ -66,7 +66,7 @@ SCHEMAS: dict[str, Schema] = {
                                     "name": TEXT,
                                     "mean_forecast": {
                                         **NUMBERS,
-                                        "description": "The mean or median",
+                                        "description": "Mean or median",
                                     },
                                     "frequency": TEXT,
                                     "start_timestamp": TEXT,
