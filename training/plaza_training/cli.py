@@ -48,7 +48,7 @@ def train(
         str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
     ] = "cpu",
     mlflow: Annotated[
-        str | None, typer.Option(envvar="PLAZA_MLFLOW", help="Where the run is written down.")
+        str | None, typer.Option(envvar="PLAZA_MLFLOW_URI", help="Where the run is written down.")
     ] = None,
     against: Annotated[
         Path | None, typer.Option(help="Bundle of the champion, which answers the same exam.")
