@@ -201,7 +201,7 @@ def forecaster(job: Job) -> Trained:
     valid = windows(table, [VALIDATE])
     losses = {}
     for way in job.progress.track(ways, "ways", len(ways)):
-        quantiles = applied(_Quantiles(made(table, VALIDATE, way)), *_tensors(valid))
+        quantiles = quantiles_for(made(table, VALIDATE, way), valid)
         losses[way] = float(interval_scores(quantiles, valid.future).mean())
     best = min(ways, key=lambda way: losses[way])
     hub = published(folder, "2025-26", table.dates, table.locations)
@@ -243,6 +243,11 @@ def forecaster(job: Job) -> Trained:
             ),
         )
     )
+
+
+def quantiles_for(module: Forecaster, pairs: Pairs) -> Values:
+    """(n, locations, levels, horizon) admissions."""
+    return applied(_Quantiles(module), *_tensors(pairs))
 
 
 class _Quantiles(nn.Module):  # type: ignore[misc]
