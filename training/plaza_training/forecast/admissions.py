@@ -168,7 +168,8 @@ class Way:
 def fit(table: Table, seasons: Sequence[int], way: Way) -> Growth:
     pairs = windows(table, seasons)
     seen = Seen(table.people, way.weeks)
-    x, last = (_part(seen, pairs, at) for at in (0, 1))
+    x = applied(lambda values, known: seen(values, known)[0], *_tensors(pairs))
+    last = applied(lambda values, known: seen(values, known)[1], *_tensors(pairs))
     y = _root(table, pairs.future) - last
     flat = (x.reshape(-1, x.shape[-1]), y.reshape(-1, HORIZON))
     return Growth(seen, *standard_ridge(*flat, way.penalty))
@@ -247,29 +248,7 @@ def forecaster(job: Job) -> Trained:
 
 def quantiles_for(module: Forecaster, pairs: Pairs) -> Values:
     """(n, locations, levels, horizon) admissions."""
-    return applied(_Quantiles(module), *_tensors(pairs))
-
-
-class _Quantiles(nn.Module):  # type: ignore[misc]
-    def __init__(self, forecaster: Forecaster) -> None:
-        super().__init__()
-        self._forecaster = forecaster
-
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        return self._forecaster(values, known)[0]
-
-
-class _Part(nn.Module):  # type: ignore[misc]
-    def __init__(self, seen: Seen, at: int) -> None:
-        super().__init__()
-        self._seen, self._at = seen, at
-
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        return self._seen(values, known)[self._at]
-
-
-def _part(seen: Seen, pairs: Pairs, at: int) -> Values:
-    return applied(_Part(seen, at), *_tensors(pairs))
+    return applied(lambda values, known: module(values, known)[0], *_tensors(pairs))
 
 
 def _tensors(pairs: Pairs) -> tuple[Series, Series]:

@@ -13,7 +13,6 @@ from itertools import product
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from plaza_models.forecast.quantile import ForecastOptions
 from plaza_training.forecast.assemble import Fitted, assembled, inputs_of
@@ -154,16 +153,7 @@ def _ahead(members: Sequence[Linear], way: Checked, exam: Exam, options: Forecas
     no_errors = np.zeros((1, options.horizon))
     values = inputs_of(exam.calibration, options)["values"]
     factors = scales(exam.calibration.past, options.scaling)[1]
-    return applied(_Mean(Forecaster(members, way, no_errors)), values) * factors
-
-
-class _Mean(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    def __init__(self, forecaster: Forecaster) -> None:
-        super().__init__()
-        self._forecaster = forecaster
-
-    def forward(self, values: Tensor) -> Tensor:
-        return self._forecaster.point(values)
+    return applied(Forecaster(members, way, no_errors).point, values) * factors
 
 
 def _loss(pairs: Pairs, point: Values) -> float:

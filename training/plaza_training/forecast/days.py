@@ -132,26 +132,11 @@ def days_of(table: Table, first: int, last: int) -> Pairs:
 
 
 def fit(pairs: Pairs, options: ForecastOptions, penalty: float) -> Day:
-    tensors = inputs_of(pairs, options)
-    module = Conditions()
-    x = applied(_First(module), *tensors.values())
-    base = applied(_Second(module), *tensors.values())
+    tensors, seen = inputs_of(pairs, options), Conditions()
+    x = applied(lambda values, known: seen(values, known)[0], *tensors.values())
+    base = applied(lambda values, known: seen(values, known)[1], *tensors.values())
     y = np.log(_in_units(pairs)) - base
     return Day(*standard_ridge(x, y, penalty))
-
-
-class _First(nn.Module):  # type: ignore[misc]
-    def __init__(self, module: Conditions) -> None:
-        super().__init__()
-        self._module = module
-
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        return self._module(values, known)[0]
-
-
-class _Second(_First):
-    def forward(self, values: Tensor, known: Tensor) -> Tensor:
-        return self._module(values, known)[1]
 
 
 def _in_units(pairs: Pairs) -> Values:

@@ -9,7 +9,7 @@ A set differs from another in its members and in how they are weighed, in nothin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -144,8 +144,10 @@ class Forecaster(nn.Module):  # type: ignore[misc]
         return self.link(spread), self.link(point)
 
 
-def applied(module: nn.Module, *inputs: NDArray[np.float32], rows: int = 2048) -> Values:
-    """What `module` gives, in blocks that fit memory."""
+def applied(
+    module: Callable[..., Tensor], *inputs: NDArray[np.float32], rows: int = 2048
+) -> Values:
+    """What a module, or a function of tensors, gives, in blocks that fit memory."""
     found = []
     with torch.no_grad():
         for first in range(0, len(inputs[0]), rows):
