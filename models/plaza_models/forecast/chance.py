@@ -28,10 +28,12 @@ def chance_below(levels: Sequence[float], quantiles: Values, value: Values) -> V
         inside = (left <= value) & (value <= right)
         # At a place where several quantiles meet, the highest level counts: X may be just that.
         found = np.where(inside, level[at] + share * (level[at + 1] - level[at]), found)
-    under = level[0] * np.exp(-(low - value) / _fall(low, quantiles[1], level[0], level[1]))
+    under = level[0] * np.exp(
+        -np.maximum(low - value, 0) / _fall(low, quantiles[1], level[0], level[1])
+    )
     tail = 1 - level[-1]
     fall = _fall(quantiles[-2], high, tail, 1 - level[-2])
-    over = 1 - tail * np.exp(-(value - high) / fall)
+    over = 1 - tail * np.exp(-np.maximum(value - high, 0) / fall)
     found = np.where(value < low, under, found)
     return np.where(value > high, over, found)
 

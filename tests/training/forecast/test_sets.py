@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
 from plaza_training.export import export  # noqa: E402  after the skip
 from plaza_training.forecast import admissions, checked, days, holidays, roads  # noqa: E402
+from plaza_training.forecast.assemble import OUTPUTS  # noqa: E402
 from plaza_training.forecast.forecaster import Fixed, Forecaster, applied  # noqa: E402
 from plaza_training.forecast.wis import LEVELS, interval_scores  # noqa: E402
 from plaza_training.recipe import RECIPES, load_recipe  # noqa: E402
@@ -129,5 +130,5 @@ def test_a_graph_with_covariates_is_exported_with_a_free_batch(series):
         weights = random.normal(0, 0.01, (series, width, 12))
         member = roads.Detectors(seen, weights, np.zeros((series, 12)))
         module = Forecaster([member], Fixed([1.0]), np.zeros((series, 3, 12)))
-    assert len(export(module, inputs, ("quantiles", "mean"))) > 1000
+    assert len(export(module, inputs, OUTPUTS)) > 1000
     assert applied(member, *inputs.values()).shape[0] == 3

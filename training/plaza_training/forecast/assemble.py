@@ -20,6 +20,9 @@ from plaza_training.forecast.recipes import scales
 from plaza_training.recipe import Graph, Report, Story, Trained
 from plaza_training.served import Served
 
+OUTPUTS = ("quantiles", "expected")
+"""Not `mean`: the exporter gives that name to values inside the graph."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
@@ -46,7 +49,7 @@ def assembled(fitted: Fitted) -> Trained:
     # A panel's sample is one task of many series, which no sample file says yet.
     files = {} if options.series > 1 else {"sample.json": _sample(options, fitted.sample)}
     return Trained(
-        graph=Graph(fitted.module, batches[0], ("quantiles", "mean")),
+        graph=Graph(fitted.module, batches[0], OUTPUTS),
         family="forecast.quantile",
         options=options.model_dump(exclude_none=True),
         data=(fitted.data,),

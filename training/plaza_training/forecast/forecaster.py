@@ -162,8 +162,7 @@ def quantiles_of(errors: NDArray[Any], levels: Sequence[float]) -> Values:
     Ranks among n + 1, as split conformal prediction takes them, so that n errors and the next one
     are exchangeable.
     """
-    n = len(errors)
-    ranks = np.clip(np.ceil(np.array(levels) * (n + 1)) / n, 0, 1)
-    low = np.array(levels) < 0.5
-    ranks[low] = 1 - np.clip(np.ceil((1 - np.array(levels)[low]) * (n + 1)) / n, 0, 1)
+    n, level = len(errors), np.array(levels)
+    outer = np.clip(np.ceil(np.maximum(level, 1 - level) * (n + 1)) / n, 0, 1)
+    ranks = np.where(level < 0.5, 1 - outer, np.where(level > 0.5, outer, 0.5))
     return np.moveaxis(np.quantile(errors, ranks, axis=0), 0, -2)
