@@ -54,4 +54,5 @@ def strangeness(levels: Sequence[float], quantiles: Values, value: Values) -> Va
 def _fall(left: Values, right: Values, outer: float, inner: float) -> Values:
     """Length over which a tail falls by e, from the last two quantiles on its side."""
     steps = np.log(inner / outer)
-    return np.maximum((right - left) / steps, _LEAST)
+    length: Values = np.maximum((right - left) / steps, _LEAST)
+    return length
