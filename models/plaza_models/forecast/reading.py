@@ -41,19 +41,21 @@ def _filled(array: NDArray[np.float64]) -> NDArray[np.float64]:
 def covariates(
     rows: Sequence[Sequence[float]], names: Sequence[str], context: int, asked: int, horizon: int
 ) -> NDArray[np.float32]:
-    """(covariates, context + horizon). Each row ends `asked` steps ahead; what lies beyond, up to
-    the model's `horizon`, is like the last. Raises InvalidInput."""
+    """(covariates, context + horizon). Each row begins where the context does and reaches at least
+    the `asked` steps ahead; what lies beyond it, up to the model's `horizon`, is like its last
+    value. Raises InvalidInput."""
     if len(rows) != len(names):
         raise InvalidInput(f"the model wants {', '.join(names)}: a row each", input="known")
     found = []
     for at, row in enumerate(rows):
         values = numbers(row, f"known[{at}]", fill=False)
-        if len(values) < context + asked:
+        if not context + asked <= len(values) <= context + horizon:
             raise InvalidInput(
-                f"'{names[at]}' needs at least {context + asked} values: over the model's context "
-                f"of {context} and the steps ahead; got {len(values)}",
+                f"'{names[at]}' needs at least {context + asked} and at most {context + horizon} "
+                f"values: over the model's context of {context} and the steps ahead; got "
+                f"{len(values)}",
                 input=f"known[{at}]",
             )
-        values = values[-context - asked :]
-        found.append(np.concatenate((values, np.full(horizon - asked, values[-1]))))
+        beyond = np.full(context + horizon - len(values), values[-1])
+        found.append(np.concatenate((values, beyond)))
     return np.stack(found).astype(np.float32)

@@ -66,6 +66,8 @@ def test_what_is_known_reaches_the_graph_as_it_was_sent():
     prepared = opened.prepare(ForecastTask((1.0,) * 4, 1, known=rows))
     # Beyond the step that was asked nothing is known; the last value stands there.
     assert prepared.tensors["known"].tolist() == [[[1, 2, 3, 4, 5, 5], [6, 6, 6, 6, 0, 0]]]
+    more = opened.prepare(ForecastTask((1.0,) * 4, 1, known=((*rows[0], 9.0), rows[1])))
+    assert more.tensors["known"][0, 0].tolist() == [1, 2, 3, 4, 5, 9]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +76,7 @@ def test_what_is_known_reaches_the_graph_as_it_was_sent():
         ((), "known", "temperature"),
         (((1.0,) * 6, (1.0,) * 6), "known", "a row each"),
         (((1.0,) * 4,), "known[0]", "at least 5"),
+        (((1.0,) * 7,), "known[0]", "at most 6"),
         (((1.0,) * 5 + (math.nan,),), "known[0][5]", "finite"),
     ],
 )

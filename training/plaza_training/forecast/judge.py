@@ -63,8 +63,7 @@ def _tasks(served: Served, pairs: Pairs) -> Iterable[Any]:
     for row, past in enumerate(pairs.past):
         known: Any = ()
         if takes and pairs.known is not None:
-            kept = pairs.past.shape[-1] + steps
-            known = tuple(map(tuple, pairs.known[row, :, :kept].tolist()))
+            known = tuple(map(tuple, pairs.known[row].tolist()))
         if past.ndim > 1:
             yield ForecastsTask(tuple(map(tuple, past.tolist())), steps, known=known)
         else:
