@@ -101,13 +101,16 @@ def forecast(
     model: str,
     version: Version = None,
     quantiles: Sequence[float] | None = None,
+    known: Sequence[Sequence[float]] | None = None,
 ) -> Call[Forecast]:
-    """Continue an evenly spaced series, oldest value first, by `horizon` steps."""
+    """Continue an evenly spaced series, oldest value first, by `horizon` steps. `known`: what the
+    model wants to know beside it, a row each over its context and the steps ahead."""
 
     def read(answer: Answer) -> Forecast:
         found = answer.json()
         rows = np.array(found["values"], np.float64)
-        return Forecast(*_origin(found), tuple(found["quantiles"]), rows, _cost(answer))
+        mean = np.array(found["mean"], np.float64) if "mean" in found else None
+        return Forecast(*_origin(found), tuple(found["quantiles"]), rows, _cost(answer), mean)
 
     return _task(
         "/v1/forecast",
@@ -117,6 +120,7 @@ def forecast(
         values=[float(value) for value in values],
         horizon=horizon,
         quantiles=None if quantiles is None else [float(q) for q in quantiles],
+        known=None if known is None else [[float(one) for one in row] for row in known],
     )
 
 

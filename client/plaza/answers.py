@@ -94,6 +94,8 @@ class Forecast:
     quantiles: tuple[float, ...]
     values: NDArray[np.float64] = field(repr=False)
     cost: Cost = Cost()
+    mean: NDArray[np.float64] | None = field(default=None, repr=False)
+    """Expected values, (horizon,), where the model gives them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,9 @@ class ForecastTask:
     """Steps ahead, 1 to the model's horizon."""
     quantiles: tuple[float, ...] | None = None
     """Which quantiles to report, of those the model has; None takes all."""
+    known: tuple[tuple[float, ...], ...] = ()
+    """What is known beside the series, as the model names it: a row each, over the model's context
+    and the steps ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +53,18 @@ class Forecast:
     quantiles: tuple[float, ...]
     values: tuple[tuple[float, ...], ...]
     """One row per quantile, `horizon` values each; rows never cross."""
+    mean: tuple[float, ...] | None = None
+    """Expected values, where the model gives them."""
 
 
 @dataclass(frozen=True, slots=True)
 class ForecastsTask:
-    """Several series at once; horizon and quantiles are as in `ForecastTask`, for all of them."""
+    """Several series at once; the other fields are as in `ForecastTask`, for all of them."""
 
     series: tuple[tuple[float, ...], ...]
     horizon: int
     quantiles: tuple[float, ...] | None = None
+    known: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,4 +146,4 @@ def test_a_forecasters_card_is_true(name, subject, opened, data_dir):
     held_out = Windows(
         series, chosen["context"], chosen["horizon"], chosen["train_until"], len(series)
     )
-    agree(name, measure.score_served(opened(name), held_out, LEVELS))
+    agree(name, measure.score_served(opened(name), held_out, LEVELS)[0])

@@ -14,6 +14,7 @@ from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.running import RunnerFactory
 from plaza_training.progress import RichProgress
 from plaza_training.recipe import RECIPES, Job, named_recipe
+from plaza_training.runs import Runs
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 _RECIPE_HELP = "A YAML file, or one of: " + ", ".join(sorted(RECIPES)) + "."
@@ -35,6 +36,7 @@ def open_runners(name: str) -> RunnerFactory:
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help=_RECIPE_HELP)],
+    *,
     data: Annotated[
         Path, typer.Option(envvar="PLAZA_DATA", help="Directory with the data sets.")
     ] = Path("data"),
@@ -45,16 +47,30 @@ def train(
     runner: Annotated[
         str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
     ] = "cpu",
+    mlflow: Annotated[
+        str | None, typer.Option(envvar="PLAZA_MLFLOW_URI", help="Where the run is written down.")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option(help="Bundle of the champion, which answers the same exam.")
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Directory for checkpoints; a run goes on from its own.")
+    ] = None,
 ) -> None:
     """Train, export, compare with torch, measure and describe one model."""
     console = Console()
     try:
         name, chosen = named_recipe(recipe)
         runners = open_runners(runner)
-        from plaza_training.pipeline import produce  # imports torch; not needed for --help
+        # Imports torch and, where a run is written down, mlflow; not needed for --help.
+        from plaza_training.tracked import produce_tracked
 
         with RichProgress(console) as progress:
-            made = produce(name, chosen, Job(data, seed, progress), out, runners)
+            job = Job(data, seed, progress, state=state)
+            tracked = produce_tracked(
+                name, chosen, job, out, runners, runs=_runs(mlflow), champion=against
+            )
+        made = tracked.produced
     except ModuleNotFoundError as error:
         console.print(f"training needs '{error.name}': install the extra `train`", markup=False)
         raise typer.Exit(1) from error
@@ -65,7 +81,17 @@ def train(
     for metric, value in made.report.metrics.items():
         console.print(f"{metric:>24}  {value:.4g}", highlight=False)
     console.print(f"{'parity':>24}  {made.parity.max_abs_error:.2e} over {made.parity.rows} rows")
+    if tracked.verdict is not None:
+        console.print(tracked.verdict.words(), highlight=False)
     console.print(f"{made.directory}: model.onnx has {made.model_bytes:,} bytes", highlight=False)
+
+
+def _runs(uri: str | None) -> Runs | None:
+    if uri is None:
+        return None
+    from plaza_registry.mlflow_runs import MlflowRuns
+
+    return MlflowRuns(uri)
 
 
 def main() -> None:

@@ -12,11 +12,15 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plaza_core.errors import NotFound
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
 from plaza_training.data import DataSet
 from plaza_training.progress import Progress
+from plaza_training.runs import NoLog, RunLog
 from plaza_training.served import Served
 
 if TYPE_CHECKING:  # torch is heavy; listing recipes must not import it
@@ -31,9 +35,18 @@ _PROTOCOLS = (
 RECIPES: dict[str, str] = {
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
+    "iso-ne-forecaster": "plaza_training.forecast.days:RECIPES",
+    "los-loop-forecaster": "plaza_training.forecast.roads:RECIPES",
+    "m4-hourly-forecaster": "plaza_training.forecast.checked:RECIPES",
+    "flusight-forecaster": "plaza_training.forecast.admissions:RECIPES",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+    **{
+        f"{name}-forecaster": "plaza_training.forecast.pooled:RECIPES"
+        for name in _PROTOCOLS
+        if name.startswith(("ett", "wth"))
+    },
     **{f"{name}-{method}": _BASELINES for name in _PROTOCOLS for method in ("naive", "ridge")},
 }
 """Name -> `module:attribute`, a recipe or recipes by name. The name is also the bundle's folder."""
@@ -50,6 +63,10 @@ class Job:
     data_dir: Path
     seed: int
     progress: Progress
+    log: RunLog = field(default_factory=NoLog)
+    """Where curves go."""
+    state: Path | None = None
+    """Directory for checkpoints; a run that finds its own goes on from there. None keeps none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +82,17 @@ class Graph:
 
 
 @dataclass(frozen=True, slots=True)
+class Losses:
+    """What was lost on each held-out window, in order of time; less is better."""
+
+    metric: str
+    """Which of the report's metrics they make up."""
+    each: NDArray[np.float64]
+    stretch: int = 1
+    """Windows in a row that are alike, because they share values or weather."""
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """What was measured, on what, and against what. All values come from held-out data."""
 
@@ -72,6 +100,8 @@ class Report:
     metrics: Metrics
     baselines: Mapping[str, Metrics]
     """Name of a simpler method -> the same metrics on the same split."""
+    losses: Losses | None = None
+    """For comparing two models pair by pair; None where that is not offered."""
 
 
 @dataclass(frozen=True, slots=True)

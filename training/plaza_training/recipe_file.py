@@ -68,6 +68,11 @@ class Network(_Strict):
     steps: int = Field(default=2000, ge=10, le=1_000_000)
     rows_per_step: int = Field(default=512, ge=1, le=65_536)
     learning_rate: float = Field(default=1e-3, gt=0)
+    patience: int | None = Field(
+        default=None,
+        ge=1,
+        description="looks, a hundred steps apart, before it stops",
+    )
 
 
 class RecipeFile(_Strict):

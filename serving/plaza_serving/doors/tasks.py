@@ -17,8 +17,9 @@ from plaza_models.tasks import (
     Detections,
     DetectTask,
     Forecast,
-    ForecastTask,
+    Forecasts,
 )
+from plaza_serving.doors import forecasting
 from plaza_serving.doors.asking import COMMON, Asking, media_of, texts_of, timed
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
@@ -78,15 +79,11 @@ class Tasks:
 
     async def forecast(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
-        fields = await self._ask.fields(exchange, "values", "horizon", "quantiles")
-        task = ForecastTask(
-            fields.numbers("values"),
-            fields.integer("horizon", low=1),
-            fields.numbers("quantiles") if fields.has("quantiles") else None,
-        )
+        fields = await self._ask.fields(exchange, *forecasting.FIELDS)
+        task = forecasting.task_of(fields)
         outcome = await self._ask.infer(exchange, started, fields, "forecast.quantile", task)
-        answer: Forecast = outcome.answer
-        return timed(outcome, {"quantiles": answer.quantiles, "values": answer.values})
+        answer: Forecast | Forecasts = outcome.answer
+        return timed(outcome, forecasting.told(answer))
 
     async def classify(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)

@@ -4,9 +4,10 @@
     POST /v1/timeseries/forecast   {"model", "inputs": [series …], "options": {horizon, quantiles}}
 
 All series of a request are one inference of family `forecast.quantile`. Where that dialect has a
-mean, the answer carries the median, and `point` says so. Series of several variables are refused,
-and so is a `frequency` that contradicts the model's own step. A forecast starts one step after the
-last value; without `start_timestamp` nobody can say when that is, and the text is empty.
+mean and the model gives none, the answer carries the median; `point` says which. Series of several
+variables are refused, and so is a `frequency` that contradicts the model's own step. A forecast
+starts one step after the last value; without `start_timestamp` nobody can say when that is, and the
+text is empty.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from plaza_core.errors import InvalidInput
 from plaza_core.principal import Right
-from plaza_models.tasks import Forecasts, ForecastsTask
+from plaza_models.tasks import Forecast, Forecasts, ForecastsTask
 from plaza_serving.doors.asking import Asking, answered
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
@@ -82,7 +83,7 @@ class TimeSeries:
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
         answer: Forecasts = outcome.answer
         content = [
-            _told(one, start, dict(zip(levels, forecast.values, strict=True)), asked)
+            _told(one, start, forecast, dict(zip(levels, forecast.values, strict=True)), asked)
             for one, start, forecast in zip(series, starts, answer.forecasts, strict=True)
         ]
         identity = str(exchange.request_id)
@@ -157,17 +158,21 @@ def _series(fields: Fields) -> Series:
 
 
 def _told(
-    one: Series, start: str, rows: dict[float, tuple[float, ...]], asked: tuple[float, ...]
+    one: Series,
+    start: str,
+    forecast: Forecast,
+    rows: dict[float, tuple[float, ...]],
+    asked: tuple[float, ...],
 ) -> dict[str, Any]:
     """One forecast; `rows` are its quantiles by their levels."""
     return {
         "type": UNIVARIATE,
         "name": one.name,
-        "mean_forecast": rows[_MEDIAN],
+        "mean_forecast": rows[_MEDIAN] if forecast.mean is None else forecast.mean,
         "frequency": one.frequency,
         "start_timestamp": start,
         "quantiles": {str(level): rows[level] for level in asked} or None,
-        "point": "median",
+        "point": "median" if forecast.mean is None else "mean",
     }
 
 

@@ -1,11 +1,20 @@
 """The task endpoints: a payload for the family on one side, a plain answer on the other."""
 
 import base64
+import math
 
 import pytest
 
 from plaza_core.testing import FakeClock
-from plaza_models.tasks import ClassifyTask, DetectTask, ForecastTask
+from plaza_models.tasks import (
+    ClassifyTask,
+    DetectTask,
+    Forecast,
+    Forecasts,
+    ForecastsTask,
+    ForecastTask,
+)
+from plaza_serving.doors import forecasting
 
 PNG = b"\x89PNG picture"
 TIMING = {"queue_us": 1, "prepare_us": 2, "run_us": 3, "interpret_us": 4, "compute_us": 9}
@@ -103,9 +112,30 @@ async def test_forecast(client, hub):
     assert hub.calls[1].task.quantiles is None
 
 
+async def test_several_series_and_what_is_known_beside_them(client, hub):
+    series = {"series": [[1, 2], [3, None, 5]], "known": [[7, 8]]}
+    body = {"model": "forecaster", "horizon": 1, **series}
+    answer = await client.post("/v1/forecast", body)
+    assert answer.json()["quantiles"] == [0.5]
+    assert answer.json()["forecasts"] == [{"values": [[2.0]]}, {"values": [[5.0]]}]
+    (call,) = hub.calls
+    assert isinstance(call.task, ForecastsTask)
+    assert call.task.known == ((7.0, 8.0),)
+    assert math.isnan(call.task.series[1][1])
+    both = await client.post("/v1/forecast", {**body, "values": [1]})
+    assert both.problem() == (422, "invalid_input", "values")
+
+
+def test_a_mean_is_told_where_the_model_gives_one():
+    told = Forecast((0.5,), ((1.0,),), mean=(1.25,))
+    assert forecasting.told(told) == {"quantiles": (0.5,), "values": ((1.0,),), "mean": (1.25,)}
+    many = forecasting.told(Forecasts((told,)))
+    assert many["forecasts"] == [{"values": ((1.0,),), "mean": (1.25,)}]
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
-    [({"values": []}, "values"), ({"values": [1, None]}, "values"),
+    [({"values": []}, "values"), ({"known": [[1, None], 2]}, "known[1]"),
      ({"values": [1, True]}, "values"),
      ({"values": "1"}, "values"), ({"values": [[1]]}, "values"), ({"horizon": None}, "horizon"),
      ({"horizon": 0}, "horizon"), ({"horizon": 2.0}, "horizon"), ({"horizon": 25}, "horizon"),

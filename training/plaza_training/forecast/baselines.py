@@ -6,7 +6,7 @@ They are bundles like any other, so a hub can serve, certify and compare them.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from plaza_core.manifest import Limits
 from plaza_models.forecast.quantile import ForecastOptions, Scaling
-from plaza_models.tasks import Forecast, ForecastTask
+from plaza_training.forecast.judge import Method, report
 from plaza_training.forecast.linear import (
     LinearQuantiles,
     error_quantiles,
@@ -23,9 +23,9 @@ from plaza_training.forecast.linear import (
     ridge,
     seasonal,
 )
-from plaza_training.forecast.protocols import PROTOCOLS, Exam, Pairs, Protocol, Trial
+from plaza_training.forecast.protocols import PROTOCOLS, Exam, Pairs, Protocol
 from plaza_training.forecast.recipes import LEVELS, scales
-from plaza_training.recipe import Graph, Job, Metrics, Recipe, Report, Story, Trained
+from plaza_training.recipe import Graph, Job, Recipe, Report, Story, Trained
 from plaza_training.served import Served
 
 Values = NDArray[np.float64]
@@ -75,42 +75,12 @@ def fit(
 
 
 def _evaluate(exam: Exam, simpler: Mapping[str, Values], served: Served) -> Report:
-    metrics: dict[str, float] = {}
-    baselines: dict[str, dict[str, float]] = {name: {} for name in simpler}
-    for trial in exam.trials:
-        metrics |= _named(trial, _measure(trial, _asked(served, trial.pairs)))
-        for name, weights in simpler.items():
-            steps = trial.pairs.future.shape[1]
-            point = forecast(weights, trial.pairs.past)[:, :steps]
-            baselines[name] |= _named(trial, trial.score(point, _truth(trial.pairs)))
-    return Report(exam.split, metrics, baselines)
+    methods: dict[str, Method] = {name: partial(_point, way) for name, way in simpler.items()}
+    return report(exam, served, methods)
 
 
-def _asked(served: Served, pairs: Pairs) -> Values:
-    """Every window as a task of the family: (n, levels, horizon)."""
-    steps = pairs.future.shape[1]
-    tasks = (ForecastTask(tuple(row.tolist()), steps) for row in pairs.past)
-    answers: Iterable[Forecast] = served.ask_all(tasks)
-    return np.array([answer.values for answer in answers])
-
-
-def _measure(trial: Trial, quantiles: Values) -> Metrics:
-    middle = LEVELS.index(0.5)
-    actual = _truth(trial.pairs)
-    found = dict(trial.score(quantiles[:, middle], actual))
-    for low, high in zip(range(middle), reversed(range(middle + 1, len(LEVELS))), strict=True):
-        inside = (quantiles[:, low] <= actual) & (actual <= quantiles[:, high])
-        width = f"coverage_{100 * (LEVELS[high] - LEVELS[low]):.0f}_percent"
-        found[width] = float(inside.mean() * 100)
-    return found
-
-
-def _truth(pairs: Pairs) -> Values:
-    return pairs.future.astype(np.float64)
-
-
-def _named(trial: Trial, metrics: Metrics) -> dict[str, float]:
-    return {f"{metric}{trial.suffix}": value for metric, value in metrics.items()}
+def _point(weights: Values, pairs: Pairs) -> Values:
+    return forecast(weights, pairs.past)[:, : pairs.future.shape[1]]
 
 
 def _parity_batches(exam: Exam) -> list[dict[str, Any]]:

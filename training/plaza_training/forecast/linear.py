@@ -7,6 +7,7 @@ and grows with the scale of the series: it is the same in any unit.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,10 +65,11 @@ def ridge(blocks: Iterable[Pairs], *, penalty: float) -> Values:
     return weights
 
 
-def forecast(weights: Values, past: NDArray[np.float32]) -> Values:
+def forecast(weights: Values, past: NDArray[Any]) -> Values:
     """(n, context) -> (n, horizon)."""
     last = past[:, -1:].astype(np.float64)
-    return (past - last) @ weights + last
+    ahead: Values = (past - last) @ weights + last
+    return ahead
 
 
 def error_quantiles(

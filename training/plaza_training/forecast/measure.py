@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from plaza_models.tasks import Forecast, ForecastTask
 from plaza_training.forecast.sets import Series
 from plaza_training.forecast.windows import Windows
-from plaza_training.recipe import Metrics
+from plaza_training.recipe import Losses, Metrics
 from plaza_training.served import Served
 
 Values = NDArray[np.float64]
@@ -44,15 +44,21 @@ def score(forecasts: Values, actual: Values, levels: Sequence[float]) -> Metrics
     return found
 
 
-def score_served(served: Served, windows: Windows, levels: Sequence[float]) -> Metrics:
-    """Ask the served bundle for every window, as tasks."""
+def score_served(
+    served: Served, windows: Windows, levels: Sequence[float]
+) -> tuple[Metrics, Losses]:
+    """Ask the served bundle for every window, as tasks. What it lost is told by origin, all series
+    at the same time together."""
     answers: list[Values] = []
     actual: list[Values] = []
     for past, future in windows.by_column():
         tasks = (ForecastTask(tuple(row), windows.horizon) for row in past.tolist())
         answers.extend(_values(served.ask_all(tasks)))
         actual.append(future.astype(np.float64))
-    return score(np.stack(answers), np.concatenate(actual), levels)
+    forecasts, truth = np.stack(answers), np.concatenate(actual)
+    wrong = ((forecasts[:, list(levels).index(0.5)] - truth) ** 2).mean(1)
+    each = wrong.reshape(-1, len(windows.origins)).mean(0)
+    return score(forecasts, truth, levels), Losses("rmse", each, 2 * windows.horizon)
 
 
 def score_points(windows: Windows, levels: Sequence[float], method: PointMethod) -> Metrics:

@@ -22,14 +22,27 @@ Values = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What was known, (n, context), and what came then, (n, horizon); oldest first."""
+    """What was known, (n, [series,] context), and what came then, (n, [series,] horizon); oldest
+    first."""
 
     past: Series
     future: Series
+    known: Series | None = None
+    """What is known beside the series, (n, covariates, context + horizon)."""
 
 
 Score = Callable[[Values, Values], Metrics]
 """(n, horizon) point forecasts and (n, horizon) truth to numbers."""
+
+
+def squared_each(forecast: Values, actual: Values) -> Values:
+    wrong: Values = ((forecast - actual) ** 2).reshape(len(actual), -1).mean(1)
+    return wrong
+
+
+def percent_each(forecast: Values, actual: Values) -> Values:
+    wrong: Values = np.abs((forecast - actual) / actual).reshape(len(actual), -1).mean(1)
+    return wrong
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +52,14 @@ class Trial:
     pairs: Pairs
     score: Score
     suffix: str = ""
+    metric: str = "mse"
+    """The main one of the score."""
+    each: Callable[[Values, Values], Values] = squared_each
+    """What each window loses: (n, [series,] horizon) forecasts and truth to (n,)."""
+    series: int = 1
+    """Rows are the windows of so many series, one series after the other."""
+    stretch: int = 1
+    """Windows in a row that share values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +138,12 @@ def long_horizon(dataset: DataSet, file: str) -> Callable[[Job, int, int], Exam]
             learning=_blocks(Windows(series, *window, first=context, last=train.last)),
             calibration=_all(Windows(series, *window, first=valid.first, last=valid.last)),
             trials=[
-                Trial(_all(Windows(series, *window, first=test.first, last=test.last)), squared)
+                Trial(
+                    _all(Windows(series, *window, first=test.first, last=test.last)),
+                    squared,
+                    series=series.shape[1],
+                    stretch=2 * horizon,
+                )
             ],
             split=(
                 f"rows {test.first:,} to {test.last:,}, every origin, all {series.shape[1]} "
@@ -140,6 +166,9 @@ def traffic(job: Job, context: int, horizon: int) -> Exam:
             _all(Windows(series, context, steps, first=test.first + context, last=test.last)),
             rooted,
             f"_{5 * steps}_minutes",
+            metric="rmse",
+            series=series.shape[1],
+            stretch=2 * steps,
         )
         for steps in (3, 6, 9, 12)
         if steps <= horizon
@@ -164,7 +193,7 @@ def day_ahead(job: Job, context: int, horizon: int) -> Exam:
     return Exam(
         learning=_blocks(Windows(series, context, horizon, first=train.first, last=border)),
         calibration=_all(Windows(series, context, horizon, first=border, last=train.last)),
-        trials=[Trial(pairs, percent)],
+        trials=[Trial(pairs, percent, metric="mape_percent", each=percent_each, stretch=7)],
         split="the 24 hours of each of 365 days, 31 December 2005 to 30 December 2006",
     )
 
@@ -179,7 +208,15 @@ def held_out(series: Series, border: int) -> Callable[[Job, int, int], Exam]:
         return Exam(
             learning=_blocks(Windows(series, *window, first=context, last=middle)),
             calibration=_all(Windows(series, *window, first=middle, last=border)),
-            trials=[Trial(_all(Windows(series, *window, first=border, last=len(series))), rooted)],
+            trials=[
+                Trial(
+                    _all(Windows(series, *window, first=border, last=len(series))),
+                    rooted,
+                    metric="rmse",
+                    series=series.shape[1],
+                    stretch=2 * horizon,
+                )
+            ],
             split=f"the last {len(series) - border:,} of {len(series):,} rows, every origin",
         )
 
@@ -202,6 +239,8 @@ def m4(kind: str, season: int, naive2: tuple[float, float]) -> Callable[[Job, in
                 Trial(
                     Pairs(np.stack([_last(row, context) for row in known]), future),
                     competition(errors, naive2),
+                    metric="owa",
+                    each=lambda forecast, actual: np.abs(forecast - actual).mean(1) / errors,
                 )
             ],
             split=f"the official last {horizon} steps of each of {len(known)} series",

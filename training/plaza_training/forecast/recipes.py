@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from plaza_training.forecast.network import QuantileNetwork, pinball
 from plaza_training.forecast.ridge import Ridge
 from plaza_training.forecast.sets import Series, read_load, read_speeds
 from plaza_training.forecast.windows import Windows
+from plaza_training.loop import Loop, Pace
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
 
+_LOOKED_AT = 1024
+"""Windows of validation."""
 LEVELS = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
 
 
@@ -44,6 +47,8 @@ class Choices:
     learning_rate: float
     train_until: int
     """First row of the series that is held out."""
+    patience: int | None = None
+    """Looks at validation without a better one before it stops; see `loop.Pace`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +86,8 @@ def train(subject: Subject, choices: Choices, job: Job) -> Trained:
 
     def evaluate(served: Served) -> Report:
         job.progress.note(f"asking for {len(held_out):,} held-out windows")
-        return Report(
-            split=subject.split,
-            metrics=score_served(served, held_out, LEVELS),
-            baselines=_baselines(subject, learning, held_out),
-        )
+        metrics, losses = score_served(served, held_out, LEVELS)
+        return Report(subject.split, metrics, _baselines(subject, learning, held_out), losses)
 
     batches = _parity_batches(held_out, choices, np.random.default_rng(job.seed))
     return Trained(
@@ -105,7 +107,8 @@ def train(subject: Subject, choices: Choices, job: Job) -> Trained:
 
 
 def fit(windows: Windows, choices: Choices, job: Job) -> QuantileNetwork:
-    """Minimise the pinball loss, in units of the series, over windows drawn evenly."""
+    """Minimise the pinball loss, in units of the series, over windows drawn evenly. With patience
+    the last tenth of the rows teaches nothing but when to stop."""
     network = QuantileNetwork(
         *(choices.context, choices.horizon, len(LEVELS)),
         hidden=choices.hidden,
@@ -117,22 +120,40 @@ def fit(windows: Windows, choices: Choices, job: Job) -> QuantileNetwork:
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, choices.learning_rate, total_steps=choices.steps, pct_start=0.1
     )
-    levels = torch.tensor(LEVELS)
-    typical = float(np.abs(windows.series[: windows.last]).mean())
     random = np.random.default_rng(job.seed)
-    network.train()
-    for _ in job.progress.track(range(choices.steps), "training", choices.steps):
-        past, future = windows.draw(random, choices.rows_per_step)
-        offset, factor = scales(past, choices.scaling)
-        forecast = network(torch.from_numpy((past - offset) / factor))
-        loss = pinball(forecast, torch.from_numpy((future - offset) / factor), levels)
-        weight = torch.from_numpy(factor / typical).unsqueeze(2)
-        optimiser.zero_grad()
-        (loss * weight).mean().backward()
-        optimiser.step()
-        schedule.step()
-    network.eval()
+    learning, kept = _kept_back(windows) if choices.patience is not None else (windows, None)
+    typical = float(np.abs(windows.series[: windows.last]).mean())
+    loop = Loop(network, optimiser, schedule, random, choices={**asdict(choices), "seed": job.seed})
+    taken = loop.run(
+        Pace(choices.steps, min(100, choices.steps), choices.patience),
+        job,
+        lambda: _loss(network, learning.draw(random, choices.rows_per_step), choices, typical),
+        None
+        if kept is None
+        else lambda: float(
+            _loss(network, kept.draw(np.random.default_rng(0), _LOOKED_AT), choices, typical)
+        ),
+    )
+    if taken < choices.steps:
+        job.progress.note(f"took the weights of step {taken:,} of {choices.steps:,}")
     return network
+
+
+def _kept_back(windows: Windows) -> tuple[Windows, Windows]:
+    """The last tenth of a range apart from what comes before it."""
+    size = max(windows.horizon, (windows.last - windows.first) // 10)
+    border = windows.last - size
+    return replace(windows, last=border), replace(windows, first=border)
+
+
+def _loss(
+    network: QuantileNetwork, pairs: tuple[Series, Series], choices: Choices, typical: float
+) -> torch.Tensor:
+    past, future = pairs
+    offset, factor = scales(past, choices.scaling)
+    forecast = network(torch.from_numpy((past - offset) / factor))
+    loss = pinball(forecast, torch.from_numpy((future - offset) / factor), torch.tensor(LEVELS))
+    return (loss * torch.from_numpy(factor / typical).unsqueeze(2)).mean()
 
 
 def scales(past: Series, scaling: Scaling) -> tuple[Series, Series]:

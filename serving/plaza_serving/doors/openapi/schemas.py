@@ -14,6 +14,7 @@ Schema = dict[str, Any]
 TEXT: Schema = {"type": "string"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
 NUMBERS: Schema = {"type": "array", "items": {"type": "number"}}
+GAPPY: Schema = {"type": "array", "items": {"type": ["number", "null"]}, "minItems": 1}
 QUANTILES: Schema = {
     "type": "array",
     "items": {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
@@ -96,8 +97,14 @@ def task_request(required: Schema, optional: Schema | None = None) -> Schema:
     return object_({**_MODEL_FIELD, **required}, {**REQUEST_FIELDS, **(optional or {})})
 
 
-def task_response(fields: Schema) -> Schema:
-    return object_({**_ANSWER_FIELDS, **fields})
+def task_response(fields: Schema, optional: Schema | None = None) -> Schema:
+    return object_({**_ANSWER_FIELDS, **fields}, optional)
+
+
+FORECAST: Schema = {
+    "values": {**list_(NUMBERS), "description": "One row per quantile"},
+    "mean": {**NUMBERS, "description": "Expected values, where the model gives them"},
+}
 
 
 SCHEMAS: dict[str, Schema] = {
@@ -198,16 +205,26 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "ForecastRequest": task_request(
         {
-            "values": {**NUMBERS, "minItems": 1, "description": "Oldest first, evenly spaced"},
             "horizon": {"type": "integer", "minimum": 1, "description": "Steps ahead"},
         },
-        {"quantiles": QUANTILES},
+        {
+            "values": {**GAPPY, "description": "Oldest first, evenly spaced; null: not there"},
+            "series": {**list_(GAPPY), "description": "Several, in place of values"},
+            "known": {
+                **list_(NUMBERS),
+                "description": "Covariates that the model names, over its context and the steps",
+            },
+            "quantiles": QUANTILES,
+        },
     ),
     "ForecastResponse": task_response(
         {
             "quantiles": QUANTILES,
-            "values": {**list_(NUMBERS), "description": "One row per quantile"},
-        }
+        },
+        {
+            **FORECAST,
+            "forecasts": {**list_(object_({}, FORECAST)), "description": "Of several series"},
+        },
     ),
     "ClassifyRequest": task_request(
         {"input": TEXTS}, {"top_k": {"type": "integer", "minimum": 1, "default": 3}}

@@ -64,14 +64,17 @@ SCHEMAS: dict[str, Schema] = {
                                 {
                                     "type": {"const": UNIVARIATE},
                                     "name": TEXT,
-                                    "mean_forecast": {**NUMBERS, "description": "The median"},
+                                    "mean_forecast": {
+                                        **NUMBERS,
+                                        "description": "Mean or median",
+                                    },
                                     "frequency": TEXT,
                                     "start_timestamp": TEXT,
                                     "quantiles": {
                                         "type": ["object", "null"],
                                         "additionalProperties": NUMBERS,
                                     },
-                                    "point": {"const": "median"},
+                                    "point": {"enum": ["mean", "median"]},
                                 }
                             )
                         ),
