@@ -1,12 +1,13 @@
 """The family `vision.detect`: a picture in, labelled boxes out.
 
 options:
-  decoder: plaza-nano | yolox | fastestdet
-  preprocess: {fit, anchor, fill, colours, layout, scale, mean, std}
+  decoder: plaza-nano | yolox | yolov5 | yolov8 | fastestdet | nanodet | ssd | end-to-end
+  decoding: {…}             what else the decoder must know, see `decode_*.py`
+  preprocess: {fit, anchor, fill, resize, colours, layout, scale, mean, std}
   labels: [car, …]          or   labels_file: coco.names, a file of the bundle, one per line
   keep: [car, truck]        report these labels only
   threshold: 0.4            lowest score to report, unless the request names one
-  iou: 0.5                  overlap beyond which the weaker of two boxes goes
+  iou: 0.5                  overlap beyond which the weaker of two boxes goes; end-to-end: 1
   max_detections: 300
 """
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,13 +25,15 @@ from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Prepared
 from plaza_core.tensors import Array
 from plaza_models.tasks import Detection, Detections, DetectTask
-from plaza_models.vision.decode import DECODERS, Candidates, Decoder
+from plaza_models.vision.decode import Candidates, Decoder
+from plaza_models.vision.decoders import DecoderName, make_decoder
 from plaza_models.vision.fit import Fit
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.nms import suppress
 from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
 
 _MOST_CANDIDATES = 1000
+_OVERLAP = 0.5
 _MOST_LABELS_BYTES = 1 << 20
 _Label = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -40,7 +43,8 @@ class DetectOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decoder: Literal["plaza-nano", "yolox", "fastestdet"]
+    decoder: DecoderName
+    decoding: dict[str, Any] = Field(default={}, description="options of the decoder")
     preprocess: PreprocessOptions = PreprocessOptions()
     labels: list[_Label] | None = Field(default=None, min_length=1)
     labels_file: str | None = Field(
@@ -48,7 +52,7 @@ class DetectOptions(BaseModel):
     )
     keep: list[_Label] | None = Field(default=None, min_length=1)
     threshold: float = Field(default=0.4, ge=0, le=1)
-    iou: float = Field(default=0.5, ge=0, le=1)
+    iou: float | None = Field(default=None, ge=0, le=1)
     max_detections: int = Field(default=300, ge=1, le=_MOST_CANDIDATES)
 
     @model_validator(mode="after")
@@ -75,6 +79,8 @@ class Detector:
         self._options = options
         self._labels = labels
         self._max_pixels = max_pixels
+        unsuppressed = 1.0 if decoder.apart else _OVERLAP
+        self._overlap = unsuppressed if options.iou is None else options.iou
         self._reported = np.array([not options.keep or name in options.keep for name in labels])
 
     def prepare(self, payload: DetectTask) -> Prepared:
@@ -87,7 +93,9 @@ class Detector:
         if payload.max_detections < 1:
             raise InvalidInput("max_detections is at least 1", input="max_detections")
         limit = min(payload.max_detections, self._options.max_detections)
-        picture = decode(payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.size)
+        picture = decode(
+            payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.enough
+        )
         tensor, fit = self._preprocessor(picture)
         return Prepared({self._preprocessor.name: tensor}, rows=1, context=(fit, threshold, limit))
 
@@ -110,7 +118,7 @@ class Detector:
         if good.size > _MOST_CANDIDATES:
             good = good[np.argsort(-best[good], kind="stable")[:_MOST_CANDIDATES]]
         boxes, classes, best = found.boxes[good], classes[good], best[good]
-        chosen = suppress(boxes, best, classes, threshold=self._options.iou, limit=limit)
+        chosen = suppress(boxes, best, classes, threshold=self._overlap, limit=limit)
         in_picture = fit.to_picture(boxes[chosen])
         return tuple(
             Detection(self._labels[kind], score, (x1, y1, x2, y2))
@@ -130,7 +138,9 @@ def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PI
         raise InvalidBundle("a detector has one input, the picture", input="signature.inputs")
     preprocessor = Preprocessor(signature.inputs[0], options.preprocess)
     labels = _labels(directory, options)
-    decoder = DECODERS[options.decoder](signature.outputs, preprocessor.size)
+    decoder = make_decoder(
+        options.decoder, signature.outputs, preprocessor.size, options.decoding, len(labels)
+    )
     if len(labels) != decoder.classes:
         raise InvalidBundle(
             f"{len(labels)} labels, but the model has {decoder.classes} classes",
