@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from plaza_core.tensors import Array
+from plaza_models.vision.tasks import (  # noqa: F401 the vocabulary of all tasks is this module's
+    Counted,
+    CountedFrame,
+    CountTask,
+    Crossings,
+    Line,
+    Stay,
+    Tracked,
+    TrackedObject,
+    Zone,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The family `vision.detect`: a picture in, labelled boxes out.
+"""The family `vision.detect`: a picture in, labelled boxes out; or a sequence in, counts out.
 
 options:
   decoder: plaza-nano | yolox | yolov5 | yolov8 | fastestdet | nanodet | ssd | end-to-end
@@ -25,12 +25,15 @@ from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Prepared
 from plaza_core.tensors import Array
 from plaza_models.tasks import Detection, Detections, DetectTask
-from plaza_models.vision.decode import Candidates, Decoder
+from plaza_models.vision import counting
+from plaza_models.vision.counting import Counting
+from plaza_models.vision.decode import Decoder
 from plaza_models.vision.decoders import DecoderName, make_decoder
 from plaza_models.vision.fit import Fit
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.nms import suppress
 from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
+from plaza_models.vision.tasks import Counted, CountTask
 
 _MOST_CANDIDATES = 1000
 _OVERLAP = 0.5
@@ -72,8 +75,10 @@ class Detector:
         options: DetectOptions,
         labels: tuple[str, ...],
         *,
+        batched: bool,
         max_pixels: int,
     ) -> None:
+        self._batched = batched
         self._preprocessor = preprocessor
         self._decode = decoder
         self._options = options
@@ -83,13 +88,21 @@ class Detector:
         self._overlap = unsuppressed if options.iou is None else options.iou
         self._reported = np.array([not options.keep or name in options.keep for name in labels])
 
-    def prepare(self, payload: DetectTask) -> Prepared:
-        """One row. Raises InvalidInput and UnsupportedMedia, see `image.decode`."""
-        if not isinstance(payload, DetectTask):
+    def prepare(self, payload: DetectTask | CountTask) -> Prepared:
+        """One row per picture. Raises InvalidInput and UnsupportedMedia, see `image.decode`."""
+        if not isinstance(payload, DetectTask | CountTask):
             raise InvalidInput("this model detects objects in a picture", input="image")
         threshold = self._options.threshold if payload.threshold is None else payload.threshold
         if not 0 <= threshold <= 1:
             raise InvalidInput("a threshold lies between 0 and 1", input="threshold")
+        if isinstance(payload, CountTask):
+            return counting.prepare(
+                payload,
+                self._preprocessor,
+                threshold,
+                batched=self._batched,
+                max_pixels=self._max_pixels,
+            )
         if payload.max_detections < 1:
             raise InvalidInput("max_detections is at least 1", input="max_detections")
         limit = min(payload.max_detections, self._options.max_detections)
@@ -100,16 +113,18 @@ class Detector:
         return Prepared({self._preprocessor.name: tensor}, rows=1, context=(fit, threshold, limit))
 
     def interpret(
-        self, outputs: Mapping[str, Array], context: tuple[Fit, float, int]
-    ) -> Detections:
+        self, outputs: Mapping[str, Array], context: tuple[Fit, float, int] | Counting
+    ) -> Detections | Counted:
         """Boxes in pixels of the picture, clipped to it, best first."""
+        if isinstance(context, Counting):
+            return counting.interpret(outputs, context, self._select)
         fit, threshold, limit = context
-        found = self._decode(outputs)
-        return Detections(fit.width, fit.height, self._select(found, fit, threshold, limit))
+        return Detections(fit.width, fit.height, self._select(outputs, fit, threshold, limit))
 
     def _select(
-        self, found: Candidates, fit: Fit, threshold: float, limit: int
+        self, outputs: Mapping[str, Array], fit: Fit, threshold: float, limit: int | None = None
     ) -> tuple[Detection, ...]:
+        found, limit = self._decode(outputs), limit or self._options.max_detections
         classes, best = found.scores.argmax(1), found.scores.max(1)
         # A comparison with NaN is false, so scores and boxes that are no numbers fall out here.
         good = np.flatnonzero(
@@ -149,7 +164,9 @@ def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PI
     for name in options.keep or ():
         if name not in labels:
             raise InvalidBundle(f"'{name}' is not among the labels", input="options.keep")
-    return Detector(preprocessor, decoder, options, labels, max_pixels=max_pixels)
+    return Detector(
+        preprocessor, decoder, options, labels, batched=signature.batched, max_pixels=max_pixels
+    )
 
 
 def _options(raw: Mapping[str, Any]) -> DetectOptions:

@@ -21,9 +21,11 @@ def as_corners(
     table: NDArray[np.float32], form: Corners, units: Units, size: tuple[int, int]
 ) -> Boxes:
     """(N, 4) in the model's words to x1, y1, x2, y2 in pixels of the input."""
-    first, second = table[:, :2], table[:, 2:]
+    first: NDArray[np.float32] = table[:, :2]
+    second: NDArray[np.float32] = table[:, 2:]
     if form == "centres":
-        first, second = first - second / 2, first + second / 2
+        half = np.asarray(second / 2, np.float32)
+        first, second = first - half, first + half
     elif form == "corner-size":
         second = first + second
     elif form == "yx-corners":

@@ -43,8 +43,9 @@ class Preprocessor:
     def __init__(self, spec: TensorSpec, options: PreprocessOptions) -> None:
         """Raises InvalidBundle when `spec` is not a batch of three-channel pictures of one size."""
         self._options = options
-        self._dtype = NUMPY[spec.datatype]
+        self.dtype = NUMPY[spec.datatype]
         self.name = spec.name
+        self.layout = options.layout
         self.size = _input_size(spec, options.layout)
         """(width, height) of the input."""
         self.enough = self.size if options.resize == "smooth" else None
@@ -62,11 +63,11 @@ class Preprocessor:
         canvas = paste(picture.pixels, fit, self.size, options.fill, options.resize)
         if options.colours == "bgr":
             canvas = canvas[..., ::-1]
-        if self._dtype == np.uint8:
+        if self.dtype == np.uint8:
             samples: Array = canvas
         else:
             scaled = canvas.astype(np.float32) * np.float32(options.scale)
-            samples = ((scaled - self._mean) / self._std).astype(self._dtype)
+            samples = ((scaled - self._mean) / self._std).astype(self.dtype)
         if options.layout == "nchw":
             samples = samples.transpose(2, 0, 1)
         return np.ascontiguousarray(samples[None]), fit
