@@ -14,6 +14,7 @@ options:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -29,10 +30,12 @@ from plaza_models.vision import counting
 from plaza_models.vision.counting import Counting
 from plaza_models.vision.decode import Decoder
 from plaza_models.vision.decoders import DecoderName, make_decoder
+from plaza_models.vision.draw import draw
 from plaza_models.vision.fit import Fit
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.nms import suppress
 from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
+from plaza_models.vision.quality import Fault, look
 from plaza_models.vision.tasks import Counted, CountTask
 
 _MOST_CANDIDATES = 1000
@@ -63,6 +66,17 @@ class DetectOptions(BaseModel):
         if (self.labels is None) == (self.labels_file is None):
             raise ValueError("name either labels or labels_file")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """From `prepare` to `interpret`, for one picture."""
+
+    fit: Fit
+    threshold: float
+    limit: int
+    faults: tuple[Fault, ...]
+    task: DetectTask
 
 
 class Detector:
@@ -110,16 +124,24 @@ class Detector:
             payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.enough
         )
         tensor, fit = self._preprocessor(picture)
-        return Prepared({self._preprocessor.name: tensor}, rows=1, context=(fit, threshold, limit))
+        context = _Asked(fit, threshold, limit, look(picture.pixels).faults, payload)
+        return Prepared({self._preprocessor.name: tensor}, rows=1, context=context)
 
     def interpret(
-        self, outputs: Mapping[str, Array], context: tuple[Fit, float, int] | Counting
+        self, outputs: Mapping[str, Array], context: _Asked | Counting
     ) -> Detections | Counted:
         """Boxes in pixels of the picture, clipped to it, best first."""
         if isinstance(context, Counting):
             return counting.interpret(outputs, context, self._select)
-        fit, threshold, limit = context
-        return Detections(fit.width, fit.height, self._select(outputs, fit, threshold, limit))
+        fit = context.fit
+        chosen = self._select(outputs, fit, context.threshold, context.limit)
+        found = Detections(fit.width, fit.height, chosen, context.faults)
+        if context.task.draw is None:
+            return found
+        drawn = draw(
+            context.task.image, found, format=context.task.draw, max_pixels=self._max_pixels
+        )
+        return replace(found, picture=drawn)
 
     def _select(
         self, outputs: Mapping[str, Array], fit: Fit, threshold: float, limit: int | None = None

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageChops
 
 from plaza_models.vision.image import Pixels
 
@@ -38,14 +38,14 @@ def look(pixels: Pixels, before: Look | None = None) -> Look:
     small = _small(pixels)
     grey = luma(small)
     found: list[Fault] = []
-    if np.percentile(grey, 97) < 32:
+    if brightness(grey, 0.97) < 32:
         found.append("black")
-    elif np.percentile(grey, 10) > 245:
+    elif brightness(grey, 0.10) > 245:
         found.append("white")
     elif _drawn(grey):
         found.append("offline")
     else:
-        if _torn(pixels):
+        if _torn(_rows(pixels)):
             found.append("torn")
         if _foggy(small, grey):
             found.append("foggy")
@@ -55,7 +55,13 @@ def look(pixels: Pixels, before: Look | None = None) -> Look:
 
 
 def luma(pixels: Pixels) -> _Grey:
-    return np.asarray(pixels @ np.array([0.299, 0.587, 0.114], np.float32), np.float32)
+    return np.asarray(Image.fromarray(pixels).convert("L"), np.float32)
+
+
+def brightness(grey: _Grey, part: float) -> int:
+    """The luma that this part of the pixels does not exceed."""
+    counts = np.bincount(grey.astype(np.uint8).ravel(), minlength=256)
+    return int(np.searchsorted(counts.cumsum(), part * grey.size))
 
 
 def frozen(before: _Grey, grey: _Grey) -> bool:
@@ -72,6 +78,12 @@ def _small(pixels: Pixels) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
 
 
+def _rows(pixels: Pixels) -> _Grey:
+    """Every row, of every so many columns."""
+    grey = np.asarray(Image.fromarray(pixels).convert("L"))
+    return grey[:, :: max(1, pixels.shape[1] // _SIDE)].astype(np.float32)
+
+
 def flatness(grey: _Grey) -> float:
     """Part of the pixels that are the same as the ones to their right and below."""
     across = np.abs(np.diff(grey, axis=1))[:-1]
@@ -83,10 +95,9 @@ def _drawn(grey: _Grey) -> bool:
     return flatness(grey) > 0.8
 
 
-def smeared(pixels: Pixels) -> float:
+def smeared(grey: _Grey) -> float:
     """The longest run of rows, as a part of the height, that say the same as the row above:
     what a decoder shows that has lost the rest of the picture."""
-    grey = luma(pixels)
     if len(grey) < 16:
         return 0.0
     same = (np.abs(np.diff(grey, axis=0)) <= 3).mean(1)
@@ -103,10 +114,9 @@ def smeared(pixels: Pixels) -> float:
     return max(lengths, default=0) / len(grey)
 
 
-def slipped(pixels: Pixels) -> float:
+def slipped(grey: _Grey) -> float:
     """How much better the best row boundary fits when the part below is moved sideways: near 1
     where a picture is whole, large where two parts do not belong together."""
-    grey = luma(pixels)[:, :: max(1, pixels.shape[1] // 320)]
     if grey.shape[0] < 16 or grey.shape[1] < 32:
         return 1.0
     rough = np.abs(np.diff(grey, axis=0)).mean(1)
@@ -117,28 +127,27 @@ def slipped(pixels: Pixels) -> float:
             break
         upper, lower = grey[row], grey[row + 1]
         width = len(upper)
-        moved = [
-            float(np.abs(np.roll(lower, shift) - upper).mean())
-            for shift in range(-width // 2, width // 2, 2)
-            if abs(shift) >= 4
-        ]
-        worst = max(worst, float(rough[row]) / (min(moved) + 1.0))
+        shifts = np.arange(4, width - 4, 2)
+        turned = lower[(np.arange(width) + shifts[:, None]) % width]
+        moved = float(np.abs(turned - upper).mean(1).min())
+        worst = max(worst, float(rough[row]) / (moved + 1.0))
     return worst
 
 
-def _torn(pixels: Pixels) -> bool:
-    return smeared(pixels) > 0.08 or slipped(pixels) > 2.5
+def _torn(grey: _Grey) -> bool:
+    return smeared(grey) > 0.08 or slipped(grey) > 2.5
 
 
 def veil(small: Pixels) -> float:
     """How dark the darkest of each neighbourhood is (its upper quarter left out), 0 to 255: shade
     and tyres are dark in clear air, and grey in fog. Source: He et al., Single Image Haze Removal
     Using Dark Channel Prior (2009)."""
-    dark = small.min(2)
+    red, green, blue = Image.fromarray(small).split()
+    dark = np.asarray(ImageChops.darker(ImageChops.darker(red, green), blue))
     height, width = (length // 16 * 16 for length in dark.shape)
     if not height or not width:
         return 0.0
-    blocks = dark[:height, :width].reshape(height // 16, 16, width // 16, 16).min((1, 3))
+    blocks = dark[:height, :width].reshape(height // 16, 16, width // 16, 16).min(3).min(1)
     return float(np.percentile(blocks, 25))
 
 
