@@ -35,6 +35,8 @@ class _State(BaseModel):
 
     version: Literal[1] = 1
     next_id: int = Field(ge=1, lt=1 << 53)
+    now: _Number = Field(le=0)
+    lately: _Number = Field(le=0)
     tracks: list[_Kept] = Field(max_length=_MOST_TRACKS)
 
 
@@ -53,7 +55,13 @@ def write(tracker: Tracker, seconds: float) -> str:
         )
         for track in tracker.tracks[-_MOST_TRACKS:]
     ]
-    return _State(next_id=tracker.next_id, tracks=kept).model_dump_json()
+    state = _State(
+        next_id=tracker.next_id,
+        now=min(0.0, round(tracker.now - seconds, 6)),
+        lately=min(0.0, round(tracker.lately - seconds, 6)),
+        tracks=kept,
+    )
+    return state.model_dump_json()
 
 
 def read(text: str, tracker: Tracker) -> None:
@@ -75,4 +83,5 @@ def read(text: str, tracker: Tracker) -> None:
         )
         for each in state.tracks
     ]
-    tracker.resume(tracks, state.next_id)
+    tracker.tracks, tracker.next_id = tracks, state.next_id
+    tracker.now, tracker.lately = state.now, state.lately

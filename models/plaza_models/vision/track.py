@@ -78,8 +78,9 @@ class Tracker:
         self._options = options
         self.tracks: list[Track] = []
         self.next_id = 1
-        self._now = 0.0
-        self._lately = 0.0
+        self.now = 0.0
+        """Until when tracks were moved."""
+        self.lately = 0.0
         """When the last usable frame was."""
 
     def update(self, seconds: float, seen: Seen) -> list[tuple[Track, int]]:
@@ -92,7 +93,7 @@ class Tracker:
         pairs = self._match(self.tracks, seen.boxes, sure, options.overlap)
         matched = {id(track) for track, _ in pairs}
         # What was not there in the frame before has no claim on an unsure detection.
-        left = [t for t in self.tracks if id(t) not in matched and t.seen >= self._lately]
+        left = [t for t in self.tracks if id(t) not in matched and t.seen >= self.lately]
         pairs += self._match(left, seen.boxes, unsure, options.overlap_unsure)
         for track, index in pairs:
             self._see(track, seconds, seen, index)
@@ -100,21 +101,16 @@ class Tracker:
         fresh = [int(index) for index in sure if int(index) not in taken]
         pairs += [(self._begin(seconds, seen, index), index) for index in fresh]
         self.tracks = [t for t in self.tracks if self._keep(t, seconds)]
-        self._lately = seconds
+        self.lately = seconds
         return pairs
 
     def skip(self, seconds: float) -> None:
         """Let time pass, as for a frame that shows nothing usable."""
-        elapsed, self._now = seconds - self._now, seconds
+        elapsed, self.now = seconds - self.now, seconds
         if self.tracks and elapsed > 0:
             means, spreads = motion.predict(*self._stacked(self.tracks), elapsed)
             for track, mean, spread in zip(self.tracks, means, spreads, strict=True):
                 track.mean, track.spread = mean, spread
-
-    def resume(self, tracks: list[Track], next_id: int) -> None:
-        """Go on at time 0 from tracks whose `seen` lies before."""
-        self.tracks, self.next_id = tracks, next_id
-        self._lately = max((track.seen for track in tracks), default=0.0)
 
     def confirmed(self, track: Track) -> bool:
         return track.hits >= self._options.hits
