@@ -66,7 +66,7 @@ def brightness(grey: _Grey, part: float) -> int:
 
 def frozen(before: _Grey, grey: _Grey) -> bool:
     """Sensors are never still: even of an empty road no two frames are the same."""
-    return float(np.abs(grey - before).mean()) < 0.05
+    return float(np.abs(grey - before).mean()) < 0.01
 
 
 def _small(pixels: Pixels) -> Pixels:
@@ -98,20 +98,22 @@ def _drawn(grey: _Grey) -> bool:
 def smeared(grey: _Grey) -> float:
     """The longest run of rows, as a part of the height, that say the same as the row above:
     what a decoder shows that has lost the rest of the picture."""
-    if len(grey) < 16:
+    if min(grey.shape) < 16:
         return 0.0
-    same = (np.abs(np.diff(grey, axis=0)) <= 3).mean(1)
-    repeated = same >= 0.85
+    down = np.abs(np.diff(grey, axis=0))
+    repeated = (down <= 1).mean(1) >= 0.85
     ends = np.flatnonzero(np.diff(np.concatenate(([0], repeated.astype(int), [0]))))
-    runs = ends[1::2] - ends[::2]
-    lengths = []
-    for start, length in zip(ends[::2], runs, strict=True):
-        block = grey[start : start + length + 1]
-        # A clear sky repeats itself too, but not from column to column; grey filling does both.
-        streaked = float(np.abs(np.diff(block.mean(0))).max(initial=0)) > 24
-        filled = float(block.std()) < 1.0 and start + length >= len(grey) - 2
-        lengths.append(length if streaked or filled else 0)
-    return max(lengths, default=0) / len(grey)
+    lengths = [0]
+    for start, stop in zip(ends[::2].tolist(), ends[1::2].tolist(), strict=True):
+        block = grey[start:stop]
+        across = float(np.abs(np.diff(block, axis=1)).mean())
+        # Smooth asphalt and clear sky change a little from row to row; a copied row does not.
+        streaked = across > 2
+        # Black bars above and below belong to many a film.
+        filled = across < 0.25 and stop >= len(down) - 2 and block.mean() > 40
+        if float(down[start:stop].mean()) < 0.25 and (streaked or filled):
+            lengths.append(stop - start)
+    return max(lengths) / len(grey)
 
 
 def slipped(grey: _Grey) -> float:
@@ -120,8 +122,8 @@ def slipped(grey: _Grey) -> float:
     if grey.shape[0] < 16 or grey.shape[1] < 32:
         return 1.0
     steps = np.abs(np.diff(grey, axis=0))
-    # An edge of a car changes some columns between two rows, a tear changes most of them.
-    rough = np.sort(steps, axis=1)[:, int(0.4 * steps.shape[1])]
+    # An edge of a car changes few columns between two rows, a tear changes many.
+    rough = np.sort(steps, axis=1)[:, int(0.6 * steps.shape[1])]
     usual = float(np.median(rough)) + 1.0
     worst = 1.0
     for row in np.argsort(-rough)[:6].tolist():
@@ -159,4 +161,5 @@ def detail(grey: _Grey) -> float:
 
 
 def _foggy(small: Pixels, grey: _Grey) -> bool:
-    return veil(small) > 90 and detail(grey) < 5
+    # Dry asphalt fills the picture of a steep camera: as smooth as fog, but darker.
+    return veil(small) > 90 and detail(grey) < 4.2 and brightness(grey, 0.5) > 130
