@@ -31,7 +31,7 @@ class Counts:
     tracks: tuple[Mapping[str, Any], ...] = field(repr=False)
     state: str = field(repr=False)
     """For the call with the pictures that follow."""
-    cost: Cost = Cost()
+    cost: Cost
 
 
 def count(
