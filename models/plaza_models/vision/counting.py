@@ -23,6 +23,7 @@ from plaza_models.vision.image import decode
 from plaza_models.vision.preprocess import Preprocessor
 from plaza_models.vision.quality import Fault, Look, look
 from plaza_models.vision.tasks import (
+    MOST_IMAGES,
     Counted,
     CountedFrame,
     CountTask,
@@ -33,7 +34,6 @@ from plaza_models.vision.tasks import (
 )
 from plaza_models.vision.track import Seen, Track, Tracker, TrackOptions
 
-MOST_IMAGES = 256
 _MOST_SHAPES = 50
 _MOST_CORNERS = 100
 

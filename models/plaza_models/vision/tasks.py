@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+MOST_IMAGES = 64
+"""In one request: each becomes a row of the input, and all are in memory at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:

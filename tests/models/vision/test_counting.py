@@ -148,6 +148,7 @@ def test_a_model_of_one_picture_counts_one_by_one(tmp_path, traffic, film):
     ("change", "input"),
     [
         ({"images": ()}, "images"),
+        ({"images": (b"",) * 65}, "images"),
         ({"fps": 0.0}, "fps"),
         ({"fps": float("nan")}, "fps"),
         ({"threshold": 1.5}, "threshold"),

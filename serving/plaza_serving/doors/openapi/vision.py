@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from plaza_models.vision.tasks import MOST_IMAGES
 from plaza_serving.doors.openapi.parts import ONCE, STICKY, json_body, post
 from plaza_serving.doors.openapi.schemas import (
     COUNT,
@@ -58,7 +59,12 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "CountRequest": task_request(
         {
-            "images": {**list_(_IMAGE), "minItems": 1, "description": "Of one camera, in order"},
+            "images": {
+                **list_(_IMAGE),
+                "minItems": 1,
+                "maxItems": MOST_IMAGES,
+                "description": "Of one camera, in order",
+            },
             "fps": {"type": "number", "maximum": MAX_FPS, "description": "Pictures per second"},
         },
         {
