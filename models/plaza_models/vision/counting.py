@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from plaza_core.tensors import Array
 from plaza_models.tasks import Detection
 from plaza_models.vision import ground, state
 from plaza_models.vision.count import Counts, foot
+from plaza_models.vision.draw_tracks import draw_tracks
 from plaza_models.vision.fit import Fit
 from plaza_models.vision.image import decode
 from plaza_models.vision.preprocess import Preprocessor
@@ -88,7 +89,9 @@ def prepare(
     return Prepared(tensors, rows=max(1, len(rows)), context=context)
 
 
-def interpret(outputs: Mapping[str, Array], counting: Counting, select: Select) -> Counted:
+def interpret(
+    outputs: Mapping[str, Array], counting: Counting, select: Select, *, max_pixels: int
+) -> Counted:
     task, tracker, fit = counting.task, counting.tracker, counting.fit
     counts = Counts(task.lines, task.zones)
     paths: dict[int, _Path] = {}
@@ -108,7 +111,7 @@ def interpret(outputs: Mapping[str, Array], counting: Counting, select: Select) 
         for track, _ in pairs:
             paths.setdefault(track.id, _Path(track, [], [])).add(number)
         frames.append(_frame(pairs, detections))
-    return Counted(
+    found = Counted(
         width=0 if fit is None else fit.width,
         height=0 if fit is None else fit.height,
         frames=tuple(frames),
@@ -122,6 +125,15 @@ def interpret(outputs: Mapping[str, Array], counting: Counting, select: Select) 
         usable=row,
         state=state.write(tracker, len(frames) * step),
     )
+    return found if task.draw is None else replace(found, picture=_drawn(task, found, max_pixels))
+
+
+def _drawn(task: CountTask, found: Counted, max_pixels: int) -> bytes | None:
+    usable = [number for number, frame in enumerate(found.frames) if not frame.faults]
+    if not usable:
+        return None
+    last = usable[-1]
+    return draw_tracks(task.images[last], found, last, task, max_pixels=max_pixels)
 
 
 @dataclass(frozen=True, slots=True)

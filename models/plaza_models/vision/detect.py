@@ -132,7 +132,7 @@ class Detector:
     ) -> Detections | Counted:
         """Boxes in pixels of the picture, clipped to it, best first."""
         if isinstance(context, Counting):
-            return counting.interpret(outputs, context, self._select)
+            return counting.interpret(outputs, context, self._select, max_pixels=self._max_pixels)
         fit = context.fit
         chosen = self._select(outputs, fit, context.threshold, context.limit)
         found = Detections(fit.width, fit.height, chosen, context.faults)

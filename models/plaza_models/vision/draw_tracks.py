@@ -4,14 +4,13 @@ objects came, and the lines with what crossed them."""
 from __future__ import annotations
 
 import io
-from typing import Literal
 
 from PIL import Image, ImageDraw, ImageFont
 
 from plaza_models.vision.count import foot
 from plaza_models.vision.draw import class_colour, tag
 from plaza_models.vision.image import MAX_PIXELS, decode
-from plaza_models.vision.tasks import Counted, Line, Zone
+from plaza_models.vision.tasks import Counted, CountTask
 
 _LINE = (255, 255, 255)
 
@@ -20,13 +19,12 @@ def draw_tracks(
     image: bytes,
     found: Counted,
     number: int,
+    task: CountTask,
     *,
-    lines: tuple[Line, ...] = (),
-    zones: tuple[Zone, ...] = (),
-    format: Literal["JPEG", "PNG"] = "JPEG",
     max_pixels: int = MAX_PIXELS,
 ) -> bytes:
-    """`image` is frame `number` of the sequence; ways end there. Raises what `decode` raises."""
+    """`image` is frame `number` of the sequence; ways end there. Encoded as `task` says, which also
+    has the lines and zones. Raises what `decode` raises."""
     picture = Image.fromarray(decode(image, max_pixels=max_pixels).pixels)
     unit = max(picture.size) / 640
     width = max(1, round(1.5 * unit))
@@ -37,7 +35,7 @@ def draw_tracks(
     for frame in found.frames[: number + 1]:
         for each in frame.objects:
             ways.setdefault(each.id, []).append(foot(each.box))
-    for zone in zones:
+    for zone in task.zones:
         pen.polygon(zone.points, outline=_LINE, width=width)
     for name, way in ways.items():
         if name in confirmed and len(way) > 1:
@@ -46,7 +44,7 @@ def draw_tracks(
         colour = class_colour(str(each.id))
         pen.rectangle(each.box, outline=colour, width=width)
         tag(pen, picture.size, each.box[:2], f"{each.id} {each.label}", colour, font)
-    for line in lines:
+    for line in task.lines:
         pen.line((*line.start, *line.end), fill=_LINE, width=2 * width)
         text = f"{line.name}: " + ", ".join(
             f"{c.label} {c.forward} / {c.backward}" for c in found.lines if c.line == line.name
@@ -55,5 +53,5 @@ def draw_tracks(
     if faults := found.frames[number].faults:
         tag(pen, picture.size, (0, 0), f"not counted on: {', '.join(faults)}", (220, 40, 30), font)
     out = io.BytesIO()
-    picture.save(out, format, quality=90)
+    picture.save(out, task.draw or "JPEG", quality=90)
     return out.getvalue()

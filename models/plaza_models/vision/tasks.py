@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 MOST_IMAGES = 64
 """In one request: each becomes a row of the input, and all are in memory at once."""
@@ -44,6 +45,8 @@ class CountTask:
     """Score from which a detection begins a track; None takes the manifest's."""
     state: str | None = None
     """`Counted.state` of the pictures just before these."""
+    draw: Literal["JPEG", "PNG"] | None = None
+    """Whether, and how encoded, the last usable picture is wanted with tracks drawn on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +109,5 @@ class Counted:
     """Frames that were counted. With 0 nothing is known: that is not an empty road."""
     state: str
     """For the pictures that follow, so that what crosses between two requests is counted once."""
+    picture: bytes | None = None
+    """As asked for by `draw`; None too when no picture is usable."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from plaza_core.errors import InvalidInput
 from plaza_core.principal import Right
 from plaza_models.tasks import DetectTask
-from plaza_models.vision.tasks import CountTask, Line, Zone
+from plaza_models.vision.tasks import Counted, CountTask, Line, Zone
 from plaza_serving.doors import vision_answers as answers
 from plaza_serving.doors.asking import COMMON, Asking, cost_headers, media_of, timed
 from plaza_serving.doors.body import off_loop
@@ -72,6 +72,7 @@ class Vision:
 
     async def count(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
+        form = answers.form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
         fields = await self._ask.fields(exchange, *_COUNTED)
         fps = fields.number("fps", low=0, high=MAX_FPS)
         if fps is None:
@@ -85,9 +86,13 @@ class Vision:
             _rows(fields.value("ground") or [], 4, "ground"),
             fields.number("threshold", low=0, high=1),
             fields.text("state") if fields.has("state") else None,
+            answers.DRAWN.get(form),
         )
         outcome = await self._ask.infer(exchange, started, fields, "vision.detect", task)
-        return timed(outcome, answers.counted(outcome.answer))
+        found: Counted = outcome.answer
+        if found.picture is not None:
+            return answers.picture(form, found.picture, cost_headers(outcome))
+        return timed(outcome, answers.counted(found))
 
 
 def _place(fields: Fields) -> tuple[float, float] | None:

@@ -7,7 +7,8 @@ height). GeoJSON (RFC 7946): one feature at the camera's place.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from plaza_core.inference import Outcome
@@ -19,9 +20,10 @@ from plaza_serving.reply import Header, Reply
 JSON, COCO, GEOJSON = "application/json", "application/coco+json", "application/geo+json"
 DRAWN: dict[str, Literal["JPEG", "PNG"]] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 FORMS = (JSON, COCO, GEOJSON, *DRAWN)
+FORMS_OF_COUNTS = (JSON, *DRAWN)
 
 
-def form_of(accept: bytes) -> str:
+def form_of(accept: bytes, forms: Sequence[str] = FORMS) -> str:
     """The form wanted most by an Accept header; ours where any will do, and where none does."""
     wanted: list[tuple[float, int, str]] = []
     for place, part in enumerate(accept.decode("latin-1").split(",")):
@@ -34,7 +36,7 @@ def form_of(accept: bytes) -> str:
         if media:
             wanted.append((-weight, place, media))
     for weight, _, media in sorted(wanted):
-        for form in FORMS:
+        for form in forms:
             kind = form.partition("/")[0]
             if weight < 0 and media in {form, f"{kind}/*", "*/*"}:
                 return form
@@ -60,7 +62,14 @@ def plain(found: Detections) -> dict[str, Any]:
 
 
 def counted(found: Counted) -> dict[str, Any]:
-    return asdict(found)
+    """Without the picture, and without copying it."""
+    document = asdict(replace(found, picture=None))
+    del document["picture"]
+    return document
+
+
+def picture(form: str, drawn: bytes, costs: tuple[Header, ...]) -> Reply:
+    return Reply(200, form.encode(), drawn, costs)
 
 
 def written(
@@ -70,7 +79,7 @@ def written(
     found: Detections = outcome.answer
     if form in DRAWN:
         faults = (b"x-plaza-faults", ",".join(found.faults).encode())
-        return Reply(200, form.encode(), found.picture or b"", (*costs, faults))
+        return picture(form, found.picture or b"", (*costs, faults))
     document = coco(outcome) if form == COCO else geojson(outcome, place)
     return Reply(200, form.encode(), dumps(document), costs)
 

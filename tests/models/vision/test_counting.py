@@ -104,6 +104,19 @@ def test_cut_in_two_it_counts_the_same(tmp_path, traffic, film):
     assert len(carried) >= 3
 
 
+def test_the_last_usable_picture_comes_back_with_tracks_on_it(tmp_path, traffic, film):
+    _, line = clear_line(traffic, len(film))
+    black = (encoded(Image.new("RGB", SIZE)), None)
+    family = open_family(tmp_path, manifest())
+    found = ask(family, [*film[:20], black], bad={20}, lines=(line,), draw="PNG")
+    drawn = np.asarray(Image.open(io.BytesIO(found.picture)).convert("RGB")).astype(int)
+    plain = np.asarray(Image.open(io.BytesIO(film[19][0])).convert("RGB")).astype(int)
+    assert drawn.shape == plain.shape
+    changed = (np.abs(drawn - plain).max(2) > 40).mean()
+    assert 0.02 < changed < 0.5
+    assert ask(family, [black], bad={0}, draw="PNG").picture is None
+
+
 def test_what_cannot_be_counted_on_is_named_and_never_reaches_the_model(tmp_path, traffic, film):
     y, line = clear_line(traffic, len(film))
     black = encoded(Image.new("RGB", SIZE))

@@ -2,6 +2,7 @@
 sequence; faults that are never lost on the way."""
 
 import base64
+import dataclasses
 import json
 
 import pytest
@@ -138,6 +139,16 @@ async def test_a_sequence_is_counted(client, hub, found):
     assert document["lines"] == [{"line": "a", "label": "car", "forward": 1, "backward": 0}]
     assert document["frames"][1] == {"faults": ["black"], "objects": []}
     assert document["usable"] == 1
+
+
+async def test_counts_may_be_drawn(client, hub, found):
+    found["count"] = dataclasses.replace(found["count"], picture=b"\xff\xd8 drawn")
+    answer = await client.post("/v1/vision/count", COUNT, headers={"accept": "image/jpeg"})
+    assert hub.calls[-1].task.draw == "JPEG"
+    assert (answer.headers["content-type"], answer.body) == ("image/jpeg", b"\xff\xd8 drawn")
+    found["count"] = dataclasses.replace(found["count"], picture=None)
+    answer = await client.post("/v1/vision/count", COUNT, headers={"accept": "image/jpeg"})
+    assert answer.json()["usable"] == 1
 
 
 @pytest.mark.parametrize(

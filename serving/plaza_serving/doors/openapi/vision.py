@@ -38,6 +38,7 @@ _PLACE: Schema = {
     "latitude": {"type": "number", "minimum": -90, "maximum": 90},
 }
 _IMAGE: Schema = {"type": "string", "contentEncoding": "base64"}
+_PIXELS: Schema = {"schema": {"type": "string", "format": "binary"}}
 _FREE: Schema = {"type": "object", "additionalProperties": True}
 
 SCHEMAS: dict[str, Schema] = {
@@ -160,13 +161,17 @@ def paths() -> dict[str, Any]:
         "CountResponse",
         tag,
     )
+    count["description"] = (
+        "The answer is what `Accept` asks for: JSON, or the last usable picture with boxes, tracks "
+        "and lines drawn on it. Without a usable picture it is JSON."
+    )
+    count["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, _PIXELS)
     return {"/v1/vision/detect": {"post": _detect(tag)}, "/v1/vision/count": {"post": count}}
 
 
 def _detect(tag: str) -> dict[str, Any]:
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    taken = {f"image/{kind}": picture for kind in ("jpeg", "png", "webp")}
-    taken["application/octet-stream"] = picture
+    taken = {f"image/{kind}": _PIXELS for kind in ("jpeg", "png", "webp")}
+    taken["application/octet-stream"] = _PIXELS
     detect = post(
         "detect",
         "Find objects in a picture",
@@ -181,7 +186,7 @@ def _detect(tag: str) -> dict[str, Any]:
     )
     free = {"schema": _FREE}
     detect["responses"]["200"]["content"] |= {COCO: free, GEOJSON: free}
-    detect["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, picture)
+    detect["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, _PIXELS)
     fields = SCHEMAS["DetectRequest"]["properties"]
     names = ("model", "version", "threshold", "max_detections", "timeout_us", "sticky")
     detect["parameters"] = [ONCE, STICKY] + [
