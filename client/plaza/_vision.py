@@ -51,9 +51,18 @@ def count(
 
     def read(answer: Answer) -> Counts:
         found = answer.json()
-        size = found["width"], found["height"], found["usable"]
-        rows = (tuple(found[name]) for name in ("frames", "lines", "zones", "tracks"))
-        return Counts(*_origin(found), *size, *rows, found["state"], _cost(answer))
+        return Counts(
+            *_origin(found),
+            width=found["width"],
+            height=found["height"],
+            usable=found["usable"],
+            frames=tuple(found["frames"]),
+            lines=tuple(found["lines"]),
+            zones=tuple(found["zones"]),
+            tracks=tuple(found["tracks"]),
+            state=found["state"],
+            cost=_cost(answer),
+        )
 
     return _task(
         "/v1/vision/count",
