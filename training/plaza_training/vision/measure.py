@@ -19,7 +19,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import numpy as np
 import typer
@@ -37,10 +37,13 @@ from plaza_training.vision.metrics import (
     average_precision,
     count_error,
     counting_threshold,
+    matched,
+    precision_area,
 )
 from plaza_training.vision.sets import Frame, load_road_data
 
 VEHICLES = frozenset(("vehicle", "car", "bus", "truck", "van"))
+T = TypeVar("T")
 Metric = Callable[[Sequence[Judged]], float]
 
 
@@ -63,7 +66,7 @@ class Measured:
 
 
 def bootstrap(
-    judged: Sequence[Judged], metric: Metric, *, seed: int = 7, draws: int = 300
+    judged: Sequence[T], metric: Callable[[Sequence[T]], float], *, seed: int = 7, draws: int = 200
 ) -> tuple[float, float]:
     """The 95 % percentile interval over frames drawn with replacement."""
     rng = np.random.default_rng(seed)
@@ -116,7 +119,10 @@ def measure(served: Served, root: Path) -> tuple[float, list[Measured]]:
 def _row(
     name: str, judged: Sequence[Judged], metric: Metric, bar: float | None, *, at_least: bool = True
 ) -> Measured:
-    low, high = bootstrap(judged, metric)
+    if metric is average_precision:
+        low, high = bootstrap([matched(picture) for picture in judged], precision_area)
+    else:
+        low, high = bootstrap(judged, metric)
     return Measured(name, len(judged), metric(judged), low, high, bar, at_least)
 
 
