@@ -16,6 +16,7 @@ from plaza._certificates import Certificate
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
+from plaza._vision import Counts
 from plaza.answers import (
     Classification,
     Cost,
@@ -85,6 +86,7 @@ __all__ = [
     "Collected",
     "Correction",
     "Cost",
+    "Counts",
     "Detection",
     "Detections",
     "Drift",

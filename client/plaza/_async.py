@@ -25,6 +25,7 @@ from plaza import (
     _people,
     _quotas,
     _tracking,
+    _vision,
 )
 from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
@@ -306,6 +307,7 @@ class AsyncClient:
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
     detect = _verb(_inference.detect)
+    count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)

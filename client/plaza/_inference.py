@@ -81,7 +81,8 @@ def detect(
             Detection(one["label"], one["score"], tuple(one["box"])) for one in found["detections"]
         )
         size = found["width"], found["height"]
-        return Detections(*_origin(found), *size, boxes, _cost(answer))
+        faults = tuple(found.get("faults", ()))
+        return Detections(*_origin(found), *size, boxes, _cost(answer), faults)
 
     return Call(
         "inference",

@@ -24,6 +24,7 @@ from plaza import (
     _people,
     _quotas,
     _tracking,
+    _vision,
 )
 from plaza._again import Pace
 from plaza._http import Call, FileBody, Steps
@@ -303,6 +304,7 @@ class Client:
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
     detect = _verb(_inference.detect)
+    count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)

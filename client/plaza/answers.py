@@ -82,6 +82,8 @@ class Detections:
     height: int
     detections: tuple[Detection, ...]
     cost: Cost = Cost()
+    faults: tuple[str, ...] = ()
+    """Why the picture cannot be counted on; with one of these, nothing found is no empty road."""
 
 
 @dataclass(frozen=True, slots=True)

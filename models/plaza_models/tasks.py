@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from plaza_core.tensors import Array
+from plaza_models.vision.tasks import (  # noqa: F401 the vocabulary of all tasks is this module's
+    Counted,
+    CountedFrame,
+    CountTask,
+    Crossings,
+    Line,
+    Stay,
+    Tracked,
+    TrackedObject,
+    Zone,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +27,8 @@ class DetectTask:
     threshold: float | None = None
     """Lowest score to report, 0 to 1; None takes the manifest's."""
     max_detections: int = 300
+    draw: Literal["JPEG", "PNG"] | None = None
+    """Whether, and how encoded, the picture is wanted with its detections drawn on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +45,11 @@ class Detections:
     height: int
     detections: tuple[Detection, ...] = field(metadata={"order": False})
     """Which ones there are is the answer; their order is not, when answers are compared."""
+    faults: tuple[str, ...] = ()
+    """Why the picture cannot be counted on (`vision.quality.Fault`): with one of these, no
+    detections do not mean an empty road."""
+    picture: bytes | None = None
+    """As asked for by `draw`."""
 
 
 @dataclass(frozen=True, slots=True)

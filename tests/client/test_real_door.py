@@ -10,6 +10,10 @@ from plaza_core.settings import Settings
 from plaza_models.tasks import (
     Classified,
     ClassifyTask,
+    Counted,
+    CountedFrame,
+    CountTask,
+    Crossings,
     Detection,
     Detections,
     DetectTask,
@@ -38,6 +42,10 @@ class Parrot:
             case DetectTask():
                 box = Detection("car", task.threshold, (1.0, 2.0, 3.0, 4.0))
                 return Detections(len(task.image), 7, (box,))
+            case CountTask():
+                frames = (CountedFrame((), ()),) * len(task.images)
+                crossed = tuple(Crossings(line.name, "car", 1, 2) for line in task.lines)
+                return Counted(9, 7, frames, crossed, (), (), len(frames), task.state or "new")
             case ForecastTask():
                 quantiles = task.quantiles or (0.1, 0.9)
                 rows = tuple((task.values[-1] + q,) * task.horizon for q in quantiles)
@@ -90,6 +98,12 @@ async def test_tasks(hub):
     assert (seen.width, seen.height) == (len(PNG), 7)
     assert seen.detections == (plaza.Detection("car", 0.25, (1.0, 2.0, 3.0, 4.0)),)
     assert seen.timing.total_us > 0
+
+    lines = {"north": ((0, 1), (2, 1))}
+    counted = await hub.count([PNG, PNG], 12.5, model="vision-detect", lines=lines)
+    assert (counted.width, counted.usable, counted.state) == (9, 2, "new")
+    assert counted.lines == ({"line": "north", "label": "car", "forward": 1, "backward": 2},)
+    assert (await hub.count([PNG], 5, model="vision-detect", state="then")).state == "then"
 
     ahead = await hub.forecast([1, 2, 3], 2, model="forecast-quantile", quantiles=[0.5])
     assert (ahead.quantiles, ahead.values.tolist()) == ((0.5,), [[3.5, 3.5]])

@@ -1,20 +1,22 @@
-"""The family `vision.detect`: a picture in, labelled boxes out.
+"""The family `vision.detect`: a picture in, labelled boxes out; or a sequence in, counts out.
 
 options:
-  decoder: plaza-nano | yolox | fastestdet
-  preprocess: {fit, anchor, fill, colours, layout, scale, mean, std}
+  decoder: plaza-nano | yolox | yolov5 | yolov8 | fastestdet | nanodet | ssd | end-to-end
+  decoding: {…}             what else the decoder must know, see `decode_*.py`
+  preprocess: {fit, anchor, fill, resize, colours, layout, scale, mean, std}
   labels: [car, …]          or   labels_file: coco.names, a file of the bundle, one per line
   keep: [car, truck]        report these labels only
   threshold: 0.4            lowest score to report, unless the request names one
-  iou: 0.5                  overlap beyond which the weaker of two boxes goes
+  iou: 0.5                  overlap beyond which the weaker of two boxes goes; end-to-end: 1
   max_detections: 300
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,13 +26,20 @@ from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Prepared
 from plaza_core.tensors import Array
 from plaza_models.tasks import Detection, Detections, DetectTask
-from plaza_models.vision.decode import DECODERS, Candidates, Decoder
+from plaza_models.vision import counting
+from plaza_models.vision.counting import Counting
+from plaza_models.vision.decode import Decoder
+from plaza_models.vision.decoders import DecoderName, make_decoder
+from plaza_models.vision.draw import draw
 from plaza_models.vision.fit import Fit
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.nms import suppress
 from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
+from plaza_models.vision.quality import Fault, look
+from plaza_models.vision.tasks import Counted, CountTask
 
 _MOST_CANDIDATES = 1000
+_OVERLAP = 0.5
 _MOST_LABELS_BYTES = 1 << 20
 _Label = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -40,7 +49,8 @@ class DetectOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    decoder: Literal["plaza-nano", "yolox", "fastestdet"]
+    decoder: DecoderName
+    decoding: dict[str, Any] = Field(default={}, description="options of the decoder")
     preprocess: PreprocessOptions = PreprocessOptions()
     labels: list[_Label] | None = Field(default=None, min_length=1)
     labels_file: str | None = Field(
@@ -48,7 +58,7 @@ class DetectOptions(BaseModel):
     )
     keep: list[_Label] | None = Field(default=None, min_length=1)
     threshold: float = Field(default=0.4, ge=0, le=1)
-    iou: float = Field(default=0.5, ge=0, le=1)
+    iou: float | None = Field(default=None, ge=0, le=1)
     max_detections: int = Field(default=300, ge=1, le=_MOST_CANDIDATES)
 
     @model_validator(mode="after")
@@ -56,6 +66,17 @@ class DetectOptions(BaseModel):
         if (self.labels is None) == (self.labels_file is None):
             raise ValueError("name either labels or labels_file")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """From `prepare` to `interpret`, for one picture."""
+
+    fit: Fit
+    threshold: float
+    limit: int
+    faults: tuple[Fault, ...]
+    task: DetectTask
 
 
 class Detector:
@@ -68,40 +89,64 @@ class Detector:
         options: DetectOptions,
         labels: tuple[str, ...],
         *,
+        batched: bool,
         max_pixels: int,
     ) -> None:
+        self._batched = batched
         self._preprocessor = preprocessor
         self._decode = decoder
         self._options = options
         self._labels = labels
         self._max_pixels = max_pixels
+        unsuppressed = 1.0 if decoder.apart else _OVERLAP
+        self._overlap = unsuppressed if options.iou is None else options.iou
         self._reported = np.array([not options.keep or name in options.keep for name in labels])
 
-    def prepare(self, payload: DetectTask) -> Prepared:
-        """One row. Raises InvalidInput and UnsupportedMedia, see `image.decode`."""
-        if not isinstance(payload, DetectTask):
+    def prepare(self, payload: DetectTask | CountTask) -> Prepared:
+        """One row per picture. Raises InvalidInput and UnsupportedMedia, see `image.decode`."""
+        if not isinstance(payload, DetectTask | CountTask):
             raise InvalidInput("this model detects objects in a picture", input="image")
         threshold = self._options.threshold if payload.threshold is None else payload.threshold
         if not 0 <= threshold <= 1:
             raise InvalidInput("a threshold lies between 0 and 1", input="threshold")
+        if isinstance(payload, CountTask):
+            return counting.prepare(
+                payload,
+                self._preprocessor,
+                threshold,
+                batched=self._batched,
+                max_pixels=self._max_pixels,
+            )
         if payload.max_detections < 1:
             raise InvalidInput("max_detections is at least 1", input="max_detections")
         limit = min(payload.max_detections, self._options.max_detections)
-        picture = decode(payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.size)
+        picture = decode(
+            payload.image, max_pixels=self._max_pixels, enough=self._preprocessor.enough
+        )
         tensor, fit = self._preprocessor(picture)
-        return Prepared({self._preprocessor.name: tensor}, rows=1, context=(fit, threshold, limit))
+        context = _Asked(fit, threshold, limit, look(picture.pixels).faults, payload)
+        return Prepared({self._preprocessor.name: tensor}, rows=1, context=context)
 
     def interpret(
-        self, outputs: Mapping[str, Array], context: tuple[Fit, float, int]
-    ) -> Detections:
+        self, outputs: Mapping[str, Array], context: _Asked | Counting
+    ) -> Detections | Counted:
         """Boxes in pixels of the picture, clipped to it, best first."""
-        fit, threshold, limit = context
-        found = self._decode(outputs)
-        return Detections(fit.width, fit.height, self._select(found, fit, threshold, limit))
+        if isinstance(context, Counting):
+            return counting.interpret(outputs, context, self._select, max_pixels=self._max_pixels)
+        fit = context.fit
+        chosen = self._select(outputs, fit, context.threshold, context.limit)
+        found = Detections(fit.width, fit.height, chosen, context.faults)
+        if context.task.draw is None:
+            return found
+        drawn = draw(
+            context.task.image, found, format=context.task.draw, max_pixels=self._max_pixels
+        )
+        return replace(found, picture=drawn)
 
     def _select(
-        self, found: Candidates, fit: Fit, threshold: float, limit: int
+        self, outputs: Mapping[str, Array], fit: Fit, threshold: float, limit: int | None = None
     ) -> tuple[Detection, ...]:
+        found, limit = self._decode(outputs), limit or self._options.max_detections
         classes, best = found.scores.argmax(1), found.scores.max(1)
         # A comparison with NaN is false, so scores and boxes that are no numbers fall out here.
         good = np.flatnonzero(
@@ -110,7 +155,7 @@ class Detector:
         if good.size > _MOST_CANDIDATES:
             good = good[np.argsort(-best[good], kind="stable")[:_MOST_CANDIDATES]]
         boxes, classes, best = found.boxes[good], classes[good], best[good]
-        chosen = suppress(boxes, best, classes, threshold=self._options.iou, limit=limit)
+        chosen = suppress(boxes, best, classes, threshold=self._overlap, limit=limit)
         in_picture = fit.to_picture(boxes[chosen])
         return tuple(
             Detection(self._labels[kind], score, (x1, y1, x2, y2))
@@ -130,7 +175,9 @@ def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PI
         raise InvalidBundle("a detector has one input, the picture", input="signature.inputs")
     preprocessor = Preprocessor(signature.inputs[0], options.preprocess)
     labels = _labels(directory, options)
-    decoder = DECODERS[options.decoder](signature.outputs, preprocessor.size)
+    decoder = make_decoder(
+        options.decoder, signature.outputs, preprocessor.size, options.decoding, len(labels)
+    )
     if len(labels) != decoder.classes:
         raise InvalidBundle(
             f"{len(labels)} labels, but the model has {decoder.classes} classes",
@@ -139,7 +186,9 @@ def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PI
     for name in options.keep or ():
         if name not in labels:
             raise InvalidBundle(f"'{name}' is not among the labels", input="options.keep")
-    return Detector(preprocessor, decoder, options, labels, max_pixels=max_pixels)
+    return Detector(
+        preprocessor, decoder, options, labels, batched=signature.batched, max_pixels=max_pixels
+    )
 
 
 def _options(raw: Mapping[str, Any]) -> DetectOptions:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.tensors import NUMPY, Array, DType, TensorSpec
-from plaza_models.vision.fit import Fit, letterbox, paste, stretch
+from plaza_models.vision.fit import Fit, Resize, letterbox, paste, stretch
 from plaza_models.vision.image import Picture
 
 _Channels = tuple[float, float, float]
@@ -26,6 +26,10 @@ class PreprocessOptions(BaseModel):
         default="centre", description="where a letterboxed picture lies"
     )
     fill: int = Field(default=114, ge=0, le=255, description="grey around a letterboxed picture")
+    resize: Resize = Field(
+        default="smooth",
+        description="smooth: averages what it shrinks; linear: between four pixels",
+    )
     colours: Literal["rgb", "bgr"] = "rgb"
     layout: Literal["nchw", "nhwc"] = "nchw"
     scale: float = Field(default=1 / 255, gt=0)
@@ -39,10 +43,13 @@ class Preprocessor:
     def __init__(self, spec: TensorSpec, options: PreprocessOptions) -> None:
         """Raises InvalidBundle when `spec` is not a batch of three-channel pictures of one size."""
         self._options = options
-        self._dtype = NUMPY[spec.datatype]
+        self.dtype = NUMPY[spec.datatype]
         self.name = spec.name
+        self.layout = options.layout
         self.size = _input_size(spec, options.layout)
         """(width, height) of the input."""
+        self.enough = self.size if options.resize == "smooth" else None
+        """Size below which a picture must not be decoded; None: its own."""
         self._mean = np.array(options.mean, dtype=np.float32)
         self._std = np.array(options.std, dtype=np.float32)
 
@@ -53,14 +60,14 @@ class Preprocessor:
             fit = stretch(picture.width, picture.height, self.size)
         else:
             fit = letterbox(picture.width, picture.height, self.size, options.anchor)
-        canvas = paste(picture.pixels, fit, self.size, options.fill)
+        canvas = paste(picture.pixels, fit, self.size, options.fill, options.resize)
         if options.colours == "bgr":
             canvas = canvas[..., ::-1]
-        if self._dtype == np.uint8:
+        if self.dtype == np.uint8:
             samples: Array = canvas
         else:
             scaled = canvas.astype(np.float32) * np.float32(options.scale)
-            samples = ((scaled - self._mean) / self._std).astype(self._dtype)
+            samples = ((scaled - self._mean) / self._std).astype(self.dtype)
         if options.layout == "nchw":
             samples = samples.transpose(2, 0, 1)
         return np.ascontiguousarray(samples[None]), fit

@@ -75,6 +75,9 @@ def detect(
         draw.write_bytes(_drawn(picture, found, draw.suffix))
     rows = [(d.label, f"{d.score:.3f}", *(f"{v:.1f}" for v in d.box)) for d in found.detections]
     here.answer(found, table_of(["label", "score#", "x1#", "y1#", "x2#", "y2#"], rows))
+    if found.faults and not here.as_json:
+        line = f"not to be counted on: {', '.join(found.faults)}"
+        here.out.print(plain(line), style="bold red")
     _origin(context, found)
 
 
@@ -162,7 +165,7 @@ def _drawn(picture: bytes, found: plaza.Detections, suffix: str) -> bytes:
     from plaza_models.vision.draw import draw
 
     boxes = tuple(Detection(one.label, one.score, one.box) for one in found.detections)
-    answer = Detections(found.width, found.height, boxes)
+    answer = Detections(found.width, found.height, boxes, found.faults)
     return draw(picture, answer, format="PNG" if suffix.lower() == ".png" else "JPEG")
 
 

@@ -41,6 +41,7 @@ from plaza_serving.doors.tasks import Tasks
 from plaza_serving.doors.tei import TextEmbeddings
 from plaza_serving.doors.tei_about import AboutTextEmbeddings
 from plaza_serving.doors.timeseries import TimeSeries
+from plaza_serving.doors.vision import Vision
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.forwarding.seal import HEADER as HOP
 from plaza_serving.forwarding.seal import Hop, Seal
@@ -133,6 +134,7 @@ class HttpDoor:
             *triton.TritonExtensions(plane).routes(),
             *_repository_routes(shelf),
             *Tasks(asking).routes(),
+            *Vision(asking).routes(),
             *OpenAI(asking).routes(),
             *TextEmbeddings(asking).routes(),
             *tei.routes(),

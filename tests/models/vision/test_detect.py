@@ -165,7 +165,9 @@ def test_numbers_that_are_none_are_dropped(tmp_path):
 @pytest.mark.parametrize(
     ("options", "input"),
     [
-        ({"decoder": "ssd"}, "options.decoder"),
+        ({"decoder": "yolo"}, "options.decoder"),
+        ({"decoder": "nanodet"}, "options.decoder"),
+        ({"decoding": {"strides": [8]}}, "options.decoding.strides"),
         ({"decoder": "yolox"}, "options.decoder"),
         ({"labels": ["car"]}, "options.labels"),
         ({"labels": None}, "options"),

@@ -52,3 +52,17 @@ def test_the_picture_is_pasted_where_the_fit_says():
     assert (canvas[12:] == 7).all()
     corner = letterbox(8, 4, (16, 16), "corner")
     assert (paste(np.full((4, 8, 3), 200, np.uint8), corner, (16, 16), 7)[:8] == 200).all()
+
+
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 60), st.integers(1, 60))
+def test_linear_lies_between_the_four_nearest_pixels(width, height, new_width, new_height):
+    pixels = np.random.default_rng(width * 41 + height).integers(0, 256, (height, width, 3))
+    fit = stretch(width, height, (new_width, new_height))
+    found = paste(pixels.astype(np.uint8), fit, (new_width, new_height), 0, "linear")
+    xs = ((np.arange(new_width) + 0.5) * width / new_width - 0.5).clip(0, width - 1)
+    ys = ((np.arange(new_height) + 0.5) * height / new_height - 0.5).clip(0, height - 1)
+    x, y = np.minimum(xs.astype(int), width - 2), np.minimum(ys.astype(int), height - 2)
+    a, b = (xs - x)[None, :, None], (ys - y)[:, None, None]
+    upper = pixels[y][:, x] * (1 - a) + pixels[y][:, x + 1] * a
+    lower = pixels[y + 1][:, x] * (1 - a) + pixels[y + 1][:, x + 1] * a
+    assert np.abs(found - (upper * (1 - b) + lower * b)).max() < 1.01

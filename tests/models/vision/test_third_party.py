@@ -4,26 +4,18 @@ The manifests lie in `third_party/`; the weights are not ours to ship and come f
 directory. The pictures are frames of public road cameras from there as well.
 """
 
-import os
-import shutil
-from pathlib import Path
-
 import numpy as np
-import onnxruntime
 import pytest
 
-from plaza_core.manifest import parse_manifest
 from plaza_models.tasks import DetectTask
 from plaza_models.tensor import TensorFamily
 from plaza_models.tensor import open_family as open_tensor
 from plaza_models.vision.detect import open_family
 from plaza_models.vision.draw import draw
+from tests.models.vision.third_parties import DATA, VEHICLES, bundle
 
-MANIFESTS = Path(__file__).parent / "third_party"
-DATA = Path(os.environ.get("PLAZA_DATA", "data"))
 STREET = "16_mp4-1_jpg.rf.3493f4b7618e207609847857a20dbaff.jpg"
 HIGHWAY = "10_mp4-16_jpg.rf.b01"
-VEHICLES = {"car", "bus", "truck"}
 
 pytestmark = [
     pytest.mark.data,
@@ -31,17 +23,6 @@ pytestmark = [
         not (DATA / "models").is_dir(), reason=f"no third-party models in {DATA}/models"
     ),
 ]
-
-
-def bundle(tmp_path, name, weights):
-    """What a user does: the manifest, the weights beside it as model.onnx, the labels."""
-    shutil.copytree(MANIFESTS / name, tmp_path, dirs_exist_ok=True)
-    shutil.copy(DATA / "models" / weights, tmp_path / "model.onnx")
-    shutil.copy(DATA / "models" / "coco.names", tmp_path / "labels.txt")
-    manifest = parse_manifest((tmp_path / "plaza.yaml").read_bytes())
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    names = [output.name for output in session.get_outputs()]
-    return manifest, lambda tensors: dict(zip(names, session.run(names, tensors), strict=True))
 
 
 def frame(start):

@@ -200,7 +200,11 @@ def _echo(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {"y": array} if array.dtype == object else {"y": array, "z": -array}
 
 
-def _detect(task: tasks.DetectTask) -> tasks.Detections:
+def _detect(task: tasks.DetectTask | tasks.CountTask) -> tasks.Detections | tasks.Counted:
+    if isinstance(task, tasks.CountTask):
+        frames = (tasks.CountedFrame((), ()),) * len(task.images)
+        crossed = tuple(tasks.Crossings(line.name, "car", 1, 0) for line in task.lines)
+        return tasks.Counted(8, 8, frames, crossed, (), (), len(frames), "{}")
     if not task.image.startswith((b"\x89PNG", b"\xff\xd8")):
         raise InvalidInput("this is no picture", input="image")
     return tasks.Detections(8, 8, (tasks.Detection("car", 0.75, (1.0, 2.0, 3.0, 4.5)),))

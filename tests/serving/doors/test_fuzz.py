@@ -35,6 +35,14 @@ HEAD = json.dumps(
 BINARY_BODY = HEAD + np.arange(3, dtype="<f4").tobytes()
 TASKS = {
     "/v1/vision/detect": {"model": "detector", "image": "iVBORw==", "threshold": 0.5},
+    "/v1/vision/count": {
+        "model": "detector",
+        "images": ["iVBORw=="],
+        "fps": 5,
+        "lines": [{"name": "a", "start": [0, 1], "end": [8, 1]}],
+        "zones": [{"name": "z", "points": [[0, 0], [8, 0], [8, 8]]}],
+        "ground": [[0, 0, 0, 0], [8, 0, 1, 0], [8, 8, 1, 1], [0, 8, 0, 1]],
+    },
     "/v1/forecast": {"model": "forecaster", "values": [1, 2], "horizon": 2, "quantiles": [0.5]},
     "/v1/text/classify": {"model": "classifier", "input": ["a"], "top_k": 2},
     "/v1/embeddings": {"model": "embedder", "input": "a", "encoding_format": "base64"},

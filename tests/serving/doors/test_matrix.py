@@ -95,6 +95,7 @@ MATRIX = {
         headers={"content-type": "image/png"},
         query="model={model}",
     ),
+    "POST /v1/vision/count": task("/v1/vision/count", "vision.detect", images=["iVBORw=="], fps=5),
     "POST /v1/forecast": task("/v1/forecast", "forecast.quantile", values=[1, 2], horizon=1),
     "POST /v1/text/classify": task("/v1/text/classify", "text.classify", input=["a"]),
     "POST /v1/embeddings": task("/v1/embeddings", "text.embed", input=["a"]),

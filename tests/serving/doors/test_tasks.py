@@ -46,6 +46,7 @@ async def test_a_picture_is_its_own_body(client, hub, media):
         "version": 2,
         "width": 8,
         "height": 8,
+        "faults": [],
         "detections": [{"label": "car", "score": 0.75, "box": [1.0, 2.0, 3.0, 4.5]}],
         "timing": TIMING,
     }

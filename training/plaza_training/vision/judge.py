@@ -18,7 +18,7 @@ from plaza_training.vision.metrics import (
 )
 from plaza_training.vision.sets import Frame
 
-_LOWEST = 0.02
+LOWEST = 0.02
 """Score from which predictions enter the precision-recall curve."""
 
 
@@ -28,7 +28,7 @@ def judge(served: Served, frames: Sequence[Frame]) -> list[Judged]:
 
 
 def _judged(served: Served, frame: Frame) -> Judged:
-    found: Detections = served.ask(DetectTask(frame.image, threshold=_LOWEST))
+    found: Detections = served.ask(DetectTask(frame.image, threshold=LOWEST))
     return Judged(
         boxes=np.array([d.box for d in found.detections], np.float32).reshape(-1, 4),
         scores=np.array([d.score for d in found.detections], np.float32),

@@ -28,12 +28,30 @@ class Judged:
     """(M, 4)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """One picture's predictions against its truth at one overlap."""
+
+    right: NDArray[np.bool_]
+    scores: NDArray[np.float32]
+    labelled: int
+
+
+def matched(picture: Judged, overlap: float = 0.5) -> Matched:
+    return Matched(_right(picture, overlap), picture.scores, len(picture.truth))
+
+
 def average_precision(pictures: Sequence[Judged], overlap: float = 0.5) -> float:
     """Over all pictures together; NaN when nothing is labelled."""
-    labelled = sum(len(p.truth) for p in pictures)
+    return precision_area([matched(p, overlap) for p in pictures])
+
+
+def precision_area(pictures: Sequence[Matched]) -> float:
+    """`average_precision` of what is matched already."""
+    labelled = sum(p.labelled for p in pictures)
     if labelled == 0:
         return float("nan")
-    right = np.concatenate([_right(p, overlap) for p in pictures])
+    right = np.concatenate([p.right for p in pictures])
     scores = np.concatenate([p.scores for p in pictures])
     right = right[np.argsort(-scores, kind="stable")]
     hits = right.cumsum()

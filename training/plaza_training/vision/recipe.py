@@ -57,8 +57,8 @@ STORY = Story(
         "training. Vehicles under about 10 pixels at input size are missed: on the wide views of "
         "roadcam4 that is half of them, and its counts come out low. Street scenes with parked or "
         "half-hidden vehicles (video 2) are weaker than highways, partly because their labels are "
-        "incomplete. Motorcycles and bicycles are background. Dark or torn frames lead to missing "
-        "vehicles, never to an error: check the picture before reading a count of 0 as an empty "
+        "incomplete. Motorcycles and bicycles are background. In dark or torn frames vehicles are "
+        "missed: the answer's `faults` name most such frames, and a count of 0 in one is no empty "
         "road. It is not made to identify people or number plates."
     ),
 )

@@ -63,11 +63,11 @@ def render_road(rng: np.random.Generator, size: tuple[int, int] = (320, 240)) ->
         side = 0.62 * (right - left) / lanes * near
         box = _car_box(foot_x, foot_y, side, rng.uniform(0.75, 1.0))
         if side >= 8 and _inside(box, size) and not any(_touch(box, other) for other in boxes):
-            _draw_car(pen, box, _PAINT[int(rng.integers(len(_PAINT)))])
+            draw_car(pen, box, _PAINT[int(rng.integers(len(_PAINT)))])
             boxes.append(box)
     if not boxes:
         box = _car_box(width / 2, height * 0.8, width * 0.2, 0.85)
-        _draw_car(pen, box, _PAINT[0])
+        draw_car(pen, box, _PAINT[0])
         boxes.append(box)
     picture = picture.filter(ImageFilter.GaussianBlur(0.6))
     noise = rng.normal(0, 4, (height, width, 1))
@@ -105,7 +105,7 @@ def _touch(a: _Box, b: _Box) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
-def _draw_car(pen: ImageDraw.ImageDraw, box: _Box, paint: tuple[int, int, int]) -> None:
+def draw_car(pen: ImageDraw.ImageDraw, box: _Box, paint: tuple[int, int, int]) -> None:
     """The back of a car that fills `box`: roof, window, body, lights, wheels, shadow."""
     x1, y1, x2, y2 = box
     w, h = x2 - x1, y2 - y1

@@ -7,7 +7,6 @@ from typing import Any
 from plaza_core.inference import DEFAULT_PRIORITY, LOWEST_PRIORITY
 from plaza_core.tensors import DType
 from plaza_serving.doors.asking import MAX_TEXTS
-from plaza_serving.doors.tasks import MAX_DETECTIONS
 
 Schema = dict[str, Any]
 
@@ -176,33 +175,6 @@ SCHEMAS: dict[str, Schema] = {
         },
         {"id": TEXT},
     ),
-    "DetectRequest": task_request(
-        {"image": {"type": "string", "contentEncoding": "base64"}},
-        {
-            "threshold": {"type": "number", "minimum": 0, "maximum": 1},
-            "max_detections": {"type": "integer", "minimum": 1, "maximum": MAX_DETECTIONS},
-        },
-    ),
-    "DetectResponse": task_response(
-        {
-            "width": COUNT,
-            "height": COUNT,
-            "detections": list_(
-                object_(
-                    {
-                        "label": TEXT,
-                        "score": {"type": "number", "minimum": 0, "maximum": 1},
-                        "box": {
-                            **NUMBERS,
-                            "minItems": 4,
-                            "maxItems": 4,
-                            "description": "x1, y1, x2, y2 in pixels of the picture as sent",
-                        },
-                    }
-                )
-            ),
-        }
-    ),
     "ForecastRequest": task_request(
         {
             "horizon": {"type": "integer", "minimum": 1, "description": "Steps ahead"},
@@ -239,12 +211,6 @@ SCHEMAS: dict[str, Schema] = {
     ),
 }
 
-_PICTURE = (
-    "iVBORw0KGgoAAAANSUhEUgAAAAgAAAAICAIAAABLbSncAAAAFUlEQVR42mOMqljAgA0wMeAAg1MCACT9AYI2UeHnAAAA"
-    "AElFTkSuQmCC"
-)
-"""An 8 × 8 PNG of one colour."""
-
 
 def example(summary: str, value: Schema) -> Schema:
     return {"summary": summary, "value": value}
@@ -276,11 +242,6 @@ EXAMPLES: dict[str, Schema] = {
                 "parameters": {"timeout": 500_000},
             },
         ),
-    },
-    "DetectRequest": {
-        "base64": example(
-            "A picture in base64", {"model": "detector", "image": _PICTURE, "threshold": 0.4}
-        )
     },
     "ForecastRequest": {
         "fan": example(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plaza_serving.doors.openapi import openai, repository, tei, timeseries, triton
+from plaza_serving.doors.openapi import openai, repository, tei, timeseries, triton, vision
 from plaza_serving.doors.openapi.parts import (
     MODEL,
     ONCE,
@@ -55,6 +55,7 @@ def document() -> dict[str, Any]:
             **_protocol_paths(),
             **triton.paths(),
             **repository.paths(),
+            **vision.paths(),
             **_task_paths(),
             **openai.paths(),
             **tei.paths(),
@@ -83,6 +84,7 @@ def document() -> dict[str, Any]:
                 **tei.SCHEMAS,
                 **timeseries.SCHEMAS,
                 **triton.SCHEMAS,
+                **vision.SCHEMAS,
             },
         },
     }
@@ -137,36 +139,7 @@ def _model_paths(tag: str) -> dict[str, Any]:
 
 def _task_paths() -> dict[str, Any]:
     tag = "Tasks"
-    picture = {"schema": {"type": "string", "format": "binary"}}
-    detect = post(
-        "detect",
-        "Find objects in a picture",
-        {
-            **json_body("DetectRequest", EXAMPLES),
-            **{
-                f"image/{kind}": picture
-                for kind in ("jpeg", "png", "webp")
-            },
-            "application/octet-stream": picture,
-        },
-        "DetectResponse",
-        tag,
-    )  # fmt: skip
-    detect["description"] = (
-        "The body is the picture itself, with the fields in the query string, or JSON with the "
-        "picture in base64."
-    )
-    fields = SCHEMAS["DetectRequest"]["properties"]
-    detect["parameters"] = [ONCE, STICKY] + [
-        {
-            "name": name,
-            "in": "query",
-            "description": "For a picture as the body",
-            "schema": fields[name],
-        }
-        for name in ("model", "version", "threshold", "max_detections", "timeout_us", "sticky")
-    ]
-    paths = {"/v1/vision/detect": {"post": detect}}
+    paths: dict[str, Any] = {}
     for path, name, summary, schema in (
         ("/v1/forecast", "forecast", "Continue a series, with quantiles", "Forecast"),
         ("/v1/text/classify", "classify", "Label texts", "Classify"),
