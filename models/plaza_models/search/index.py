@@ -82,7 +82,9 @@ class Index:
     def merged(self, start: int, new: Segment) -> Segment:
         """`new` and the segments from `start` on as one."""
         run = Index.of([*self.segments[start:], new])
-        return new if start == len(self.segments) else merge(run.segments, run.live, first=not start)
+        return (
+            new if start == len(self.segments) else merge(run.segments, run.live, first=not start)
+        )
 
 
 def _places_in(earlier: Segment, later: Segment) -> list[int]:

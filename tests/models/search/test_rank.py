@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from plaza_models.search.index import Index
-from plaza_models.search.rank import B, K1, keyword_scores, search
+from plaza_models.search.rank import K1, B, keyword_scores, search
 from plaza_models.search.segment import Document, build
 
 TEXTS = ["street light broken", "pothole in the street", "路灯坏了没人修", "公园里的长椅坏了"]
@@ -65,5 +65,7 @@ def test_no_more_than_asked_for_and_ties_by_age():
 
 
 def test_a_document_without_a_direction_is_no_neighbour():
-    index = Index.of([build([Document("a", "x"), Document("b", "y")], np.eye(2, 2, k=1, dtype="f"))])
+    index = Index.of(
+        [build([Document("a", "x"), Document("b", "y")], np.eye(2, 2, k=1, dtype="f"))]
+    )
     assert found(search(index, None, np.array([0, 1], np.float32), 5), index) == ["a"]
