@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import pairwise
 
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff"
@@ -38,7 +39,7 @@ def _terms(text: str) -> Iterator[str]:
             yield found
         else:
             yield from found
-            yield from map("".join, zip(found, found[1:], strict=False))
+            yield from map("".join, pairwise(found))
 
 
 @lru_cache(maxsize=1 << 16)

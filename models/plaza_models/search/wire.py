@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from plaza_core.errors import PlazaError
+from plaza_core.errors import DamagedIndex
 from plaza_models.search.segment import Segment, Texts
 
 _MAGIC = b"PLZSEG1\n"
@@ -26,13 +26,6 @@ _ARRAYS = {
     "lengths": "<i8",
 }  # fmt: skip
 _SUM = 32
-
-
-class DamagedSegment(PlazaError):
-    """What was stored is not what was written. An index with one answers nothing until it is
-    dropped or restored."""
-
-    code = "damaged_segment"
 
 
 def to_bytes(segment: Segment) -> bytes:
@@ -56,7 +49,7 @@ def to_bytes(segment: Segment) -> bytes:
 
 
 def from_bytes(data: bytes) -> Segment:
-    """Raises DamagedSegment."""
+    """Raises DamagedIndex."""
     whole = memoryview(data)
     body = whole[:-_SUM]
     if not data.startswith(_MAGIC) or sha256(body).digest() != whole[-_SUM:]:
@@ -78,4 +71,4 @@ def from_bytes(data: bytes) -> Segment:
 
 
 def _damaged() -> NoReturn:
-    raise DamagedSegment("a stored part of this index is damaged")
+    raise DamagedIndex("a stored part of this index is damaged")

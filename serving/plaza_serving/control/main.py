@@ -51,6 +51,9 @@ from plaza_serving.control.parts import Parts
 from plaza_serving.control.pool_reasons import PoolReasons, place_of
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
+from plaza_serving.forwarding.carrier import ingress_of
+from plaza_serving.searching.embedding import EndpointEmbedder
+from plaza_serving.searching.service import Searching
 from plaza_serving.webhooks.courier import Courier
 from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
@@ -168,6 +171,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         node_token=node_secret(secrets, "node.token", os.urandom),
         drift=DriftWatch(tenancy.leases.drift, clock),
         pool_reasons=PoolReasons(clock),
+        searching=Searching(
+            tenancy.indexes,
+            EndpointEmbedder(settings.url or "http://{}:{}".format(*ingress_of(settings))),
+            memory_bytes=settings.search_memory_mb << 20,
+        ),
         importer=Importer(
             settings.mlflow, state / "imports", root=settings.mlflow_artifact_root, limits=limits
         ),
