@@ -74,9 +74,8 @@ def put_documents(
     not embedded again. Embeddings are requests to the model with the caller's key, and are charged
     also where the documents then find no room."""
     documents = [one.document() for one in body.documents]
-    put = hub.searching.put(
-        _own(hub, who, Right.DOCUMENTS_WRITE), index, documents, _key(hub, request)
-    )
+    scope = _own(hub, who, Right.DOCUMENTS_WRITE)
+    put = hub.searching.put(scope, index, documents, _key(hub, request))
     return shapes.DocumentsPut.of(put)
 
 
