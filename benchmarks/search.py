@@ -61,7 +61,7 @@ class Trial:
 
 # ── trials ───────────────────────────────────────────────────────────────────────────────────────
 def trials(data: Path) -> Iterator[Trial]:
-    draw = random.Random(SEED)
+    draw = random.Random(SEED)  # noqa: S311 to be drawn again, not to be secret
     yield from _cases(data / "nlp-311-sf" / "sf311_10000.csv", draw)
     train, test = (read_banking(data / "nlp-banking77", split) for split in ("train", "test"))
     chosen = draw.sample(range(len(test)), QUERIES)
@@ -78,9 +78,8 @@ def trials(data: Path) -> Iterator[Trial]:
 def _cases(file: Path, draw: random.Random) -> Iterator[Trial]:
     with file.open(newline="", encoding="utf-8") as lines:
         rows = list(csv.DictReader(lines))
-    texts = {
-        f"{row['complaint_type']} {row['descriptor']}".strip(): row["category"] for row in rows
-    }
+    said = [f"{row['complaint_type']} {row['descriptor']}".strip() for row in rows]
+    texts = {text: row["category"] for text, row in zip(said, rows, strict=True)}
     wrong = [" ".join(_mistyped(word, draw) for word in text.split()) for text in texts]
     alone = [frozenset({place}) for place in range(len(texts))]
     yield Trial("case", list(texts), wrong, alone)
