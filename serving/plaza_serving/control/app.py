@@ -78,7 +78,7 @@ _TOLD = (
 
 _JSON_LIMIT = 1 << 20
 _USAGE_LIMIT = 64 << 20
-_DOCUMENTS_LIMIT = 16 << 20
+_DOCUMENTS_LIMIT = 4 << 20
 
 
 def announce(request: Request, hub: Hub) -> Iterator[None]:

@@ -10,13 +10,15 @@ what changed. Nothing of a document is logged; what is charged is what its embed
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +30,7 @@ from plaza_core.errors import (
     InvalidInput,
     QuotaExceeded,
 )
+from plaza_core.ids import OrganisationId
 from plaza_core.indexes import IndexInfo, IndexMoved, IndexStore, Publication
 from plaza_core.principal import TenantScope
 from plaza_models.search.index import Index
@@ -37,12 +40,14 @@ from plaza_models.search.wire import to_bytes
 from plaza_serving.searching.embedding import Embedder
 from plaza_serving.searching.shelf import Shelf
 
+T = TypeVar("T")
 Mode = Literal["hybrid", "keywords", "vectors"]
 
 MOST_DOCUMENTS = 100_000
 """Of one index: every search scans all its vectors."""
 AT_ONCE = 4
 """Verbs of one organisation that may be at work at once in this process."""
+THREADS = 8
 _TRIES = 8
 
 
@@ -78,7 +83,8 @@ class _Embedded:
 
 
 class Searching:
-    """Thread-safe; every verb blocks. `key` is the text of the caller's key, None for a person."""
+    """Thread-safe; every verb blocks, so servers `run` it. `key` is the text of the caller's key,
+    None for a person."""
 
     def __init__(
         self,
@@ -92,8 +98,18 @@ class Searching:
         self.shelf = Shelf(store, memory_bytes)
         self._embedder = embedder
         self._most = most_documents
-        self._inside: Counter[str | None] = Counter()
+        self._inside: Counter[OrganisationId | None] = Counter()
+        self._threads = ThreadPoolExecutor(THREADS, "search")
         self._lock = threading.Lock()
+
+    async def run(self, scope: TenantScope, verb: Callable[[], T]) -> T:
+        """A verb on threads of its own: those of the admin API must stay free for replicas, who
+        ask for budget while a verb waits for them. Nobody gets all of these either.
+
+        Raises ConcurrencyExceeded when so many of the organisation are at work.
+        """
+        with self._turn(scope.organisation):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, verb)
 
     def put(
         self, scope: TenantScope, name: str, documents: Sequence[Document], key: str | None
@@ -105,39 +121,35 @@ class Searching:
         """
         _once_each(documents)
         made = _Embedded()
-        with self._turn(scope):
-            for _ in range(_TRIES):
-                info, index = self.shelf.now(scope, name)
-                known = {one.id: _known(index, one.id) for one in documents}
-                fresh = [one for one in documents if known[one.id] != one]
-                if index.documents + sum(known[one.id] is None for one in fresh) > self._most:
-                    raise QuotaExceeded(
-                        f"an index holds {self._most:,} documents", input="documents"
-                    )
-                if fresh:
-                    vectors = self._vectors(info, index, fresh, key, made)
-                    try:
-                        info = self._publish(scope, info, index, build(fresh, vectors))
-                    except IndexMoved:
-                        continue
-                added = sum(known[one.id] is None for one in fresh)
-                unchanged = len(documents) - len(fresh)
-                return Put(info, added, len(fresh) - added, unchanged, made.charge)
+        for _ in range(_TRIES):
+            info, index = self.shelf.now(scope, name)
+            known = {one.id: _known(index, one.id) for one in documents}
+            fresh = [one for one in documents if known[one.id] != one]
+            if index.documents + sum(known[one.id] is None for one in fresh) > self._most:
+                raise QuotaExceeded(f"an index holds {self._most:,} documents", input="documents")
+            if fresh:
+                vectors = self._vectors(info, index, fresh, key, made)
+                try:
+                    info = self._publish(scope, info, index, build(fresh, vectors))
+                except IndexMoved:
+                    continue
+            added = sum(known[one.id] is None for one in fresh)
+            unchanged = len(documents) - len(fresh)
+            return Put(info, added, len(fresh) - added, unchanged, made.charge)
         raise _too_busy()
 
     def delete(self, scope: TenantScope, name: str, ids: Collection[str]) -> tuple[IndexInfo, int]:
         """Returns how many of `ids` there were. Raises NotFound for the index alone."""
-        with self._turn(scope):
-            for _ in range(_TRIES):
-                info, index = self.shelf.now(scope, name)
-                gone = [one for one in set(ids) if index.find(one) is not None]
-                try:
-                    if gone:
-                        none = np.zeros((0, _dimension(index)), np.float32)
-                        info = self._publish(scope, info, index, build([], none, gone))
-                except IndexMoved:
-                    continue
-                return info, len(gone)
+        for _ in range(_TRIES):
+            info, index = self.shelf.now(scope, name)
+            gone = [one for one in set(ids) if index.find(one) is not None]
+            try:
+                if gone:
+                    none = np.zeros((0, _dimension(index)), np.float32)
+                    info = self._publish(scope, info, index, build([], none, gone))
+            except IndexMoved:
+                continue
+            return info, len(gone)
         raise _too_busy()
 
     def search(
@@ -151,36 +163,32 @@ class Searching:
         key: str | None,
     ) -> Answer:
         """The best documents, best first. `mode` None: hybrid where the index has a model."""
-        with self._turn(scope):
-            info, index = self.shelf.now(scope, name)
-            mode = mode or ("keywords" if info.model is None else "hybrid")
-            if mode != "keywords" and info.model is None:
-                raise InvalidInput("this index has no model, only words", input="mode")
-            made = _Embedded()
-            vector = None
-            if mode != "keywords" and index.documents:
-                self._embed(info, [query], key, made)
-                vector = _unit(made.by_text[query])
-            hits = search(index, None if mode == "vectors" else query, vector, limit)
-            found = [Found(index.document(hit.place), hit) for hit in hits]
-            return Answer(found, mode, made.charge)
+        info, index = self.shelf.now(scope, name)
+        mode = mode or ("keywords" if info.model is None else "hybrid")
+        if mode != "keywords" and info.model is None:
+            raise InvalidInput("this index has no model, only words", input="mode")
+        made = _Embedded()
+        vector = None
+        if mode != "keywords" and index.documents:
+            self._embed(info, [query], key, made)
+            vector = _unit(made.by_text[query])
+        hits = search(index, None if mode == "vectors" else query, vector, limit)
+        found = [Found(index.document(hit.place), hit) for hit in hits]
+        return Answer(found, mode, made.charge)
 
     def documents(
         self, scope: TenantScope, name: str, *, after: str | None, limit: int
     ) -> list[Document]:
         """By id, those behind `after`."""
-        with self._turn(scope):
-            _, index = self.shelf.now(scope, name)
-            ids = sorted(index.ids())
-            later = (one for one in ids if after is None or one > after)
-            found = (_known(index, one) for one in islice(later, limit))
-            return [document for document in found if document is not None]
+        _, index = self.shelf.now(scope, name)
+        ids = sorted(index.ids())
+        later = (one for one in ids if after is None or one > after)
+        found = (_known(index, one) for one in islice(later, limit))
+        return [document for document in found if document is not None]
 
     # ── inside ───────────────────────────────────────────────────────────────────────────────────
     @contextmanager
-    def _turn(self, scope: TenantScope) -> Iterator[None]:
-        """Searching costs this process's CPU: nobody gets all of it."""
-        whose = scope.organisation
+    def _turn(self, whose: OrganisationId | None) -> Iterator[None]:
         with self._lock:
             if self._inside[whose] >= AT_ONCE:
                 raise ConcurrencyExceeded(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import numpy as np
@@ -226,33 +227,17 @@ def test_a_damaged_segment_is_named_as_such(searching, process, store):
         found(process(), "light", mode="keywords")
 
 
-def test_an_organisation_has_so_many_requests_at_work_and_no_more(searching, embedder, store):
-    store.create(OTHER, "cases")
-    searching.put(MINE, "cases", CASES, KEY)
-    inside, go = threading.Barrier(service.AT_ONCE + 1), threading.Event()
-
-    usual = embedder.embed
-
-    def slow(*asked):
-        inside.wait()
-        go.wait()
-        return usual(*asked)
-
-    embedder.embed = slow
-    threads = [
-        threading.Thread(target=found, args=(searching, "light")) for _ in range(service.AT_ONCE)
-    ]
-    for thread in threads:
-        thread.start()
-    inside.wait()
+async def test_an_organisation_has_so_many_requests_at_work_and_no_more(searching):
+    go = threading.Event()
+    waiting = [asyncio.ensure_future(searching.run(MINE, go.wait)) for _ in range(service.AT_ONCE)]
+    await asyncio.sleep(0)
     with pytest.raises(ConcurrencyExceeded) as refused:
-        found(searching, "light", mode="keywords")
+        await searching.run(MINE, go.wait)
     assert refused.value.retry_after == 1
-    searching.search(OTHER, "cases", "light", limit=1, mode=None, key=None)
+    assert await searching.run(OTHER, lambda: "theirs") == "theirs"
     go.set()
-    for thread in threads:
-        thread.join()
-    assert found(searching, "light", mode="keywords") == ["light"]
+    assert all(await asyncio.gather(*waiting))
+    assert await searching.run(MINE, lambda: "again") == "again"
 
 
 def test_a_model_that_gives_no_direction_leaves_the_words(searching, embedder):

@@ -67,7 +67,7 @@ def drop_index(hub: Hub, who: Writer, index: str, organisation: ActingFor = None
 
 
 @router.put("/{index}/documents", summary="Put documents into an index")
-def put_documents(
+async def put_documents(
     hub: Hub, who: Writer, request: Request, index: str, body: shapes.Documents
 ) -> shapes.DocumentsPut:
     """Adds them, or replaces those with the same id: all or none. What the index holds already is
@@ -75,21 +75,25 @@ def put_documents(
     also where the documents then find no room."""
     documents = [one.document() for one in body.documents]
     scope = _own(hub, who, Right.DOCUMENTS_WRITE)
-    put = hub.searching.put(scope, index, documents, _key(hub, request))
+    key = _key(hub, request)
+    put = await hub.searching.run(scope, lambda: hub.searching.put(scope, index, documents, key))
     return shapes.DocumentsPut.of(put)
 
 
 @router.post("/{index}/documents/delete", summary="Delete documents from an index")
-def delete_documents(
+async def delete_documents(
     hub: Hub, who: Writer, index: str, body: shapes.DocumentIds
 ) -> shapes.DocumentsDeleted:
     """Ids that are not in the index are passed over."""
-    info, deleted = hub.searching.delete(_own(hub, who, Right.DOCUMENTS_WRITE), index, body.ids)
+    scope = _own(hub, who, Right.DOCUMENTS_WRITE)
+    info, deleted = await hub.searching.run(
+        scope, lambda: hub.searching.delete(scope, index, body.ids)
+    )
     return shapes.DocumentsDeleted(deleted=deleted, documents=info.documents)
 
 
 @router.get("/{index}/documents", summary="List the documents of an index")
-def list_documents(
+async def list_documents(
     hub: Hub,
     who: Searcher,
     index: str,
@@ -98,7 +102,9 @@ def list_documents(
 ) -> shapes.DocumentPage:
     """By id. `after` is the last id of the page before."""
     scope = _own(hub, who, Right.INFER)
-    found = hub.searching.documents(scope, index, after=after, limit=limit)
+    found = await hub.searching.run(
+        scope, lambda: hub.searching.documents(scope, index, after=after, limit=limit)
+    )
     return shapes.DocumentPage(
         items=[shapes.DocumentAnswer.of(one) for one in found],
         next=found[-1].id if len(found) == limit else None,
@@ -106,23 +112,23 @@ def list_documents(
 
 
 @router.post("/{index}/search", summary="Search an index")
-def search_index(
+async def search_index(
     hub: Hub, who: Searcher, request: Request, index: str, body: shapes.Query
 ) -> shapes.SearchAnswer:
     """By meaning and words (`hybrid`), or by one of them. Its query is embedded as a request to the
     model with the caller's key; words alone cost nothing."""
-    answer = hub.searching.search(
-        _own(hub, who, Right.INFER),
-        index,
-        body.query,
-        limit=body.limit,
-        mode=body.mode,
-        key=_key(hub, request),
+    scope, key = _own(hub, who, Right.INFER), _key(hub, request)
+    answer = await hub.searching.run(
+        scope,
+        lambda: hub.searching.search(
+            scope, index, body.query, limit=body.limit, mode=body.mode, key=key
+        ),
     )
     return shapes.SearchAnswer.of(answer)
 
 
 def _own(hub: Parts, who: Principal, right: Right) -> TenantScope:
+    """Without a name to look up it asks no database."""
     return hub.tenancy.scope(who, right)
 
 
