@@ -5,7 +5,8 @@ By the engine that control runs and the embedder that ships, in this process:
     case       311 cases of San Francisco, 170 different texts, each asked for with one wrong letter
                in every word of more than three: the case itself is meant
     category   the same texts as they are: others of the same category are meant
-    intent     banking77: a customer's sentence, meaning those of the same intent in other words
+    intent     banking77 and CLINC150: a sentence of an intent that the embedder was not trained on,
+               meaning those of the same intent in other words, among 25,003 of all intents
     title      THUCNews: half of a Chinese title, meaning the whole among 10,000
     topic      THUCNews: a title, meaning those of the same topic
 
@@ -29,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from plaza_core.card import read_card
 from plaza_core.settings import Settings
 from plaza_models.search.index import Index
 from plaza_models.search.rank import search
@@ -37,7 +39,7 @@ from plaza_models.search.wire import from_bytes, to_bytes
 from plaza_models.tasks import EmbedTask
 from plaza_training.cli import open_runners
 from plaza_training.served import Served, serve
-from plaza_training.text.sets import read_banking
+from plaza_training.text.embed import hold_out, read_both
 
 EMBEDDER = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 SEED = 7
@@ -63,15 +65,7 @@ class Trial:
 def trials(data: Path) -> Iterator[Trial]:
     draw = random.Random(SEED)  # noqa: S311 to be drawn again, not to be secret
     yield from _cases(data / "nlp-311-sf" / "sf311_10000.csv", draw)
-    train, test = (read_banking(data / "nlp-banking77", split) for split in ("train", "test"))
-    chosen = draw.sample(range(len(test)), QUERIES)
-    of = _by_label(train.labels)
-    yield Trial(
-        "intent",
-        train.texts,
-        [test.texts[n] for n in chosen],
-        [of[test.labels[n]] for n in chosen],
-    )
+    yield _intents(data, draw)
     yield from _titles(data / "nlp-thucnews-titles", draw)
 
 
@@ -86,6 +80,18 @@ def _cases(file: Path, draw: random.Random) -> Iterator[Trial]:
     of = _by_label(list(texts.values()))
     others = [of[label] - {place} for place, label in enumerate(texts.values())]
     yield Trial("category", list(texts), list(texts), others, itself=True)
+
+
+def _intents(data: Path, draw: random.Random) -> Trial:
+    folders = data / "nlp-banking77", data / "nlp-clinc150"
+    train, test = (read_both(*folders, split) for split in ("train", "test"))
+    card = read_card((EMBEDDER / "CARD.md").read_text(encoding="utf-8")).front
+    intents = (card.parameters or {})["held_out_intents"]
+    unseen = hold_out(train, test, intents, card.seed or 0).queries
+    of = _by_label(train.labels)
+    chosen = draw.sample(range(len(unseen)), QUERIES)
+    meant = [of[unseen.labels[n]] for n in chosen]
+    return Trial("intent", train.texts, [unseen.texts[n] for n in chosen], meant)
 
 
 def _titles(folder: Path, draw: random.Random) -> Iterator[Trial]:

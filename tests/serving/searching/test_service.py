@@ -243,4 +243,5 @@ async def test_an_organisation_has_so_many_requests_at_work_and_no_more(searchin
 def test_a_model_that_gives_no_direction_leaves_the_words(searching, embedder):
     embedder.embed = lambda *_: Vectors(np.zeros((1, 4), np.float32), 0)
     searching.put(MINE, "cases", CASES[:1], KEY)
-    assert found(searching, "street") == ["light"]
+    (one,) = searching.search(MINE, "cases", "street", limit=5, mode=None, key=KEY).found
+    assert (one.document.id, one.hit.vector_rank, one.hit.cosine) == ("light", None, None)
