@@ -108,13 +108,9 @@ class Indexes:
             row = _by_id(session, scope, index, lock=True)
             if row.generation != publication.seen:
                 raise IndexMoved("the index changed meanwhile; try again", input="index")
-            sizes = dict(
-                session.execute(
-                    select(SegmentRow.number, SegmentRow.size)
-                    .where(*_of(row))
-                    .order_by(SegmentRow.number)
-                ).all()
-            )
+            query = select(SegmentRow.number, SegmentRow.size).where(*_of(row))
+            found = session.execute(query.order_by(SegmentRow.number))
+            sizes = {number: size for number, size in found}  # noqa: C416 rows are no pairs to mypy
             gone = builtins.list(sizes)[publication.start :]
             size = len(publication.body)
             more = {

@@ -65,9 +65,11 @@ def from_bytes(data: bytes) -> Segment:
         at += columns[name].nbytes
     if at != len(body):
         _damaged()
-    texts = {n: Texts(columns[f"{n}.blob"].tobytes(), columns[f"{n}.ends"]) for n in _TEXTS}
-    arrays = {name: columns[name] for name in _ARRAYS if name != "vectors"}
-    return Segment(**texts, **arrays, vectors=columns["vectors"].astype(np.float32))
+    parts: dict[str, Any] = {name: columns[name] for name in _ARRAYS}
+    parts["vectors"] = parts["vectors"].astype(np.float32)
+    for name in _TEXTS:
+        parts[name] = Texts(columns[f"{name}.blob"].tobytes(), columns[f"{name}.ends"])
+    return Segment(**parts)
 
 
 def _damaged() -> NoReturn:

@@ -173,7 +173,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         pool_reasons=PoolReasons(clock),
         searching=Searching(
             tenancy.indexes,
-            EndpointEmbedder(settings.url or "http://{}:{}".format(*ingress_of(settings))),
+            EndpointEmbedder(settings.url or _endpoint(settings)),
             memory_bytes=settings.search_memory_mb << 20,
         ),
         importer=Importer(
@@ -188,6 +188,12 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         ),
     )
     return parts, jobs_of(parts, reconciler, state / "spool")
+
+
+def _endpoint(settings: Settings) -> str:
+    """Where this node's models are called."""
+    host, port = ingress_of(settings)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:

@@ -74,7 +74,7 @@ class EndpointEmbedder:
 def _rows(answer: httpx.Response, count: int) -> NDArray[np.float32]:
     try:
         rows = np.array(orjson.loads(answer.content), np.float32)
-    except ValueError:
+    except (ValueError, TypeError):
         rows = np.zeros(0, np.float32)
     if rows.ndim != 2 or len(rows) != count or not np.isfinite(rows).all():
         raise ModelFailed("the model gave no vectors for these texts", input="model")
