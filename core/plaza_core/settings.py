@@ -212,9 +212,7 @@ class Settings(BaseSettings):
 
     # Clients
     url: str | None = Field(
-        None,
-        description="Where the CLI and the SDK call models, and control for its search indexes; "
-        "default: this node's `http_port`.",
+        None, description="Where the CLI and the SDK call models; default: loopback, `http_port`."
     )
     api_key: str | None = Field(None, description="Key that the CLI and the SDK send.", repr=False)
     loopback_key: str | None = Field(

@@ -173,7 +173,7 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         pool_reasons=PoolReasons(clock),
         searching=Searching(
             tenancy.indexes,
-            EndpointEmbedder(settings.url or _endpoint(settings)),
+            EndpointEmbedder(_endpoint(settings)),
             memory_bytes=settings.search_memory_mb << 20,
         ),
         importer=Importer(
@@ -191,7 +191,8 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
 
 
 def _endpoint(settings: Settings) -> str:
-    """Where this node's models are called."""
+    """Where this node's models are called. Not `settings.url`: that is where somebody's CLI
+    calls, perhaps another hub, and callers' keys go there."""
     host, port = ingress_of(settings)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
