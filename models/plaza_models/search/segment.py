@@ -198,4 +198,5 @@ def _grouped(
 
 def _rounded(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.maximum(lengths, 1e-12)).astype(np.float16).astype(np.float32)
+    short: NDArray[np.float16] = (vectors / np.maximum(lengths, 1e-12)).astype(np.float16)
+    return short.astype(np.float32)

@@ -73,7 +73,9 @@ TRIES_OF_MODELS = {
     ),
     f"DELETE {_ROUTE}/guests/{{guest}}": Try(_WRITE, f"{MODEL}/guests/globex"),
     f"POST {_ROUTE}/publish": Try(_PUBLISH, f"{MODEL}/publish", _NOTE),
-    "POST /api/v1/indexes": Try(_DOCUMENTS, more={"json": {"name": "fresh"}}, whose=True),
+    "POST /api/v1/indexes": Try(
+        _DOCUMENTS, more={"json": {"name": "fresh", "project": "main"}}, whose=True
+    ),
     "GET /api/v1/indexes": Try(_READ, whose=True),
     f"GET {_INDEX}": Try(_READ, _OF_INDEX),
     f"DELETE {_INDEX}": Try(_DOCUMENTS, _OF_INDEX),
