@@ -48,7 +48,7 @@ def test_an_index_from_its_making_to_its_end(hub):
     assert hub.indexes.put("cases", CASES[:1]).unchanged == 1
     found = hub.indexes.search("cases", "路灯", limit=2)
     assert (found.mode, found.charge, [hit.id for hit in found.items]) == ("keywords", 0, ["lamp"])
-    (hit,) = hub.indexes.search("cases", "lights on the street", mode="keywords").items
+    (hit,) = hub.indexes.search("cases", "street lamp", mode="keywords").items
     assert (hit.id, hit.facts, hit.keyword_rank, hit.cosine) == ("light", {"district": 3}, 1, None)
     assert hub.indexes.delete("cases", ["hole", "never"]) == 1
     page = hub.indexes.documents("shared.cases", limit=1)
