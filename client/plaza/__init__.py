@@ -6,13 +6,14 @@
 
 Raw tensors travel over the Open Inference Protocol v2 in binary; tasks over `/v1`; `models`,
 `rollouts`, `catalogue`, `proposals`, `orgs`, `projects`, `keys`, `members`, `quotas`, `prices`,
-`shares`, `ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
+`shares`, `indexes`, `ledger`, `alerts`, `usage`, `audit` and `status` are control's admin API.
 """
 
 from plaza._alerts import AlertDelivery, AlertHost, AlertTarget, NewAlertTarget
 from plaza._async import AsyncClient
 from plaza._cards import Card
 from plaza._certificates import Certificate
+from plaza._indexes import Document, DocumentPage, DocumentsPut, Hit, Hits, SearchIndex
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
@@ -89,6 +90,9 @@ __all__ = [
     "Counts",
     "Detection",
     "Detections",
+    "Document",
+    "DocumentPage",
+    "DocumentsPut",
     "Drift",
     "Dropped",
     "Embeddings",
@@ -97,6 +101,8 @@ __all__ = [
     "Found",
     "FoundPage",
     "Guest",
+    "Hit",
+    "Hits",
     "Holding",
     "Inference",
     "Key",
@@ -119,6 +125,7 @@ __all__ = [
     "PublishRequest",
     "Registered",
     "Rollout",
+    "SearchIndex",
     "Share",
     "Status",
     "Tensor",

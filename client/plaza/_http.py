@@ -63,6 +63,8 @@ class Call(Generic[T]):
     content: bytes | FileBody = b""
     save: Path | None = None
     """Where the answer's body goes while it arrives; `read` is then given none."""
+    reads: bool = False
+    """It changes nothing, although its method is not GET."""
 
     def query(self) -> dict[str, Any]:
         return {name: value for name, value in self.params.items() if value is not None}

@@ -10,7 +10,17 @@ from plaza._http import Call, path_of
 from plaza._quotas import _place
 from plaza.records_quotas import Budget, BudgetLease, Holding, NodeLimits
 
-Held = Literal["projects", "keys", "members", "models", "versions", "bytes"]
+Held = Literal[
+    "projects",
+    "keys",
+    "members",
+    "models",
+    "versions",
+    "bytes",
+    "indexes",
+    "documents",
+    "index-bytes",
+]
 
 
 def list_limits(organisation: str) -> Call[list[NodeLimits]]:

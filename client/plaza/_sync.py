@@ -17,6 +17,7 @@ from plaza import (
     _alerts,
     _cards,
     _certificates,
+    _indexes,
     _inference,
     _ledger,
     _limits,
@@ -209,6 +210,19 @@ class Alerts(_Part):
     disallow_host = _verb(_alerts.disallow_host)
 
 
+class Indexes(_Part):
+    """Search over documents, by meaning and words."""
+
+    create = _verb(_indexes.create)
+    list = _verb(_indexes.list_indexes)
+    show = _verb(_indexes.show)
+    drop = _verb(_indexes.drop)
+    put = _procedure(_indexes.put)
+    delete = _verb(_indexes.delete)
+    documents = _verb(_indexes.documents)
+    search = _verb(_indexes.search)
+
+
 class Quotas(_Part):
     """Budgets, concurrency and priorities of organisations, projects and keys."""
 
@@ -285,6 +299,7 @@ class Client:
         self.ledger = Ledger(self)
         self.members = Members(self)
         self.alerts = Alerts(self)
+        self.indexes = Indexes(self)
         self.quotas = Quotas(self)
         self.prices = Prices(self)
         self.shares = Shares(self)

@@ -85,7 +85,7 @@ class Hub:
         }
 
     def tries(self, call: Call[Any], arguments: Mapping[str, Any], pace: Pace[Any]) -> Tries:
-        if call.method == "GET":
+        if call.method == "GET" or call.reads:
             safe = Safe.READS
         elif NAME in arguments["headers"] or isinstance(call.content, FileBody):
             safe = Safe.SAME
@@ -98,7 +98,7 @@ class Hub:
 
     def _name(self, call: Call[Any]) -> str | None:
         """The Idempotency-Key, for what the hub heeds one for."""
-        if call.method == "GET" or isinstance(call.content, FileBody):
+        if call.method == "GET" or call.reads or isinstance(call.content, FileBody):
             return None
         if call.to == "inference":
             own = self.named

@@ -222,6 +222,13 @@ class ModelFailed(PlazaError):
     code = "model_failed"
 
 
+class DamagedIndex(PlazaError):
+    """What is stored of a search index is not what was written: it answers nothing until it is
+    restored, or dropped and filled again."""
+
+    code = "damaged_index"
+
+
 class ProviderUnavailable(Unavailable):
     """An accelerator provider that is not usable here; the message says why."""
 

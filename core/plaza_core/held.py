@@ -6,7 +6,8 @@ from enum import StrEnum
 
 
 class Held(StrEnum):
-    """`bytes` are those of the bundles of all versions; a file in two versions counts twice."""
+    """`bytes` are those of the bundles of all versions; a file in two versions counts twice.
+    `index-bytes` are those of search indexes, whose documents are `documents`."""
 
     PROJECTS = "projects"
     KEYS = "keys"
@@ -14,3 +15,6 @@ class Held(StrEnum):
     MODELS = "models"
     VERSIONS = "versions"
     BYTES = "bytes"
+    INDEXES = "indexes"
+    DOCUMENTS = "documents"
+    INDEX_BYTES = "index-bytes"

@@ -27,6 +27,7 @@ class Right(StrEnum):
     MODELS_READ = "models.read"
     MODELS_WRITE = "models.write"
     MODELS_PUBLISH = "models.publish"
+    DOCUMENTS_WRITE = "documents.write"
     KEYS_READ = "keys.read"
     KEYS_WRITE = "keys.write"
     MEMBERS_READ = "members.read"
@@ -40,7 +41,14 @@ class Right(StrEnum):
 RIGHTS: dict[Role, frozenset[Right]] = {
     Role.ADMIN: frozenset(Right),
     Role.ENGINEER: frozenset(
-        {Right.INFER, Right.MODELS_READ, Right.MODELS_WRITE, Right.USAGE_READ, Right.TENANTS_READ}
+        {
+            Right.INFER,
+            Right.MODELS_READ,
+            Right.MODELS_WRITE,
+            Right.DOCUMENTS_WRITE,
+            Right.USAGE_READ,
+            Right.TENANTS_READ,
+        }
     ),
     Role.CONSUMER: frozenset({Right.INFER, Right.MODELS_READ, Right.USAGE_READ}),
     Role.AUDITOR: frozenset(

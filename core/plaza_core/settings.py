@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         ge=64,
         description="Bundle files a node keeps; those used longest ago leave, never open ones.",
     )
+    search_memory_mb: int = Field(
+        512,
+        ge=16,
+        description="Search indexes that control keeps in memory; those used longest ago leave.",
+    )
     mlflow_poll_s: float = Field(
         10.0, ge=0.1, description="How often MLflow is asked for aliases that people moved there."
     )

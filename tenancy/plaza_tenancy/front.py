@@ -29,6 +29,7 @@ from plaza_tenancy.deliveries import Deliveries
 from plaza_tenancy.estimates import Estimates
 from plaza_tenancy.hosts import Hosts
 from plaza_tenancy.idempotency import Idempotency
+from plaza_tenancy.indexes import Indexes
 from plaza_tenancy.keys import Keys, insert_key
 from plaza_tenancy.leases import Leases, amend, settle
 from plaza_tenancy.ledger import Ledger
@@ -103,6 +104,7 @@ class Tenancy:
         self.prices = Prices(store)
         self.shares = Shares(store)
         self.leases = Leases(store)
+        self.indexes = Indexes(store)
         self.idempotency = Idempotency(store)
         self.hosts = Hosts(store)
         self.webhooks = Webhooks(store, None if vault is None else Sealer(vault, random))

@@ -26,6 +26,7 @@ from plaza_tenancy.schema import (
     VersionRow,
 )
 from plaza_tenancy.schema_budgets import HoldingLimitRow
+from plaza_tenancy.schema_indexes import IndexRow
 from plaza_tenancy.store import Change
 from plaza_tenancy.views import Holding
 
@@ -36,7 +37,9 @@ _ROWS: dict[Held, Table] = {
     Held.KEYS: _TABLES["keys"],
     Held.MEMBERS: _TABLES["members"],
     Held.MODELS: _TABLES["models"],
+    Held.INDEXES: _TABLES["search_indexes"],
 }
+_SUMS = {Held.DOCUMENTS: IndexRow.documents, Held.INDEX_BYTES: IndexRow.bytes}
 OF_PROJECTS = tuple(what for what in Held if what is not Held.PROJECTS)
 
 
@@ -47,14 +50,24 @@ def make_room(
     more: Mapping[Held, int],
 ) -> None:
     """Raise QuotaExceeded unless the organisation and the project may hold so many more."""
-    session = change.session
+    check_room(change.session, change.now, organisation, project, more)
+
+
+def check_room(
+    session: Session,
+    now: int,
+    organisation: OrganisationId,
+    project: ProjectId | None,
+    more: Mapping[Held, int],
+) -> None:
+    """As `make_room`, for a transaction that holds the organisation's row."""
     for node, kind in ((organisation, "organisation"), (project, "project")):
         if node is None:
             continue
         for what, limit in limits(session, organisation, node).items():
             wanted, within = more.get(what, 0), None if node == organisation else project
-            used = count(session, what, organisation, change.now, within) if wanted else 0
-            if used + wanted > limit and wanted:
+            used = count(session, what, organisation, now, within) if wanted > 0 else 0
+            if used + wanted > limit and wanted > 0:
                 raise QuotaExceeded(
                     f"this {kind} may hold {limit:,} {what} and holds {used:,};"
                     f" no room for {wanted:,} more: have the limit raised",
@@ -92,6 +105,12 @@ def count(
     if what is Held.VERSIONS:
         query = _of_models(select(func.count()).select_from(VersionRow), organisation, project)
         return int(session.scalars(query).one())
+    if what in _SUMS:
+        total = select(func.coalesce(func.sum(_SUMS[what]), 0))
+        total = total.where(IndexRow.organisation == organisation)
+        if project is not None:
+            total = total.where(IndexRow.project == project)
+        return int(session.scalars(total).one())
     rows = _ROWS[what]
     conditions: list[ColumnElement[bool]] = [rows.c.organisation == organisation]
     if project is not None:

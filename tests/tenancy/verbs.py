@@ -12,6 +12,7 @@ from typing import Any
 
 from plaza_core.budget import Price
 from plaza_core.held import Held
+from plaza_core.indexes import Publication
 from plaza_core.principal import Role, TenantScope
 from plaza_core.rollout import GatePolicy, RolloutKind, RolloutState
 from plaza_core.running import Examination
@@ -48,6 +49,7 @@ SERVICES = (
     "members",
     "sessions",
     "idempotency",
+    "indexes",
     "hosts",
     "webhooks",
     "alerts",
@@ -208,6 +210,18 @@ VERBS: dict[str, tuple[str, Verb]] = {
     ),
     "shares.list": ("read", lambda t, s, v: t.shares.list(s)),
     "leases.write_off": ("platform", lambda t, s, v: t.leases.write_off(s, v.lease)),
+    "indexes.create": (
+        "change",
+        lambda t, s, v: t.indexes.create(s, "fresh", project=v.project),
+    ),
+    "indexes.get": ("read", lambda t, s, v: t.indexes.get(s, f"{v.project}.kept")),
+    "indexes.list": ("read", lambda t, s, v: t.indexes.list(s)),
+    "indexes.drop": ("change", lambda t, s, v: t.indexes.drop(s, f"{v.project}.kept")),
+    "indexes.segment": ("read", lambda t, s, v: t.indexes.segment(s, v.index, 1)),
+    "indexes.publish": (
+        "append",
+        lambda t, s, v: t.indexes.publish(s, v.index, Publication(1, 0, b"new", 1)),
+    ),
     "hosts.allow": ("platform", lambda t, s, v: t.hosts.allow(s, "fresh.example.org")),
     "hosts.disallow": ("platform", lambda t, s, v: t.hosts.disallow(s, "hooks.example.org")),
     "hosts.list": ("platform", lambda t, s, v: t.hosts.list(s)),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from plaza_core.budget import LeaseAsk
 from plaza_core.held import Held
 from plaza_core.ids import Digest, KeyId
+from plaza_core.indexes import Publication
 from plaza_core.principal import Right, Role, TenantScope
 from plaza_core.rollout import GatePolicy, RolloutKind
 from plaza_core.table import Visibility
@@ -33,6 +34,7 @@ class Victim:
     rollout: str
     request: str
     proposal: str
+    index: str
     secrets: frozenset[str]
     """Ids and names that may never appear in an answer to anybody else."""
 
@@ -67,6 +69,10 @@ def settle(world: World, name: str, project: str) -> Victim:
     secrets |= {member, email, scope.project, grant.lease, proposal.id}
     if project != "lab":  # of the asker's own organisation: its targets are the whole's
         secrets |= {hook.webhook.id, hook.secret, f"{URL}/of-{name}", f"hook-of-{name}"}
+    index = tenancy.indexes.create(scope, "kept")
+    body = f"document-of-{name}-{project}".encode()
+    tenancy.indexes.publish(scope, index.id, Publication(0, 0, body, 1))
+    secrets |= {index.id, body.decode()}
     rollout, asked = furnish(world, scope, name, project)
     found = frozenset(secrets | {rollout, asked})
     return Victim(
@@ -80,6 +86,7 @@ def settle(world: World, name: str, project: str) -> Victim:
         rollout,
         asked,
         proposal.id,
+        index.id,
         found,
     )
 

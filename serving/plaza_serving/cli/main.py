@@ -21,6 +21,7 @@ from plaza_serving.cli import (
     catalogue,
     certificates,
     forecasts,
+    indexes,
     infer,
     ledger,
     lifecycle,
@@ -70,6 +71,7 @@ forecasts.mount()
 app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")
+app.add_typer(indexes.app, name="indexes")
 app.add_typer(infer.app, name="infer")
 login.mount(app)
 app.add_typer(alerts.app, name="alerts")

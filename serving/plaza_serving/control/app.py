@@ -32,6 +32,7 @@ from plaza_serving.control.routes import (
     health,
     idempotency,
     imports,
+    indexes,
     internal,
     leases,
     ledger,
@@ -77,6 +78,7 @@ _TOLD = (
 
 _JSON_LIMIT = 1 << 20
 _USAGE_LIMIT = 64 << 20
+_DOCUMENTS_LIMIT = 4 << 20
 
 
 def announce(request: Request, hub: Hub) -> Iterator[None]:
@@ -131,7 +133,8 @@ def _routes() -> tuple[BaseRoute, ...]:
     told = [Depends(announce, scope="function")]
     for module in _TOLD:
         app.include_router(module.router, dependencies=told)
-    for router in (internal.router, certificates.internal, leases.router, idempotency.router):
+    untold = (internal, leases, idempotency, indexes)
+    for router in (certificates.internal, *(module.router for module in untold)):
         app.include_router(router)
     check_all_guarded(app)
     return tuple(app.routes)
@@ -154,6 +157,8 @@ def body_limit(settings: Settings) -> BodyLimit:
     def limit(path: str) -> int:
         if path.startswith("/api/v1/uploads/"):
             return bundle
+        if path.startswith("/api/v1/indexes/"):
+            return _DOCUMENTS_LIMIT
         return _USAGE_LIMIT if path.startswith("/internal/v1/usage") else _JSON_LIMIT
 
     return limit

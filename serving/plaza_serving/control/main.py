@@ -52,6 +52,9 @@ from plaza_serving.control.parts import Parts
 from plaza_serving.control.pool_reasons import PoolReasons, place_of
 from plaza_serving.control.reconciler import Reconciler, ray_client
 from plaza_serving.control.serve_config import serve_config
+from plaza_serving.forwarding.carrier import ingress_of
+from plaza_serving.searching.embedding import EndpointEmbedder
+from plaza_serving.searching.service import Searching
 from plaza_serving.webhooks.courier import Courier
 from plaza_serving.webhooks.sending import Sender
 from plaza_tenancy import Tenancy
@@ -142,6 +145,11 @@ def compose(settings: Settings) -> tuple[Parts, Sequence[Job]]:
         node_token=node_secret(secrets, "node.token", os.urandom),
         drift=DriftWatch(tenancy.leases.drift, clock),
         pool_reasons=PoolReasons(clock),
+        searching=Searching(
+            tenancy.indexes,
+            EndpointEmbedder(_endpoint(settings)),
+            memory_bytes=settings.search_memory_mb << 20,
+        ),
         importer=Importer(
             settings.mlflow, state / "imports", root=settings.mlflow_artifact_root, limits=limits
         ),
@@ -192,6 +200,13 @@ def registrar_of(
             least_cpu_s=settings.examine_least_s,
         ),
     )
+
+
+def _endpoint(settings: Settings) -> str:
+    """Where this node's models are called. Not `settings.url`: that is where somebody's CLI
+    calls, perhaps another hub, and callers' keys go there."""
+    host, port = ingress_of(settings)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:

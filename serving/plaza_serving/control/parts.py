@@ -24,6 +24,7 @@ from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.logins import Logins
 from plaza_serving.control.pool_reasons import PoolReasons
 from plaza_serving.control.reconciler import RayState
+from plaza_serving.searching.service import Searching
 from plaza_tenancy import Tenancy
 
 
@@ -43,6 +44,7 @@ class Parts:
     node_token: str
     drift: DriftWatch
     pool_reasons: PoolReasons
+    searching: Searching
     importer: Importer | None = None
     """None: no MLflow to import from."""
     logins: Logins | None = None

@@ -37,10 +37,11 @@ Three rules hold beside the table:
 
 """
 _OF_RIGHTS = {
-    Right.INFER: "call models: every inference endpoint",
+    Right.INFER: "call models: every inference endpoint; search",
     Right.MODELS_READ: "see models, versions and cards; inference metadata",
     Right.MODELS_WRITE: "register versions, move aliases",
     Right.MODELS_PUBLISH: "make a model public to all organisations",
+    Right.DOCUMENTS_WRITE: "make, fill and drop search indexes",
     Right.KEYS_READ: "list keys, without their secrets",
     Right.KEYS_WRITE: "create, rotate, expire and revoke keys",
     Right.MEMBERS_READ: "list people",

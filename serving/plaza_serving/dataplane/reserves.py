@@ -89,12 +89,15 @@ class _Recent:
 
 
 def rows_of(call: Call, *, batched: bool) -> int:
-    """Rows that a request will have, as far as its form tells: one for each text or series.
+    """Rows that a request will have, as far as its form tells: one for each text, series or
+    picture of several.
 
     Payloads of other kinds count as one row; a family that makes more of them shows in the cost
     per request, which `Reserves` learns.
     """
     if call.tensors is not None:
         return max(1, len(next(iter(call.tensors.values())))) if batched else 1
-    many = getattr(call.task, "texts", None) or getattr(call.task, "series", None) or ()
-    return max(1, len(many))
+    for many in ("texts", "series", "images"):
+        if payload := getattr(call.task, many, None):
+            return len(payload)
+    return 1

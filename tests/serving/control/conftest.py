@@ -31,7 +31,9 @@ from plaza_serving.control.leases import LeaseDesk
 from plaza_serving.control.parts import Parts
 from plaza_serving.control.pool_reasons import PoolReasons
 from plaza_serving.control.reconciler import RayState
+from plaza_serving.searching.service import Searching
 from plaza_tenancy import Tenancy
+from tests.serving.searching.embedders import NgramEmbedder
 from tests.tenancy.world import migrated_file
 
 NODE_TOKEN = "node-token-of-this-test"
@@ -103,7 +105,7 @@ class World:
 
 
 def open_world(
-    directory: Path, examiner=None, bank=None, blobs=None, certifier=None, pools=()
+    directory: Path, examiner=None, bank=None, blobs=None, certifier=None, pools=(), embedder=None
 ) -> World:
     clock, tracker = FakeClock(), MemoryTracker()
     settings = Settings(state_dir=directory, max_bundle_mb=2, pools=pools)
@@ -149,6 +151,7 @@ def open_world(
         node_token=NODE_TOKEN,
         drift=DriftWatch(tenancy.leases.drift, clock),
         pool_reasons=PoolReasons(clock),
+        searching=Searching(tenancy.indexes, embedder or NgramEmbedder(), memory_bytes=16 << 20),
     )
     return World(parts, build_app(parts), made.text if made else "", clock, tracker)
 

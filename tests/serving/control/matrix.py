@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 ORG = "/api/v1/organisations/orchid"
 MODEL = "/api/v1/models/orchid.orchid-lab.petal"
+INDEX = "/api/v1/indexes/orchid-lab.petal"
 UPLOAD = "/api/v1/uploads/{upload}"
 ABSENT = {
     "orchid-lab": "no-such-one",
@@ -172,6 +173,20 @@ MATRIX = {
     "GET /api/v1/models/{name}/diff": own(f"{MODEL}/diff?before=1&after=champion"),
     "GET /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
     "DELETE /api/v1/retired": Row(200, 200, 404, "/api/v1/retired?organisation=orchid"),
+    "POST /api/v1/indexes": own(
+        "/api/v1/indexes?organisation=orchid", 201, json={"name": "fresh", **LAB}
+    ),
+    "GET /api/v1/indexes": Row(200, 200, 404, "/api/v1/indexes?organisation=orchid"),
+    "GET /api/v1/indexes/{index}": own(INDEX),
+    "PUT /api/v1/indexes/{index}/documents": own(
+        f"{INDEX}/documents", json={"documents": [{"id": "1", "text": "words-of-the-lab"}]}
+    ),
+    "GET /api/v1/indexes/{index}/documents": own(f"{INDEX}/documents"),
+    "POST /api/v1/indexes/{index}/search": own(f"{INDEX}/search", json={"query": "words"}),
+    "POST /api/v1/indexes/{index}/documents/delete": own(
+        f"{INDEX}/documents/delete", json={"ids": ["2"]}
+    ),
+    "DELETE /api/v1/indexes/{index}": own(INDEX, 204),
     "GET /api/v1/rollouts": Row(200, 200, 404, "/api/v1/rollouts?organisation=orchid"),
     "GET /api/v1/rollouts/{rollout}": own(ROLLOUT, 404),
     "POST /api/v1/rollouts/{rollout}/cancel": own(f"{ROLLOUT}/cancel", 404),

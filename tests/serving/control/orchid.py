@@ -56,6 +56,11 @@ class Tenants:
             done = await client.post(f"/api/v1/uploads/{upload}/commit", json=LAB)
         assert done.status_code == 200, done.text
         self.model = done.json()
+        index = await self.as_owner("POST", "/api/v1/indexes", json={"name": "petal", **LAB})
+        words = {"documents": [{"id": "1", "text": "words-of-the-lab"}]}
+        path = "/api/v1/indexes/orchid-lab.petal/documents"
+        await self.as_owner("PUT", path, json=words)
+        self.index = index["id"]
 
     async def use(self):
         shown = await self.as_owner("GET", ORG)
@@ -88,7 +93,7 @@ class Tenants:
         self.things = {
             self.ids["orchid-lab"], "orchid-lab", "petal", "label-of-the-lab", "424242",
             "request-of-the-lab", self.lab_key.split("_")[1],
-            self.model["model"], self.model["digest"],
+            self.model["model"], self.model["digest"], self.index, "words-of-the-lab",
         }  # fmt: skip
 
     async def call(self, name, who, *, about_nothing=False):

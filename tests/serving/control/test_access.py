@@ -132,6 +132,9 @@ async def test_for_an_admin_of_another_organisation_none_of_it_exists(callers):
 async def test_an_operator_may_do_all_of_it(callers):
     for name in TRIES:
         status = await callers.call(name, callers.world.operator, acting=True)
+        if TRIES[name].private:
+            assert status == 404, name
+            continue
         assert status == UNFIT.get(name, status), name
         assert name in UNFIT or 200 <= status < 300, (name, status)
 

@@ -26,9 +26,13 @@ class Try:
     whose: bool = False
     operators: bool = False
     query: dict = field(default_factory=dict)
+    private: bool = False
+    """Operators who act for another organisation find nothing either."""
 
 
 _WRITE, _READ, _PUBLISH = "models.write", "models.read", "models.publish"
+_INFER, _DOCUMENTS = "infer", "documents.write"
+_INDEX, _OF_INDEX = "/api/v1/indexes/{index}", "/api/v1/indexes/main.{index}"
 _ROUTE = "/api/v1/models/{name}"
 _NOTE = {"json": {}}
 _REASON = {"json": {"reason": "a test"}}
@@ -69,6 +73,25 @@ TRIES_OF_MODELS = {
     ),
     f"DELETE {_ROUTE}/guests/{{guest}}": Try(_WRITE, f"{MODEL}/guests/globex"),
     f"POST {_ROUTE}/publish": Try(_PUBLISH, f"{MODEL}/publish", _NOTE),
+    "POST /api/v1/indexes": Try(
+        _DOCUMENTS, more={"json": {"name": "fresh", "project": "main"}}, whose=True
+    ),
+    "GET /api/v1/indexes": Try(_READ, whose=True),
+    f"GET {_INDEX}": Try(_READ, _OF_INDEX),
+    f"DELETE {_INDEX}": Try(_DOCUMENTS, _OF_INDEX),
+    f"PUT {_INDEX}/documents": Try(
+        _DOCUMENTS,
+        f"{_OF_INDEX}/documents",
+        {"json": {"documents": [{"id": "1", "text": "a text"}]}},
+        private=True,
+    ),
+    f"POST {_INDEX}/documents/delete": Try(
+        _DOCUMENTS, f"{_OF_INDEX}/documents/delete", {"json": {"ids": ["1"]}}, private=True
+    ),
+    f"GET {_INDEX}/documents": Try(_INFER, f"{_OF_INDEX}/documents", private=True),
+    f"POST {_INDEX}/search": Try(
+        _INFER, f"{_OF_INDEX}/search", {"json": {"query": "text"}}, private=True
+    ),
 }
 
 
@@ -98,6 +121,12 @@ class Prepared:
             self._scope, PRIVATE, "tried", 3, kind=RolloutKind.CANARY, part=5, policy=GatePolicy()
         )
         return started.id
+
+    def index(self):
+        """An empty one, of words."""
+        for one in self._tenancy.indexes.list(self._scope):
+            self._tenancy.indexes.drop(self._scope, one.name)
+        return self._tenancy.indexes.create(self._scope, "cases", project="main").name
 
     def request(self):
         self._tenancy.visibility.set(self._scope, PRIVATE, Visibility.PROJECT)

@@ -1,0 +1,1 @@
+"""Indexes of documents as control serves them: put, delete, search."""
