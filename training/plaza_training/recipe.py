@@ -72,6 +72,8 @@ class Report:
     metrics: Metrics
     baselines: Mapping[str, Metrics]
     """Name of a simpler method -> the same metrics on the same split."""
+    references: Mapping[str, Metrics] = field(default_factory=dict)
+    """The same of what is larger or published: for the reader, not to be beaten."""
 
 
 @dataclass(frozen=True, slots=True)

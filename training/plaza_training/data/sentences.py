@@ -119,3 +119,16 @@ CITIZEN_CASES = DataSet(
     ),
     protocol="none: the texts are fixed phrases",
 )  # fmt: skip
+
+WORDNET = DataSet(
+    name="nlp-wordnet",
+    title="Open English WordNet: 107,530 definitions and 50,024 examples of use",
+    licence="CC-BY-4.0",
+    source=f"{_GITHUB}/globalwordnet/english-wordnet/tree/d94538ad0df3d7a4c77837bde6af69d7a6592c32",
+    attribution="Princeton WordNet and the Open English WordNet team; definitions and examples are "
+    "used as plain sentences.",
+    files=listed("nlp-wordnet"),
+    family="text",
+    may_ship=True,
+    protocol="none: sentences without labels",
+)
