@@ -22,7 +22,7 @@ from plaza_models.tasks import Cut
 from plaza_models.text.ngrams import Features
 
 _FILE_LIMIT = 16 << 20
-"""Bytes of a tokeniser that are worth reading."""
+"""Characters of a tokeniser that are worth reading."""
 
 
 class TokenOptions(Options):
@@ -48,20 +48,10 @@ class TokenReader:
         """Raises InvalidBundle naming `options.tokenizer` for a file that is none."""
         from tokenizers import Tokenizer  # models that read n-grams do without
 
-        path = directory / options.tokenizer
+        said = _read_file(directory / options.tokenizer)
         try:
-            if path.stat().st_size > _FILE_LIMIT:
-                raise InvalidBundle(
-                    f"the file has more than {_FILE_LIMIT:,} bytes", input="options.tokenizer"
-                )
-            tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError):
-            raise InvalidBundle(
-                "the file of the tokeniser cannot be read", input="options.tokenizer"
-            ) from None
-        except Exception as error:
-            if isinstance(error, InvalidBundle):
-                raise
+            tokenizer = Tokenizer.from_str(said)
+        except Exception as error:  # noqa: BLE001  the library raises plain Exception
             raise InvalidBundle(
                 f"this is no file of the tokenizers library: {error}", input="options.tokenizer"
             ) from None
@@ -119,3 +109,18 @@ class TokenReader:
                 )
             found = found[: self.width] if cut == "end" else found[-self.width :]
         return found
+
+
+def _read_file(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8") as file:
+            said = file.read(_FILE_LIMIT + 1)
+    except (OSError, UnicodeDecodeError):
+        raise InvalidBundle(
+            "the file of the tokeniser cannot be read", input="options.tokenizer"
+        ) from None
+    if len(said) > _FILE_LIMIT:
+        raise InvalidBundle(
+            f"the file has more than {_FILE_LIMIT:,} characters", input="options.tokenizer"
+        )
+    return said

@@ -33,7 +33,7 @@ from plaza_training.text.vocabulary import TOKENIZER_FILE, open_reader, pieces_o
 HELD_OUT_INTENTS = 45
 CHOICES = Choices()
 OPTIONS = EmbedTokenOptions(tokenizer=TOKENIZER_FILE, width=640, max_characters=4_000)
-_SAME_NGRAMS = NgramOptions(buckets=12_288, width=640, words=1, characters=(3, 4))
+_NGRAMS = NgramOptions(buckets=12_288, width=640, words=1, characters=(3, 4))
 """Of the baseline that has learnt nothing."""
 
 SAMPLES = (
@@ -191,8 +191,8 @@ def _baselines(
         unit: Vectors = rows / np.maximum(lengths, 1e-12)
         return unit
 
-    bags = [Bags(some.texts, _SAME_NGRAMS) for some in (split.queries, split.gallery)]
-    similar = tfidf(*bags, bags[1].rarity(_SAME_NGRAMS.buckets))
+    asked, offered = (Bags(some.texts, _NGRAMS) for some in (split.queries, split.gallery))
+    similar = tfidf(asked, offered, offered.rarity(_NGRAMS.buckets))
     return {
         "each piece as the teacher sees it alone (closed form)": _said_by(summed, split, pairs),
         "TF-IDF cosine of hashed n-grams": score(
