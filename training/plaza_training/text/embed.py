@@ -16,7 +16,7 @@ from plaza_models.text.embed import EmbedTokenOptions
 from plaza_models.text.graph import INDICES, WEIGHTS
 from plaza_models.text.ngrams import NgramOptions
 from plaza_models.text.tokens import TokenReader
-from plaza_training.data import DataSet, locate
+from plaza_training.data import locate
 from plaza_training.data.sentences import BANKING77, CLINC150, ENGLISH_PAIRS, WORDNET
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
@@ -27,7 +27,7 @@ from plaza_training.text.distil import Choices, Lesson, ServedTable, learn, star
 from plaza_training.text.neighbours import embed, score, score_served, tfidf
 from plaza_training.text.network import FEATURES, WIDTHS
 from plaza_training.text.sets import Examples, read_banking, read_clinc
-from plaza_training.text.teacher import PACKAGE, Teacher, Vectors, find_teacher
+from plaza_training.text.teacher import TEACHER, Teacher, Vectors, find_teacher
 from plaza_training.text.vocabulary import TOKENIZER_FILE, open_reader, pieces_of, without_marks
 
 HELD_OUT_INTENTS = 45
@@ -144,7 +144,7 @@ def train(
         graph=Graph(ServedTable(table), batches[0], ("vectors",), FEATURES),
         family="text.embed",
         options=OPTIONS.model_dump(mode="json"),
-        data=(WORDNET, BANKING77, CLINC150, _TEACHER),
+        data=(WORDNET, BANKING77, CLINC150, TEACHER),
         licence="CC-BY-4.0",
         story=STORY,
         parameters={"sentences": len(texts), **asdict(choices)},
@@ -155,16 +155,6 @@ def train(
         limits=Limits(max_batch=64),
         buckets={FEATURES: WIDTHS},
     )
-
-
-_TEACHER = DataSet(
-    name=PACKAGE,
-    title="all-MiniLM-L6-v2: the encoder that the vectors were distilled from",
-    licence="Apache-2.0",
-    source="sentence-transformers/all-MiniLM-L6-v2",
-    attribution="Reimers and others, sentence-transformers; its answers were learnt from.",
-    files=(),
-)
 
 
 def padded(

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from plaza_core.errors import NotFound
-from plaza_training.data import sha256_of
+from plaza_training.data import DataSet, sha256_of
 from plaza_training.data.errors import DataChanged
 from plaza_training.progress import Progress
 
@@ -38,6 +38,14 @@ _CHECKSUMS = {
     "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
 }
+TEACHER = DataSet(
+    name=PACKAGE,
+    title="all-MiniLM-L6-v2: the encoder whose answers were learnt from",
+    licence=LICENCE,
+    source="sentence-transformers/all-MiniLM-L6-v2",
+    attribution="Reimers and others, sentence-transformers.",
+    files=(),
+)
 Vectors = NDArray[np.float32]
 
 
