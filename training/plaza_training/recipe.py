@@ -29,6 +29,7 @@ _PROTOCOLS = (
 )
 
 RECIPES: dict[str, str] = {
+    "assistant-intents": "plaza_training.text.scope:assistant_intents",
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",

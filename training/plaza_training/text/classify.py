@@ -73,8 +73,8 @@ STORY = Story(
         "N-grams of words and characters are hashed into 16,384 buckets; every bucket has a "
         "vector, a text is their weighted sum, and one linear layer gives the logits. It learnt "
         "from the labels and from what a linear classifier on the vectors of all-MiniLM-L6-v2 "
-        "thinks of each sentence without having learnt it. The temperature of the probabilities was chosen on sentences that the model fitting it had "
-        "not seen."
+        "thinks of each sentence without having learnt it. The temperature of the probabilities "
+        "was chosen on sentences that the model fitting it had not seen."
     ),
     limits=(
         "Knows these 77 intents only and assigns one of them to anything, also to a text about "
@@ -207,7 +207,12 @@ def _temperature(known: Known, choices: Choices, job: Job) -> float:
     encoder = fit(known, order[len(left_out) :], choices, job)
     with torch.no_grad():
         logits: Tensor = encoder(known.bags.batch(left_out))
-    truth = torch.from_numpy(known.targets[left_out])
+    return calmest(logits, known.targets[left_out])
+
+
+def calmest(logits: Tensor, truth: Array) -> float:
+    """The temperature of least log loss."""
+    wanted = torch.from_numpy(truth)
     candidates = np.geomspace(0.1, 10, 201)
-    losses = [float(functional.cross_entropy(logits / t, truth)) for t in candidates]
+    losses = [float(functional.cross_entropy(logits / t, wanted)) for t in candidates]
     return float(candidates[int(np.argmin(losses))])

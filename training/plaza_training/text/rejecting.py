@@ -2,8 +2,9 @@
 
     o = m + k (log t - log p)        m the largest logit, p its probability
 
-It is the largest where p < t, and then the answer is that the text is about something else. The odds
-of that answer against the best label are (t / p)^k. Both numbers are chosen on validation sentences.
+It is the largest where p < t, and then the answer is that the text is about something else. The
+odds of that answer against the best label are (t / p)^k. Both numbers are chosen on validation
+sentences.
 """
 
 from __future__ import annotations
