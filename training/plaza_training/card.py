@@ -42,7 +42,7 @@ def write_card(
         },
         "model": dict(made),
         "seed": seed,
-        "command": command(name, seed, of_file=RECIPE_FILE in trained.files),
+        "command": command(trained.invoked or name, seed, of_file=RECIPE_FILE in trained.files),
         "parameters": dict(trained.parameters),
     }
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100)

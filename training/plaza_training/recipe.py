@@ -111,6 +111,8 @@ class Trained:
     limits: Limits = field(default_factory=Limits)
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Variable axis -> sizes that requests are padded to."""
+    invoked: str = ""
+    """What stood behind `train` on the command line, where it is more than the recipe's name."""
 
 
 Recipe = Callable[[Job], Trained]

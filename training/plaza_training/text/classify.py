@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
+from plaza_models.tasks import Cut
 from plaza_models.text.classify import ClassifyOptions
 from plaza_models.text.graph import INDICES, WEIGHTS
 from plaza_models.text.ngrams import NgramOptions, features
@@ -188,13 +189,13 @@ def _loss(logits: Tensor, known: Known, rows: Array, choices: Choices) -> Tensor
 
 
 def padded(
-    texts: Sequence[str], options: NgramOptions, sizes: Sequence[int]
+    texts: Sequence[str], options: NgramOptions, sizes: Sequence[int], cut: Cut = "no"
 ) -> list[dict[str, Array]]:
     """Graph inputs of the first texts, in batches of `sizes` rows."""
     batches: list[dict[str, Array]] = []
     first = 0
     for size in sizes:
-        read = features(texts[first : first + size], options)
+        read = features(texts[first : first + size], options, cut)
         batches.append({INDICES: read.indices, WEIGHTS: read.weights})
         first += size
     return batches

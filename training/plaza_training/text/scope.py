@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from plaza_core.manifest import Limits
-from plaza_core.tensors import Array
 from plaza_models.tasks import ClassifyTask
 from plaza_models.text.classify import ClassifyOptions
 from plaza_training.data import locate

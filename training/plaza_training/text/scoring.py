@@ -13,7 +13,6 @@ from plaza_training.text.sets import Examples
 
 def score(served: Served, examples: Examples) -> Metrics:
     """Accuracy, macro F1 and how honest the probabilities are, asked one text at a time."""
-    labels = sorted(set(examples.labels))
     tasks = (ClassifyTask((text,), top_k=3) for text in examples.texts)
     answers: list[Classified] = list(served.ask_all(tasks, joined=64))
     top = [answer.results[0] for answer in answers]
@@ -24,7 +23,7 @@ def score(served: Served, examples: Examples) -> Metrics:
     among = [label in [c.label for c in choice] for choice, label in zip(top, truth, strict=True)]
     return {
         "accuracy_percent": float(hit.mean() * 100),
-        "macro_f1_percent": float(np.mean([_f1(guess == k, truth == k) for k in labels]) * 100),
+        "macro_f1_percent": macro_f1(guess, truth) * 100,
         "top3_percent": float(np.mean(among) * 100),
         "calibration_error_percent": calibration_error(sure, hit) * 100,
     }
@@ -38,6 +37,11 @@ def calibration_error(sure: Array, hit: Array, *, bins: int = 15) -> float:
         for b in np.unique(place)
     ]
     return float(sum(gaps))
+
+
+def macro_f1(guess: Array, truth: Array) -> float:
+    """Mean over the labels that occur."""
+    return float(np.mean([_f1(guess == label, truth == label) for label in np.unique(truth)]))
 
 
 def _f1(guess: Array, truth: Array) -> float:
