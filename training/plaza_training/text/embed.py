@@ -22,7 +22,7 @@ from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
 from plaza_training.served import Served
 from plaza_training.text import memory, sts
 from plaza_training.text.bags import Bags
-from plaza_training.text.corpus import not_measured, read_wordnet
+from plaza_training.text.corpus import not_measured, read_wordnet, sample
 from plaza_training.text.distil import Choices, Lesson, ServedTable, learn, start
 from plaza_training.text.neighbours import embed, score, score_served, tfidf
 from plaza_training.text.network import FEATURES, WIDTHS
@@ -31,6 +31,7 @@ from plaza_training.text.teacher import TEACHER, Teacher, Vectors, find_teacher
 from plaza_training.text.vocabulary import TOKENIZER_FILE, open_reader, pieces_of, without_marks
 
 HELD_OUT_INTENTS = 45
+WORDNET_SENTENCES = 50_000
 CHOICES = Choices()
 OPTIONS = EmbedTokenOptions(tokenizer=TOKENIZER_FILE, width=640, max_characters=4_000)
 _NGRAMS = NgramOptions(buckets=12_288, width=640, words=1, characters=(3, 4))
@@ -66,7 +67,8 @@ def sentence_embedder(job: Job) -> Trained:
     )
     learning, asking = (read_both(banking, clinc, split) for split in ("train", "test"))
     measured = sts.sentences(pairs) | {sts.plain(text) for text in asking.texts}
-    texts = not_measured((*read_wordnet(wordnet), *learning.texts), measured)
+    general = sample(read_wordnet(wordnet), WORDNET_SENTENCES)
+    texts = not_measured((*general, *learning.texts), measured)
     return train(texts, hold_out(learning, asking, HELD_OUT_INTENTS, job.seed), pairs, job)
 
 
