@@ -31,6 +31,7 @@ _PROTOCOLS = (
 RECIPES: dict[str, str] = {
     "assistant-intents": "plaza_training.text.scope:assistant_intents",
     "banking-intents": "plaza_training.text.classify:banking_intents",
+    "chinese-titles": "plaza_training.text.titles:chinese_titles",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
