@@ -31,7 +31,7 @@ class Choices:
     dimension: int = 256
     commonness: float = 1e-3
     """a of SIF."""
-    epochs: int = 10
+    epochs: int = 8
     rows_per_step: int = 1024
     learning_rate: float = 1e-3
     likeness: float = 5.0

@@ -114,7 +114,7 @@ def train(
     lesson = Lesson(
         pieces=pieces_of(reader, texts),
         vectors=memory.ask(teacher, texts, job.data_dir, job.progress),
-        alone=teacher.encode_pieces([teacher.marked(number) for number in before], job.progress),
+        alone=memory.ask_alone(teacher, before, job.data_dir, job.progress),
     )
     table = learn(lesson, choices, job)
 

@@ -7,7 +7,8 @@ stopped goes on where it was. A part is found again by the SHA-256 of its senten
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,27 @@ def ask(teacher: Teacher, texts: Sequence[str], data_dir: Path, progress: Progre
     found = []
     for first in range(0, len(texts), _PART):
         part = texts[first : first + _PART]
-        path = folder / f"{hashlib.sha256(chr(0).join(part).encode()).hexdigest()}.npy"
-        if not path.is_file():
-            answered = teacher.encode(part, progress).astype(np.float16)
-            fresh = path.with_suffix(".part.npy")
-            np.save(fresh, answered)
-            fresh.replace(path)
-        found.append(np.load(path).astype(np.float32))
+        key = chr(0).join(part)
+        found.append(_kept(folder, key, partial(teacher.encode, part, progress)))
     return np.concatenate(found)
+
+
+def ask_alone(
+    teacher: Teacher, pieces: Sequence[int], data_dir: Path, progress: Progress
+) -> Vectors:
+    """Of each piece as a text of its own."""
+    folder = data_dir / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    marked = [teacher.marked(piece) for piece in pieces]
+    key = f"alone: {','.join(map(str, pieces))}"
+    return _kept(folder, key, partial(teacher.encode_pieces, marked, progress))
+
+
+def _kept(folder: Path, key: str, answer: Callable[[], Vectors]) -> Vectors:
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.npy"
+    if not path.is_file():
+        fresh = path.with_suffix(".part.npy")
+        np.save(fresh, answer().astype(np.float16))
+        fresh.replace(path)
+    found: Vectors = np.load(path).astype(np.float32)
+    return found
