@@ -24,6 +24,12 @@ CHINESE = {
 PLACES = ("人民路", "学校门口", "三号楼", "公园", "火车站", "小区", "市场", "河边")
 
 
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Fewer passes than for real messages, which are not as alike."""
+    monkeypatch.setattr(router, "_ROWS_TO_SEE", 3_000)
+
+
 @pytest.fixture
 def messages(tmp_path):
     english = make_messages(np.random.default_rng(4), 140)

@@ -54,3 +54,12 @@ def fit_linear(
     out = torch.zeros(len(rarity), labels)
     out[seen] = table.detach()
     return out * torch.from_numpy(rarity)[:, None]
+
+
+def summed(table: Tensor, bags: Bags) -> Tensor:
+    """The logits of every text."""
+    batch = bags.batch(range(len(bags)))
+    found: Tensor = functional.embedding_bag(
+        batch.indices, table, batch.offsets, mode="sum", per_sample_weights=batch.weights
+    )
+    return found
