@@ -127,12 +127,12 @@ class ServedTable(nn.Module):  # type: ignore[misc]  # torch is untyped here
 
     def __init__(self, table: Table) -> None:
         super().__init__()
-        scale = np.maximum(np.abs(table).max(axis=1), 1e-12) / _LEVELS
-        rounded = np.rint(table / scale[:, None]).astype(np.int8)
+        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / _LEVELS
+        rounded = np.rint(table / scale).astype(np.int8)
         self.table = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
         self.scale = nn.Parameter(torch.from_numpy(scale.astype(np.float32)), requires_grad=False)
 
     def forward(self, indices: Tensor, weights: Tensor) -> Tensor:
-        rows = self.table[indices].float()
-        scaled = weights * self.scale[indices]
+        rows = functional.embedding(indices, self.table).float()
+        scaled = weights * functional.embedding(indices, self.scale).squeeze(2)
         return torch.matmul(scaled.unsqueeze(1), rows).squeeze(1)

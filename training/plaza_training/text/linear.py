@@ -1,4 +1,4 @@
-"""TF-IDF and multinomial logistic regression: the linear baseline, and all that Chinese titles need.
+"""TF-IDF and multinomial logistic regression: a baseline, and all that Chinese titles need.
 
 Solved as the convex problem that it is, by L-BFGS over all texts at once. A table trained step by
 step with a rate of its own for every number learns rare n-grams by heart; the penalty here does not
