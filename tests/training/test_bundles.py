@@ -12,18 +12,19 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 from plaza_models.tasks import ClassifyTask, EmbedTask, ForecastTask  # noqa: E402  after the skip
 from plaza_training.card import command, read_front_matter  # noqa: E402
 from plaza_training.data import locate  # noqa: E402
-from plaza_training.data.sentences import BANKING77, CLINC150  # noqa: E402
+from plaza_training.data.sentences import BANKING77, CLINC150, ENGLISH_PAIRS  # noqa: E402
 from plaza_training.forecast import measure  # noqa: E402
 from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED  # noqa: E402
 from plaza_training.forecast.windows import Windows  # noqa: E402
 from plaza_training.served import serve  # noqa: E402
-from plaza_training.text import embed, neighbours, scoring  # noqa: E402
-from plaza_training.text.sets import read_banking  # noqa: E402
+from plaza_training.text import embed, neighbours, scope, scoring, sts  # noqa: E402
+from plaza_training.text.sets import read_banking, read_clinc  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 NAMES = (
+    "assistant-intents",
     "banking-intents",
     "electricity-load-quantiles",
     "sentence-embedder",
@@ -138,13 +139,25 @@ def test_the_classifiers_card_is_true(opened, data_dir):
 
 
 @pytest.mark.data
+def test_the_assistants_card_is_true(opened, data_dir):
+    folder = locate(CLINC150, data_dir)
+    inside, outside = (read_clinc(folder, part) for part in ("test", "oos_test"))
+    agree("assistant-intents", scope.score(opened("assistant-intents"), inside, outside))
+
+
+@pytest.mark.data
 def test_the_embedders_card_is_true(opened, data_dir):
     folders = locate(BANKING77, data_dir), locate(CLINC150, data_dir)
+    pairs = locate(ENGLISH_PAIRS, data_dir)
     learning, asking = (embed.read_both(*folders, split) for split in ("train", "test"))
     seed = card("sentence-embedder")["seed"]
     split = embed.hold_out(learning, asking, embed.HELD_OUT_INTENTS, seed)
     served = opened("sentence-embedder")
-    agree("sentence-embedder", neighbours.score_served(served, split.queries, split.gallery))
+    measured = {
+        **sts.score_pairs(pairs, lambda texts: neighbours.embed(served, texts)),
+        **neighbours.score_served(served, split.queries, split.gallery),
+    }
+    agree("sentence-embedder", measured)
 
 
 @pytest.mark.data
