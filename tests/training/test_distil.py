@@ -151,11 +151,12 @@ def test_pairs_without_a_score_are_left_out_and_all_sentences_are_known(tmp_path
 
 def test_wordnet_gives_each_example_and_definition_once(tmp_path):
     (tmp_path / "noun.a.yaml").write_text(
-        "1-n:\n  definition: [an event]\n  example:\n  - it happened\n"
-        "  - {source: somebody, text: as was said}\n2-n:\n  definition: [an event, a thing]\n"
+        "1-n:\n  definition:\n  - an event\n  example:\n  - it happened\n"
+        "  - source: somebody\n    text: 'as was: said'\n  ili: i1\n"
+        "2-n:\n  definition:\n  - an event\n  - a thing that\n    goes on\n  members:\n  - x\n"
     )
     found = corpus.read_wordnet(tmp_path)
-    assert found == ["as was said", "it happened", "a thing", "an event"]
+    assert found == ["as was: said", "it happened", "a thing that goes on", "an event"]
     assert sorted(corpus.sample(found, 4)) == sorted(found)
     assert corpus.sample(found, 2) == corpus.sample(found, 2)
 
