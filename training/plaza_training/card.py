@@ -34,6 +34,7 @@ def write_card(
         "split": report.split,
         "metrics": _rounded(report.metrics),
         "baselines": {key: _rounded(value) for key, value in report.baselines.items()},
+        **_references(report),
         "parity": {
             "max_abs_error": float(f"{parity.max_abs_error:.2e}"),
             "largest_output": float(f"{parity.largest_output:.4g}"),
@@ -41,7 +42,7 @@ def write_card(
         },
         "model": dict(made),
         "seed": seed,
-        "command": command(name, seed, of_file=RECIPE_FILE in trained.files),
+        "command": command(trained.invoked or name, seed, of_file=RECIPE_FILE in trained.files),
         "parameters": dict(trained.parameters),
     }
     head = yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=100)
@@ -75,12 +76,19 @@ def _prose(trained: Trained, report: Report) -> str:
 
 def _table(report: Report) -> str:
     """A row per metric: methods are few, metrics may be many."""
-    methods = {"**this model**": report.metrics, **report.baselines}
+    methods = {"**this model**": report.metrics, **report.baselines, **report.references}
     lines = ["| | " + " | ".join(methods) + " |", "|---" + "|---:" * len(methods) + "|"]
     for metric in report.metrics:
         cells = (f"{m[metric]:.4g}" if metric in m else "–" for m in methods.values())
         lines.append(f"| {metric.replace('_', ' ')} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def _references(report: Report) -> dict[str, Any]:
+    """Only where there are any."""
+    if not report.references:
+        return {}
+    return {"references": {key: _rounded(value) for key, value in report.references.items()}}
 
 
 def _cited(dataset: DataSet) -> dict[str, str]:

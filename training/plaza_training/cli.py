@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import import_module
 from pathlib import Path
 from typing import Annotated
@@ -13,11 +14,13 @@ from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.running import RunnerFactory
 from plaza_training.progress import RichProgress
-from plaza_training.recipe import RECIPES, Job, named_recipe
+from plaza_training.recipe import RECIPES, Job, Recipe, named_recipe
 from plaza_training.runs import Runs
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
-_RECIPE_HELP = "A YAML file, or one of: " + ", ".join(sorted(RECIPES)) + "."
+TEXT = "text"
+"""The recipe over a CSV file of one's own messages."""
+_RECIPE_HELP = "A YAML file, `text` with --csv, or one of: " + ", ".join(sorted(RECIPES)) + "."
 
 
 def open_runners(name: str) -> RunnerFactory:
@@ -33,6 +36,20 @@ def open_runners(name: str) -> RunnerFactory:
     return found
 
 
+def _asked(recipe: str, csv: Path | None, name: str | None) -> tuple[str, Recipe]:
+    """The bundle's name and the recipe. Raises InvalidInput for a name that is none."""
+    if (recipe == TEXT) != (csv is not None):
+        raise InvalidInput(f"--csv and the recipe `{TEXT}` belong together", input="csv")
+    if csv is None:
+        return named_recipe(recipe)
+    from plaza_training.text.router import text_router
+
+    name = name or re.sub(r"[^a-z0-9]+", "-", csv.stem.lower()).strip("-")
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63:
+        raise InvalidInput("say a --name of lower-case letters, digits and '-'", input="name")
+    return name, text_router(csv, name)
+
+
 @app.command()
 def train(
     recipe: Annotated[str, typer.Argument(help=_RECIPE_HELP)],
@@ -44,6 +61,12 @@ def train(
         "models/bundles"
     ),
     seed: Annotated[int, typer.Option(help="Everything random follows from it.")] = 1,
+    csv: Annotated[
+        Path | None, typer.Option(help="For the recipe `text`: columns text and label.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Of the bundle, with --csv; else that of the file.")
+    ] = None,
     runner: Annotated[
         str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
     ] = "cpu",
@@ -60,7 +83,7 @@ def train(
     """Train, export, compare with torch, measure and describe one model."""
     console = Console()
     try:
-        name, chosen = named_recipe(recipe)
+        name, chosen = _asked(recipe, csv, name)
         runners = open_runners(runner)
         # Imports torch and, where a run is written down, mlflow; not needed for --help.
         from plaza_training.tracked import produce_tracked

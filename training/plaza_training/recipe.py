@@ -33,7 +33,9 @@ _PROTOCOLS = (
 )
 
 RECIPES: dict[str, str] = {
+    "assistant-intents": "plaza_training.text.scope:assistant_intents",
     "banking-intents": "plaza_training.text.classify:banking_intents",
+    "chinese-titles": "plaza_training.text.titles:chinese_titles",
     "electricity-load-quantiles": "plaza_training.forecast.recipes:electricity_load",
     "iso-ne-forecaster": "plaza_training.forecast.days:RECIPES",
     "los-loop-forecaster": "plaza_training.forecast.roads:RECIPES",
@@ -100,6 +102,8 @@ class Report:
     metrics: Metrics
     baselines: Mapping[str, Metrics]
     """Name of a simpler method -> the same metrics on the same split."""
+    references: Mapping[str, Metrics] = field(default_factory=dict)
+    """The same of what is larger or published: for the reader, not to be beaten."""
     losses: Losses | None = None
     """For comparing two models pair by pair; None where that is not offered."""
 
@@ -138,6 +142,8 @@ class Trained:
     limits: Limits = field(default_factory=Limits)
     buckets: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Variable axis -> sizes that requests are padded to."""
+    invoked: str = ""
+    """What stood behind `train` on the command line, where it is more than the recipe's name."""
 
 
 Recipe = Callable[[Job], Trained]

@@ -1,6 +1,6 @@
 """Family `text.classify`: short texts in, labels with probabilities out.
 
-    texts ─n-grams─▶ indices, weights ─▶ model ─▶ logits (batch, labels) ─softmax─▶ Classified
+    texts ─reader─▶ indices, weights ─▶ model ─▶ logits (batch, labels) ─softmax─▶ Classified
 
 The labels stand in a text file of the bundle, one a line, in the order of the logits.
 """
@@ -18,21 +18,28 @@ from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
 from plaza_core.running import Prepared
 from plaza_core.tensors import Array
-from plaza_models.options import read_options
+from plaza_models.options import Options, read_options
 from plaza_models.tasks import Classified, ClassifyTask, Label
-from plaza_models.text.graph import TextGraph
-from plaza_models.text.ngrams import NgramOptions
+from plaza_models.text.graph import Reader, TextGraph
+from plaza_models.text.ngrams import NgramOptions, NgramReader
+from plaza_models.text.tokens import TokenOptions, TokenReader
 
 _LABELS_LIMIT = 1 << 20
 """Bytes of a label file that are worth reading."""
 
 
-class ClassifyOptions(NgramOptions):
-    """`options` of the manifest."""
-
+class _Labelled(Options):
     labels: str = Field(
         default="labels.txt", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="file of labels"
     )
+
+
+class ClassifyOptions(_Labelled, NgramOptions):
+    """`options` of the manifest of a model that reads hashed n-grams."""
+
+
+class ClassifyTokenOptions(_Labelled, TokenOptions):
+    """`options` of the manifest of a model that reads pieces of a vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,15 @@ class ClassifyFamily:
 
 def open_family(directory: Path, manifest: Manifest) -> ClassifyFamily:
     """Entry point `text.classify`. Raises InvalidBundle when options, labels or graph disagree."""
-    options = read_options(ClassifyOptions, manifest.options)
-    graph = TextGraph.of(manifest, options)
+    options: ClassifyOptions | ClassifyTokenOptions
+    reader: Reader
+    if "tokenizer" in manifest.options:
+        options = read_options(ClassifyTokenOptions, manifest.options)
+        reader = TokenReader.open(directory, options)
+    else:
+        options = read_options(ClassifyOptions, manifest.options)
+        reader = NgramReader(options)
+    graph = TextGraph.of(manifest, reader)
     labels = _read_labels(directory / options.labels)
     if len(labels) != graph.outputs:
         raise InvalidBundle(

@@ -1,9 +1,10 @@
 """Family `text.embed`: short texts in, vectors out, of length 1 unless asked otherwise.
 
-    texts ─n-grams─▶ indices, weights ─▶ model ─▶ rows (batch, dimension) ─normalise─▶ Embedded
+    texts ─reader─▶ indices, weights ─▶ model ─▶ rows (batch, dimension) ─normalise─▶ Embedded
 
-A static embedder: every n-gram has a vector of its own and a text is their weighted sum, so there
-is no attention and no word order beyond the n-grams, and a text costs microseconds.
+A static embedder: every feature (a piece of the bundle's vocabulary, or a hashed n-gram) has a
+vector of its own and a text is their weighted sum, so there is no attention and no word order
+beyond the features, and a text costs microseconds.
 """
 
 from __future__ import annotations
@@ -21,11 +22,16 @@ from plaza_core.tensors import Array
 from plaza_models.options import read_options
 from plaza_models.tasks import Embedded, EmbedTask
 from plaza_models.text.graph import TextGraph
-from plaza_models.text.ngrams import NgramOptions
+from plaza_models.text.ngrams import NgramOptions, NgramReader
+from plaza_models.text.tokens import TokenOptions, TokenReader
 
 
 class EmbedOptions(NgramOptions):
-    """`options` of the manifest: those of the n-grams, nothing more."""
+    """`options` of the manifest of a model that reads hashed n-grams: theirs, nothing more."""
+
+
+class EmbedTokenOptions(TokenOptions):
+    """`options` of the manifest of a model that reads pieces: the tokeniser's, nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +65,10 @@ class EmbedFamily:
         return Embedded(rows.astype(np.float32), tokens=context.words)
 
 
-def open_family(directory: Path, manifest: Manifest) -> EmbedFamily:  # noqa: ARG001 port
-    """Entry point `text.embed`. Raises InvalidBundle when options and graph disagree."""
+def open_family(directory: Path, manifest: Manifest) -> EmbedFamily:
+    """Entry point `text.embed`. Raises InvalidBundle when options, tokeniser and graph disagree."""
+    if "tokenizer" in manifest.options:
+        chosen = read_options(EmbedTokenOptions, manifest.options)
+        return EmbedFamily(TextGraph.of(manifest, TokenReader.open(directory, chosen)))
     options = read_options(EmbedOptions, manifest.options)
-    return EmbedFamily(TextGraph.of(manifest, options))
+    return EmbedFamily(TextGraph.of(manifest, NgramReader(options)))

@@ -1,19 +1,33 @@
-"""The graph both text families share: hashed n-grams in, one float32 row per text out."""
+"""The graph both text families share: features of a text in, one float32 row per text out.
+
+What the features are is for the reader of the bundle: hashed n-grams, or pieces of a vocabulary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.manifest import Manifest
 from plaza_core.running import Prepared
 from plaza_core.tensors import BATCH_AXIS, Array, Dim, DType
 from plaza_models.tasks import Cut
-from plaza_models.text.ngrams import NgramOptions, features
+from plaza_models.text.ngrams import Features
 
 INDICES = "indices"
 WEIGHTS = "weights"
+
+
+class Reader(Protocol):
+    """How a text becomes features."""
+
+    width: int
+    """Features that a text may have at most."""
+
+    def read(self, texts: Sequence[str], cut: Cut, *, narrow: bool) -> Features:
+        """One row per text, `narrow`: no wider than needed. Raises InvalidInput naming the text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,24 +38,24 @@ class TextGraph:
     text needs, and how wide it may be is for the bundle's `buckets` to say.
     """
 
-    options: NgramOptions
+    reader: Reader
     narrow: bool
     output: str
     outputs: int
     """Values per text."""
 
     @classmethod
-    def of(cls, manifest: Manifest, options: NgramOptions) -> TextGraph:
+    def of(cls, manifest: Manifest, reader: Reader) -> TextGraph:
         """Raises InvalidBundle naming the tensor that does not fit."""
         signature = manifest.signature_spec()
         have = {s.name: (s.datatype, s.shape) for s in signature.inputs}
-        width = _width(manifest, options)
+        width = _width(manifest, reader)
         shape = (BATCH_AXIS, width)
         want = {INDICES: (DType.INT64, shape), WEIGHTS: (DType.FP32, shape)}
         if have != want:
             raise InvalidBundle(
                 f"the family wants {INDICES} INT64 and {WEIGHTS} FP32, both (batch, "
-                f"{options.width})",
+                f"{reader.width})",
                 input="signature.inputs",
             )
         if len(signature.outputs) != 1:
@@ -52,11 +66,11 @@ class TextGraph:
         count = answer.shape[1]
         if not isinstance(count, int):
             raise InvalidBundle("the values per text must be a fixed number", input=answer.name)
-        return cls(options, isinstance(width, str), answer.name, count)
+        return cls(reader, isinstance(width, str), answer.name, count)
 
     def prepare(self, texts: Sequence[str], cut: Cut = "no") -> Prepared:
         """One row per text; `context` is the number of words read."""
-        read = features(texts, self.options, cut, narrow=self.narrow)
+        read = self.reader.read(texts, cut, narrow=self.narrow)
         tensors: dict[str, Array] = {INDICES: read.indices, WEIGHTS: read.weights}
         return Prepared(tensors, rows=len(texts), context=read.words)
 
@@ -64,17 +78,17 @@ class TextGraph:
         return outputs[self.output]
 
 
-def _width(manifest: Manifest, options: NgramOptions) -> Dim:
+def _width(manifest: Manifest, reader: Reader) -> Dim:
     """The second axis of `indices`, where it is variable; else what the options say."""
     indices = next((e for e in manifest.signature.inputs if e.name == INDICES), None)
-    axis = indices.shape[1] if indices is not None and len(indices.shape) > 1 else options.width
+    axis = indices.shape[1] if indices is not None and len(indices.shape) > 1 else reader.width
     if not isinstance(axis, str):
-        return options.width
+        return reader.width
     sizes = manifest.buckets.get(axis)
-    if sizes is None or sizes[-1] < options.width:
+    if sizes is None or sizes[-1] < reader.width:
         raise InvalidBundle(
             f"say sizes for the axis '{axis}', the last of them at least options.width, "
-            f"{options.width}",
+            f"{reader.width}",
             input="buckets",
         )
     return axis

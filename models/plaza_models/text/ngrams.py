@@ -72,6 +72,19 @@ class Features:
     """Words read, over all texts."""
 
 
+class NgramReader:
+    """Texts as a text family wants them, by n-grams."""
+
+    def __init__(self, options: NgramOptions) -> None:
+        self._options = options
+        self.width = options.width
+        self.size = options.buckets
+
+    def read(self, texts: Sequence[str], cut: Cut, *, narrow: bool) -> Features:
+        """As `features`."""
+        return features(texts, self._options, cut, narrow=narrow)
+
+
 def split(text: str) -> list[str]:
     """Normalised words of `text`, in order."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())

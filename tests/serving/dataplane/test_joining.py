@@ -15,7 +15,6 @@ from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 from plaza_core.testing import FakeClock, TensorFamily
 from plaza_models.tasks import EmbedTask
 from plaza_models.text.embed import open_family
-from plaza_models.text.ngrams import NgramOptions, features
 from plaza_serving.dataplane.batch import BatchRunner
 from plaza_serving.dataplane.joining import Joiner
 from tests.accel.sessions.test_buckets import masked
@@ -94,10 +93,9 @@ def test_joined_texts_have_the_vectors_of_each_alone_to_the_last_bit(embedder, r
     run = batch_runner(runner, family, manifest.buckets, FakeClock())
     tasks = [EmbedTask(tuple(request)) for request in requests]
     joined = outcomes(run, [asking(task) for task in tasks])
-    options = NgramOptions(**manifest.options)
     for task, done in zip(tasks, joined, strict=True):
         (alone,) = outcomes(run, [asking(task)])
-        wide = features(task.texts, options)
+        wide = family._graph.reader.read(task.texts, "no", narrow=False)
         full = runner.run({"indices": wide.indices, "weights": wide.weights})
         prepared = family.prepare(task)
         for other in (alone.outcome.answer, family.interpret(full, prepared.context)):

@@ -58,8 +58,10 @@ class Bags:
         )
 
     def rarity(self, buckets: int) -> NDArray[np.float32]:
-        """Inverse document frequency of every bucket; of unseen ones, that of a rare feature."""
-        seen = np.ones(buckets)
+        """Inverse document frequency of every bucket; 0 of one never seen, whose vector nothing has
+        taught and which would only be noise in the sum."""
+        seen = np.zeros(buckets)
         for index in self.indices:
             seen[index] += 1
-        return np.log((len(self) + 1) / seen).astype(np.float32)
+        found = np.log((len(self) + 1) / (seen + 1)) * (seen > 0)
+        return found.astype(np.float32)

@@ -32,6 +32,7 @@ def read_banking(folder: Path, split: str) -> Examples:
 
 
 def read_clinc(folder: Path, split: str) -> Examples:
-    """`train` (15,000), `val` (3,000) or `test` (4,500): in-scope requests only."""
+    """`train` (15,000), `val` (3,000), `test` (4,500): requests in scope, 150 intents; and
+    `oos_train` (100), `oos_val` (100), `oos_test` (1,000): requests out of scope."""
     rows = json.loads((folder / "data_full.json").read_text(encoding="utf-8"))[split]
     return Examples(tuple(text for text, _ in rows), tuple(label for _, label in rows))

@@ -1,0 +1,80 @@
+"""A router from labelled messages: any language, honest numbers, a bundle that is served."""
+
+import csv
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra `train`")
+
+from plaza_models.tasks import ClassifyTask  # noqa: E402  after the skip
+from plaza_training.card import read_front_matter  # noqa: E402
+from plaza_training.pipeline import produce  # noqa: E402
+from plaza_training.served import serve  # noqa: E402
+from plaza_training.text import router  # noqa: E402
+from plaza_training.text.made import make_messages  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+CHINESE = {
+    "道路": ("{}的路面有一个大坑", "{}的柏油路坏了", "{}路口的红绿灯不亮"),
+    "垃圾": ("{}的垃圾桶满了没人收", "有人在{}乱倒建筑垃圾", "{}到处都是垃圾袋"),
+    "噪音": ("{}的工地半夜还在施工", "{}每天晚上音乐很吵", "{}有人大声喧哗睡不着"),
+}
+PLACES = ("人民路", "学校门口", "三号楼", "公园", "火车站", "小区", "市场", "河边")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Fewer passes than for real messages, which are not as alike."""
+    monkeypatch.setattr(router, "_ROWS_TO_SEE", 3_000)
+
+
+@pytest.fixture
+def messages(tmp_path):
+    english = make_messages(np.random.default_rng(4), 140)
+    rows = list(zip(english.texts, english.labels, strict=True))
+    rows += [(t.format(p), label) for label, ts in CHINESE.items() for t in ts for p in PLACES]
+    path = tmp_path / "city messages.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+def test_a_router_learns_several_languages_from_one_file(messages, job, tmp_path, runners):
+    made = produce("city", router.text_router(messages, "city"), job, tmp_path / "out", runners)
+    card = read_front_matter((made.directory / "CARD.md").read_text(encoding="utf-8"))
+    assert "cross-validation" in card["split"]
+    assert card["metrics"]["accuracy_percent"] > 90
+    frequent = card["baselines"]["always the most frequent label"]
+    assert card["metrics"]["accuracy_percent"] > frequent["accuracy_percent"]
+    assert "TF-IDF, nearest mean of a label" in card["baselines"]
+    assert card["command"].endswith("--seed 7")
+    assert "text --csv city messages.csv --name city" in card["command"]
+    served = serve(made.directory, runners)
+    try:
+        asked = ("lamp near the old station is out", "火车站的路面坏了", "hello " * 1500)
+        answer = served.ask(ClassifyTask(asked))
+    finally:
+        served.runner.close()
+    best = [result[0].label for result in answer.results]
+    assert best[:2] == ["street-light", "道路"]
+
+
+def test_every_message_is_in_one_part_and_labels_are_spread_evenly():
+    targets = np.repeat([0, 1, 2], [50, 20, 7])
+    parts = router.folds(targets, 5, seed=1)
+    assert sorted(np.concatenate(parts)) == list(range(len(targets)))
+    for label, count in enumerate((50, 20, 7)):
+        found = [int((targets[part] == label).sum()) for part in parts]
+        assert max(found) - min(found) <= 1
+        assert sum(found) == count
+
+
+def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
+    """Cross-validation must not flatter: with labels by lot it finds no more than chance."""
+    messages = make_messages(np.random.default_rng(4), 200)
+    lot = np.random.default_rng(0).permutation(messages.labels)
+    shuffled = router.Examples(messages.texts, tuple(str(label) for label in lot))
+    report = router.train(shuffled, job).evaluate(None)
+    assert report.metrics["accuracy_percent"] < 35

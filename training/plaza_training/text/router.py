@@ -1,0 +1,175 @@
+"""`plaza train text --csv messages.csv`: where an organisation's own messages belong, in a minute.
+
+    messages ─▶ cross-validation: numbers of the card, temperature ─▶ one fit on all of them
+
+Hashed n-grams of words and characters need no vocabulary, so any language does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from plaza_core.manifest import Limits
+from plaza_core.tensors import Array
+from plaza_models.text.classify import ClassifyOptions
+from plaza_training.data import DataSet, sha256_of
+from plaza_training.recipe import Graph, Job, Metrics, Recipe, Report, Story, Trained
+from plaza_training.text.bags import Bags
+from plaza_training.text.classify import Choices, Known, calmest, fit, numbered, padded
+from plaza_training.text.messages import read_messages
+from plaza_training.text.network import FEATURES
+from plaza_training.text.scoring import calibration_error, macro_f1
+from plaza_training.text.sets import Examples
+
+OPTIONS = ClassifyOptions(
+    buckets=16_384, width=4_096, words=3, characters=(3, 4), max_characters=10_000
+)
+WIDTHS = (32, 64, 128, 256, 512, 1_024, 2_048, 4_096)
+"""Messages of people may be long."""
+LICENCE = "all rights reserved"
+_FOLDS = 5
+_FOLDS_OF_MANY = 3
+_MANY = 4_000
+_ROWS_TO_SEE = 24_000
+"""Rows that a fit sees, over all its epochs, where there are few."""
+
+
+def text_router(csv: Path, name: str) -> Recipe:
+    """The recipe over that file, for a bundle of that name."""
+    return partial(_route, csv, name)
+
+
+def _route(csv: Path, name: str, job: Job) -> Trained:
+    messages = read_messages(csv)
+    trained = train(messages, job)
+    return replace(
+        trained,
+        data=(DataSet(csv.stem, "Messages of our own", LICENCE, "not published", "theirs", ()),),
+        parameters={**trained.parameters, "data_sha256": sha256_of(csv), "rows": len(messages)},
+        invoked=f"text --csv {csv.name} --name {name}",
+    )
+
+
+def _story(labels: Sequence[str]) -> Story:
+    return Story(
+        title=f"Messages to {len(labels)} labels",
+        summary=(
+            "Says where a message belongs, with probabilities, by hashed n-grams of words and "
+            "characters: a vector for each bucket, their weighted sum, one linear layer. The "
+            "temperature of the probabilities was chosen on answers of the cross-validation."
+        ),
+        limits=(
+            "Knows these labels only and gives one of them to anything. Messages of another time, "
+            "place or channel than those of the file may be answered worse than the table says."
+        ),
+    )
+
+
+def train(messages: Examples, job: Job) -> Trained:
+    """Learns from all of `messages`, measured by cross-validation on them."""
+    labels = sorted(set(messages.labels))
+    choices = chosen(len(messages), len(labels))
+    bags = Bags(messages.texts, OPTIONS)
+    known = Known(bags, numbered(messages), bags.rarity(OPTIONS.buckets))
+    parts = folds(known.targets, _FOLDS if len(messages) <= _MANY else _FOLDS_OF_MANY, job.seed)
+    logits = cross_validated(known, parts, choices, job)
+    temperature = calmest(logits, known.targets)
+    report = Report(
+        split=(
+            f"cross-validation in {len(parts)} parts: each of the {len(messages):,} messages by a "
+            "model that did not learn it (the model that is served learnt all of them)"
+        ),
+        metrics=measured(logits / temperature, known.targets),
+        baselines={
+            "TF-IDF, nearest mean of a label": _by_means(known, parts),
+            "always the most frequent label": {
+                "accuracy_percent": float(np.bincount(known.targets).max() / len(messages) * 100)
+            },
+        },
+    )
+    encoder = fit(known, np.arange(len(bags)), choices, job)
+    batches = padded(messages.texts, OPTIONS, (min(8, len(messages) // 2), 1), cut="end")
+    sample = json.dumps({"texts": messages.texts[:3], "top_k": 3}, ensure_ascii=False).encode()
+    return Trained(
+        graph=Graph(encoder.served(temperature=temperature), batches[0], ("logits",), FEATURES),
+        family="text.classify",
+        options=OPTIONS.model_dump(mode="json"),
+        data=(),
+        licence=LICENCE,
+        story=_story(labels),
+        parameters={"temperature": round(temperature, 4), **asdict(choices)},
+        parity_inputs=batches,
+        evaluate=lambda _: report,
+        files={"labels.txt": ("\n".join(labels) + "\n").encode(), "sample.json": sample},
+        samples=("sample.json",),
+        limits=Limits(max_batch=64),
+        buckets={FEATURES: WIDTHS},
+    )
+
+
+def chosen(rows: int, labels: int) -> Choices:
+    """Few messages are seen more often; few labels need short vectors."""
+    return Choices(
+        dimension=16 if labels <= 12 else 32 if labels <= 40 else 64,
+        epochs=int(np.clip(_ROWS_TO_SEE // rows, 8, 40)),
+        rows_per_step=32 if rows <= _MANY else 64,
+    )
+
+
+def folds(targets: Array, count: int, seed: int) -> list[Array]:
+    """Parts of alike size, every label spread evenly over them."""
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(targets))
+    by_label = order[np.argsort(targets[order], kind="stable")]
+    return [np.sort(by_label[first::count]) for first in range(count)]
+
+
+def cross_validated(known: Known, parts: Sequence[Array], choices: Choices, job: Job) -> Tensor:
+    """(messages, labels): logits of each message by a model that learnt from the other parts."""
+    logits = torch.zeros(len(known.bags), int(known.targets.max()) + 1)
+    everything = np.arange(len(known.bags))
+    for part in parts:
+        encoder = fit(known, np.setdiff1d(everything, part), choices, job)
+        with torch.no_grad():
+            logits[torch.from_numpy(part)] = encoder(known.bags.batch(part))
+    return logits
+
+
+def measured(logits: Tensor, truth: Array) -> Metrics:
+    chances = torch.softmax(logits, dim=1).numpy()
+    best = chances.argmax(axis=1)
+    ranked = np.argsort(-chances, axis=1, kind="stable")[:, :3]
+    return {
+        "accuracy_percent": float((best == truth).mean() * 100),
+        "macro_f1_percent": macro_f1(best, truth) * 100,
+        "top3_percent": float((ranked == truth[:, None]).any(axis=1).mean() * 100),
+        "calibration_error_percent": calibration_error(chances.max(axis=1), best == truth) * 100,
+    }
+
+
+def _by_means(known: Known, parts: Sequence[Array]) -> Metrics:
+    """The closed form: the label whose mean of the other parts is nearest."""
+    labels = int(known.targets.max()) + 1
+    right = 0
+    for part in parts:
+        means = np.zeros((labels, len(known.rarity)), np.float32)
+        for row in np.setdiff1d(np.arange(len(known.bags)), part):
+            means[known.targets[row], known.bags.indices[row]] += _weighted(known, row)
+        means /= np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        for row in part:
+            likeness = means[:, known.bags.indices[row]] @ _weighted(known, row)
+            right += int(likeness.argmax() == known.targets[row])
+    return {"accuracy_percent": right / len(known.bags) * 100}
+
+
+def _weighted(known: Known, row: int) -> Array:
+    weights = known.bags.weights[row] * known.rarity[known.bags.indices[row]]
+    return weights / max(float(np.linalg.norm(weights)), 1e-12)
