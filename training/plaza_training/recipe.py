@@ -102,10 +102,10 @@ class Report:
     metrics: Metrics
     baselines: Mapping[str, Metrics]
     """Name of a simpler method -> the same metrics on the same split."""
-    references: Mapping[str, Metrics] = field(default_factory=dict)
-    """The same of what is larger or published: for the reader, not to be beaten."""
     losses: Losses | None = None
     """For comparing two models pair by pair; None where that is not offered."""
+    references: Mapping[str, Metrics] = field(default_factory=dict)
+    """The same of what is larger or published: for the reader, not to be beaten."""
 
 
 @dataclass(frozen=True, slots=True)
