@@ -48,6 +48,7 @@ EXPECTED = {
     "deadline_exceeded": 504,
     "model_failed": 500,
     "internal": 500,
+    "damaged_index": 500,
 }
 CLASSES = [
     kind

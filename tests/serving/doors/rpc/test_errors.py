@@ -54,6 +54,7 @@ CODES = {
     "deadline_exceeded": "DEADLINE_EXCEEDED",
     "model_failed": "INTERNAL",
     "internal": "INTERNAL",
+    "damaged_index": "INTERNAL",
 }
 CLASSES = [
     kind
