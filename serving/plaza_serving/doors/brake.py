@@ -18,7 +18,7 @@ from plaza_core.principal import Principal
 from plaza_serving.plane import Plane
 
 FREE = 20
-PAUSE_S = 1.0
+PAUSE_S = 3.0
 _MOST = 1024
 _LATER = (RateLimited, Overloaded, QuotaExceeded)
 _SECOND_NS = 1_000_000_000
