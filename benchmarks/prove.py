@@ -9,6 +9,8 @@
     fairness     a flooder beside three polite organisations, weights 1:2:4; one replica and two
     lending      one organisation with a quarter share gets what the hub has while others are idle
     price        the same request costs the same beside quiet and busy neighbours
+    answers      20,000 requests in three ways to models that add constants, one in five given up:
+                 every answer is that of its own question; one replica and two
     budgets      the state machine of budgets in full, and every planted bug from ten beginnings
     keys         fifty keys at work on a whole hub leave no trace in any file, log or answer
     crash-points uploads killed at a hundred steps, on disk, on S3 and in control; a hundred bits
@@ -46,7 +48,7 @@ from xml.etree import ElementTree
 
 from rich.console import Console
 
-from benchmarks import bench, contained, exact, fairness, lending, price, rollouts, swaps
+from benchmarks import answers, bench, contained, exact, fairness, lending, price, rollouts, swaps
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
 from benchmarks.hub import own_ports
 
@@ -207,6 +209,7 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "fairness": lambda: _for_replicas(fairness.prove),
     "lending": lambda: _for_replicas(lending.prove),
     "price": price.prove,
+    "answers": lambda: _for_replicas(lambda replicas: answers.prove(replicas=replicas)),
     "budgets": prove_budgets,
     "keys": prove_keys,
     "crash-points": prove_crash_points,

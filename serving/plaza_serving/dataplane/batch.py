@@ -20,7 +20,7 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
-from plaza_serving.dataplane.calibration import RowCosts, steady
+from plaza_serving.dataplane.calibration import BORNE_US, RowCosts, steady
 from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
 from plaza_serving.dataplane.runtime import RunTime
 from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
@@ -67,10 +67,11 @@ class BatchRunner:
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
     what is learnt of how long runs take (`runtime`).
-    `row_us` is the calibrated cost of a row of each shape, where it is known. `buckets` are the
-    declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
-    before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
-    runs have cost, `cpu_ns` what the rest of its work has; left out they are the same.
+    `row_us` is the calibrated cost of a row of each shape, where it is known, and `borne_us` what
+    the platform bears of a run that took longer (`calibration`). `buckets` are the declared sizes
+    of variable axes, to which requests are padded (`joining`). `bound` is told before each batch by
+    when all of it must have ended. `device_ns` tells what the calling thread's runs have cost,
+    `cpu_ns` what the rest of its work has; left out they are the same.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class BatchRunner:
         weight: int,
         join_ns: int = 0,
         row_us: RowCosts | None = None,
+        borne_us: int = BORNE_US,
         buckets: Mapping[str, Sequence[int]] = MappingProxyType({}),
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
@@ -99,6 +101,7 @@ class BatchRunner:
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
         self._row_us = row_us or {}
+        self._borne_us = borne_us
         self._joiner = Joiner(runner.signature, buckets)
         self._run_time = RunTime()
 
@@ -249,7 +252,7 @@ class BatchRunner:
         rest."""
         work, rows = job.work, job.prepared.rows
         row_us = self._row_us.get(job.fitted.shape)
-        own_us = steady(run.device_us, row_us, rows, run.ran.rows)
+        own_us = steady(run.device_us, row_us, rows, run.ran.rows, self._borne_us)
         charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
         if held is not None:

@@ -6,8 +6,9 @@ rows are always the same work, or of one of the shapes that its bundle declares,
 is opened; the least that a row took is its calibrated cost. A request is charged what was measured,
 less what its run took beyond the calibrated cost of its rows, but never less by more than 200 µs a
 run: what is disturbed is small, and a model whose work depends on its values cannot hide more
-behind a cheap first run. The rest of the measured cost is the platform's, as overrun. Why:
-docs/decisions/0016-steady-price.md.
+behind a cheap first run. One whose operators do the same work for all values (`sessions.even`) has
+little to hide, and is spared up to 1 ms. The rest of the measured cost is the platform's, as
+overrun. Why: docs/decisions/0016-steady-price.md.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from plaza_serving.dataplane.joining import Joiner, Shape
 
 BORNE_US = 200
 """The most that the platform bears of one run for being disturbed."""
+BORNE_EVEN_US = 1000
+"""The same where a run's work depends on its rows alone: only numbers too small for the processor's
+fast path (denormal ones) can still make it longer."""
 _RUNS = 32
 _ENOUGH_NS = 40_000_000
 _LONG_NS = 20_000_000
@@ -74,12 +78,14 @@ def _least_us(runner: Runner, row: Mapping[str, Array], cpu_ns: Callable[[], int
     return microseconds(least)
 
 
-def steady(share_us: int, row_us: int | None, rows: int, run_rows: int) -> int:
+def steady(
+    share_us: int, row_us: int | None, rows: int, run_rows: int, borne_us: int = BORNE_US
+) -> int:
     """How much of its share of a run's measured device time a request is charged for.
 
-    `rows` of the run's `run_rows` were this request's.
+    `rows` of the run's `run_rows` were this request's. `borne_us`: what the platform bears at most
+    of the whole run.
     """
     if row_us is None:
         return share_us
-    borne_us = BORNE_US * rows // run_rows
-    return min(share_us, max(row_us * rows, share_us - borne_us))
+    return min(share_us, max(row_us * rows, share_us - borne_us * rows // run_rows))
