@@ -257,7 +257,9 @@ def the_search_reaches_what_matters(searched: dict[str, bytes], issued: list[str
         )
     assert identity in searched["answers"]
     for where in (
-        "mlflow.db", "spool/", "up.log", "logs/control", "serve/replica", "serve/controller",
-        "haproxy", "raylet", "gcs_server", "/metrics",
+        "mlflow.db", "spool/", "up.log", "logs/control", "serve/controller", "haproxy", "raylet",
+        "gcs_server", "/metrics",
     ):  # fmt: skip
         assert any(where in name and content for name, content in searched.items()), where
+    # Ray Serve's file of a replica has words only if something went wrong.
+    assert any("serve/replica" in name for name in searched)
