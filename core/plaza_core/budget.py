@@ -28,6 +28,10 @@ LARGEST: Final = 2**53
 """The largest limit: any JSON reader keeps integers up to here."""
 
 
+DAY_US: Final = 86_400_000_000
+"""The shortest period; all others that end consist of such days."""
+
+
 class Period(StrEnum):
     """Over what a budget counts. Calendar periods begin at midnight UTC; weeks on Monday."""
 

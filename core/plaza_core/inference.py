@@ -1,10 +1,16 @@
-"""One inference, transport-free: what the doors hand to the data plane and get back."""
+"""One inference, transport-free: what the doors hand to the data plane and get back.
+
+These are made for every request. As frozen dataclasses they cost 8 µs of it, as structures of
+msgspec, which are as frozen, 1.5; and its reader checks a usage line in less time than ours took
+to look at two of its fields.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.tensors import Array
@@ -13,8 +19,7 @@ DEFAULT_PRIORITY = 5
 LOWEST_PRIORITY = 9
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True, gc=False):
     """A request to one model.
 
     Exactly one of `tensors` (Open Inference Protocol) and `task` (a payload for the model's
@@ -38,8 +43,7 @@ class Call:
     """Callers with the same word meet the same version of a split alias; None: each for itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Timing:
+class Timing(msgspec.Struct, frozen=True, gc=False):
     """Where the time of one request went, in microseconds. Sums of phases, not wall time."""
 
     queue_us: int = 0
@@ -48,8 +52,7 @@ class Timing:
     interpret_us: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What the model answered: `tensors` for a raw call, `answer` for a task."""
 
     model: str
@@ -63,12 +66,11 @@ class Outcome:
     host_us: int = 0
     budget_remaining: int | None = None
     """Compute units the key may still spend; None: no budget, or not known without asking."""
-    tensors: Mapping[str, Array] = field(default_factory=dict)
+    tensors: Mapping[str, Array] = msgspec.field(default_factory=dict)
     answer: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """One admitted request, as the ledger keeps it. Integers only.
 
     Over a batch the sum of `charge` and `overrun` is exactly what the batch cost. Identity is

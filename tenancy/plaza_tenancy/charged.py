@@ -16,7 +16,6 @@ from plaza_core.book import Book
 from plaza_core.budget import Branch
 from plaza_core.drift import Charged, Corrected, amends, paid
 from plaza_core.ids import KeyId
-from plaza_core.inference import UsageRecord
 from plaza_tenancy.book_rows import LEASES, read_leases
 from plaza_tenancy.schema import KeyRow, UsageRow
 from plaza_tenancy.views import Kind
@@ -25,9 +24,9 @@ _KEY: Final = 2
 """The depth of keys."""
 
 
-def lines(session: Session, records: Iterable[UsageRecord]) -> dict[tuple[str, str], KeyId]:
-    """(organisation, key) -> its line, for those of their keys that were made by rotation."""
-    keys = {(record.organisation, record.key) for record in records}
+def lines(session: Session, users: Iterable[tuple[str, str]]) -> dict[tuple[str, str], KeyId]:
+    """(organisation, key) -> its line, for those of the keys that were made by rotation."""
+    keys = set(users)
     query = select(KeyRow.organisation, KeyRow.id, KeyRow.line).where(
         KeyRow.organisation.in_({whose for whose, _ in keys}),
         KeyRow.id.in_({key for _, key in keys}),

@@ -7,6 +7,7 @@ Written in the transaction that adds the rows. `drift` tells every group in whic
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -43,47 +44,35 @@ MEASURES: Final = (
     "charge",
     "overrun",
 )
-_AT = {name: position for position, name in enumerate(FIELDS)}
+_WHAT: Final = ("at_unix_us", "kind", "outcome", *MEASURES[2:])
+_WHOSE: Final = ("organisation", *GROUP[1:])
+_what = itemgetter(*map(FIELDS.index, _WHAT))
+_whose = itemgetter(*map(FIELDS.index, _WHOSE))
 
 
 def add(connection: Connection, rows: Sequence[Row]) -> None:
     """Add new entries to the hours they belong to."""
-    organisation, at, project, key = (
-        _AT[name] for name in ("organisation", "at_unix_us", "project", "key")
-    )
-    model, version, provider = _AT["model"], _AT["version"], _AT["provider"]
-    kind, outcome, measured = _AT["kind"], _AT["outcome"], _AT["rows"]
-    compute, host, charge, overrun = (
-        _AT[name] for name in ("compute_us", "host_us", "charge", "overrun")
-    )
     groups: dict[tuple[Any, ...], list[int]] = {}
     for row in rows:
-        group = (
-            row[organisation],
-            row[at] - row[at] % HOUR_US,
-            row[project] or "",
-            row[key],
-            row[model],
-            row[version],
-            row[provider],
-        )
+        at, kind, outcome, measured, compute_us, host_us, charge, overrun = _what(row)
+        group = (at // HOUR_US, *_whose(row))
         sums = groups.get(group)
         if sums is None:
             sums = groups[group] = [0] * len(MEASURES)
-        if row[kind] == Kind.USE:
+        if kind == Kind.USE:
             sums[0] += 1
-            sums[1] += row[outcome] == "ok"
-        sums[2] += row[measured]
-        sums[3] += row[compute]
-        sums[4] += row[host]
-        sums[5] += row[charge]
-        sums[6] += row[overrun]
+            sums[1] += outcome == "ok"
+        sums[2] += measured
+        sums[3] += compute_us
+        sums[4] += host_us
+        sums[5] += charge
+        sums[6] += overrun
     names = ("organisation", *GROUP, *MEASURES)
-    dialect.add_up(
-        connection,
-        _HOURS,
-        [dict(zip(names, (*group, *groups[group]), strict=True)) for group in sorted(groups)],
+    added = sorted(
+        (organisation, hour * HOUR_US, project or "", *rest, *sums)
+        for (hour, organisation, project, *rest), sums in groups.items()
     )
+    dialect.add_up(connection, _HOURS, [dict(zip(names, row, strict=True)) for row in added])
 
 
 def measures_of_rows() -> dict[str, ColumnElement[Any]]:

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from plaza_core.accounts import Wanted, accounts_at, amendable, branch_of
 from plaza_core.book import Book
-from plaza_core.budget import Grant, LeaseAsk
+from plaza_core.budget import DAY_US, Branch, Grant, LeaseAsk
 from plaza_core.clock import Clock
 from plaza_core.drift import Drift
 from plaza_core.ids import new_id
@@ -118,29 +118,46 @@ def settle(session: Session, records: Sequence[UsageRecord], *, clock: Clock) ->
     `records` are those that were inserted just now, each once. Without a lease, or with one that
     draws from no account of a node, usage counts in that node's period of its admission.
     """
-    charged = [record for record in records if record.charge]
-    if not charged:
+    spent = _spent(records)
+    if not spent:
         return
-    line = lines(session, charged)
-    found = [branch_of(r, line.get((r.organisation, r.key))) for r in charged]
+    line = lines(session, ((whose, key) for whose, _, key, *_ in spent))
+    found = [
+        Branch(organisation=whose, project=project, key=key, line=line.get((whose, key)))
+        for whose, project, key, *_ in spent
+    ]
 
     def plan() -> Plan:
         limited = budgets(session, found)
         wanted: Wanted = {}
-        for branch, record in zip(found, charged, strict=True):
-            wanted |= accounts_at(branch, limited, record.at_unix_us)
-        named = {record.lease for record in charged if record.lease is not None}
-        whose = {record.organisation for record in charged if record.lease is not None}
+        for branch, (*_, day) in zip(found, spent, strict=True):
+            wanted |= accounts_at(branch, limited, day * DAY_US)
+        named = {lease for *_, lease, _ in spent if lease is not None}
+        whose = {organisation for organisation, *_, lease, _ in spent if lease is not None}
         of_records = [LEASES.c.organisation.in_(whose), LEASES.c.id.in_(named)] if named else []
-        fresh = frozenset(record.request_id for record in charged)
+        fresh = frozenset(record.request_id for record in records if record.charge)
         return Plan(budgets=limited, wanted=wanted, leases=of_records, fresh=fresh)
 
     book = open_book(session, clock.unix_us(), no_lease, plan)
     writer = Writer(session, book)
-    for branch, record in zip(found, charged, strict=True):
-        lease = book.leases.get(record.lease or "")
-        book.spend(branch, lease, record.at_unix_us, record.charge)
+    for branch, ((*_, lease, day), charge) in zip(found, spent.items(), strict=True):
+        book.spend(branch, book.leases.get(lease or ""), day * DAY_US, charge)
     writer.save()
+
+
+Payer = tuple[str, str | None, str, str | None, int]
+"""Organisation, project, key, lease, and the day since 1970 of the admission."""
+
+
+def _spent(records: Sequence[UsageRecord]) -> dict[Payer, int]:
+    """What was charged, by who pays: all usage of one payer on one day counts on the same accounts,
+    for no period is shorter than a day. A replica ships thousands of records of a few payers."""
+    spent: dict[Payer, int] = {}
+    for r in records:
+        if r.charge:
+            payer = (r.organisation, r.project, r.key, r.lease, r.at_unix_us // DAY_US)
+            spent[payer] = spent.get(payer, 0) + r.charge
+    return spent
 
 
 def amend(
@@ -151,7 +168,8 @@ def amend(
     See `Book.amend`. Raises InvalidInput for more than a budget has settled.
     """
     now = clock.unix_us()
-    line = lines(session, [original]).get((original.organisation, original.key))
+    whose_key = (original.organisation, original.key)
+    line = lines(session, [whose_key]).get(whose_key)
     branch = branch_of(original, line)
     its_lease = [LEASES.c.organisation == original.organisation, LEASES.c.id == original.lease]
 

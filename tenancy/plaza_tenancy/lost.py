@@ -9,8 +9,8 @@ the entry `write-off-LEASE`. Usage that does arrive later counts as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
+from msgspec import structs
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -104,7 +104,7 @@ def _write_off(change: Change, lease: Lease, closed_until: int, settle: Settle) 
     lost = book.leases[lease.id].outstanding if lease.id in book.leases else 0
     if lost:
         loss = written_off(book.leases[lease.id], change.now)
-        loss = replace(loss, at_unix_us=max(loss.at_unix_us, closed_until))
+        loss = structs.replace(loss, at_unix_us=max(loss.at_unix_us, closed_until))
         reason = f"replica {lease.replica} is lost"[:200]
         row = added(loss, Kind.LOSS, reason=reason, actor=change.scope.actor, refers=None)
         post(session, [row], change.now)

@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Table, bindparam, select, update
+from sqlalchemy import Connection, Table, bindparam, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from plaza_tenancy import dialect, hours
@@ -60,12 +60,23 @@ def post(session: Session, rows: Sequence[Row], now: int) -> list[Row]:
     if len(ordered) < len(first):
         logger.warning("usage of closed books", extra={"records": len(first) - len(ordered)})
     numbered = [(*row, heads[organisation_of(row)].sequence + 1) for row in ordered]
-    keys = dialect.insert_tuples(connection, _USAGE, _COLUMNS, numbered)
-    new = ordered if len(keys) == len(ordered) else [r for r in ordered if identity(r) in keys]
+    new = ordered
+    if dialect.insert_tuples(connection, _USAGE, _COLUMNS, numbered) < len(ordered):
+        inserted = _of_batches(connection, heads)
+        new = [row for row in ordered if identity(row) in inserted]
     if new:
         _seal(connection, new, heads, now)
         hours.add(connection, new)
     return new
+
+
+def _of_batches(connection: Connection, heads: dict[str, Head]) -> set[tuple[str, str]]:
+    """Who is in the links that are being added: nobody else can write the next of a locked head."""
+    columns = _USAGE.c
+    link = tuple_(columns.organisation, columns.batch)
+    added = [(whose, head.sequence + 1) for whose, head in heads.items()]
+    query = select(columns.organisation, columns.request_id).where(link.in_(added))
+    return {(whose, request) for whose, request in connection.execute(query)}
 
 
 class Head(NamedTuple):

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from plaza_core import drift as auditing
 from plaza_core.accounts import AccountId, Lease
 from plaza_core.book import Book
-from plaza_core.budget import FOREVER, bounds
+from plaza_core.budget import DAY_US, FOREVER, bounds
 from plaza_core.drift import Drift
 from plaza_tenancy.book_rows import ACCOUNTS, LEASES, read_accounts, read_leases
 from plaza_tenancy.books import hold_budgets_still, no_lease, read_budgets
@@ -26,7 +26,7 @@ from plaza_tenancy.schema import UsageRow
 from plaza_tenancy.schema_budgets import AccountRow, BudgetRow, LeaseRow
 from plaza_tenancy.store import Store
 
-DAY_US: Final = 86_400_000_000
+_AUDITED_US: Final = DAY_US
 """For so long after a period its accounts are audited: usage may still come to them."""
 KEPT_US: Final = 8 * DAY_US
 """How long a closed lease is kept: longer than usage can be late for a month that is dropped."""
@@ -103,7 +103,7 @@ def remember(session: Session, organisation: str, going: ColumnElement[bool]) ->
 
 def _book(session: Session, organisation: str, now: int) -> Book:
     """An organisation's leases, and its accounts that are still audited at `now`."""
-    recent = [ACCOUNTS.c.organisation == organisation, ACCOUNTS.c.period_end > now - DAY_US]
+    recent = [ACCOUNTS.c.organisation == organisation, ACCOUNTS.c.period_end > now - _AUDITED_US]
     book = Book(now, no_lease, read_budgets(session, [BudgetRow.organisation == organisation]))
     book.accounts = {account.id: account for account in read_accounts(session, recent)}
     leases = read_leases(session, [LEASES.c.organisation == organisation])
@@ -137,7 +137,7 @@ def _forgettable(session: Session, leases: Sequence[Lease], now: int) -> list[Le
 
 def _over(lease: Lease, last: int, now: int) -> bool:
     ends = [bounds(id_.period, max(id_.start, last))[1] for id_ in lease.draws]
-    return all(end == FOREVER or end <= now - DAY_US for end in ends)
+    return all(end == FOREVER or end <= now - _AUDITED_US for end in ends)
 
 
 def _forget(session: Session, leases: Sequence[Lease]) -> int:

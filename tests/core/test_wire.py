@@ -11,7 +11,7 @@ from plaza_core.ids import buffered, new_request_id
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import parse_manifest
 from plaza_core.table import HubTable
-from plaza_core.usage_wire import from_line, to_line
+from plaza_core.usage_wire import from_lines, to_lines
 from tests.serving.dataplane.world import make_key, make_model, make_table
 
 text = st.text(max_size=20)
@@ -34,9 +34,9 @@ count = st.integers(0, 2**53)
     )
 )
 def test_a_usage_record_is_one_line(record):
-    line = to_line(record)
+    line = to_lines([record])
     assert line.count(b"\n") == 1
-    assert from_line(line) == record
+    assert from_lines(line) == [record]
 
 
 OLD_LINE = (
@@ -47,10 +47,10 @@ OLD_LINE = (
 
 
 def test_a_line_from_before_budgets_is_read_as_charged_nothing():
-    record = from_line(OLD_LINE)
+    (record,) = from_lines(OLD_LINE)
     assert (record.charge, record.overrun, record.lease) == (0, 0, None)
     assert (record.request_id, record.rows, record.replica) == ("r1", 2, "r-1")
-    assert from_line(to_line(record)) == record
+    assert from_lines(to_lines([record])) == [record]
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,13 @@ def test_a_line_from_before_budgets_is_read_as_charged_nothing():
 )
 def test_a_line_that_lacks_adds_or_mistypes_a_field_is_refused(old, new):
     with pytest.raises(MalformedRequest):
-        from_line(OLD_LINE.replace(old, new))
+        from_lines(OLD_LINE.replace(old, new))
 
 
-@pytest.mark.parametrize("line", [b"", b"{}", b"[1]", b"{", b"null"])
+@pytest.mark.parametrize("line", [b"{}", b"[1]", b"{", b"null"])
 def test_a_foreign_line_is_refused(line):
     with pytest.raises(MalformedRequest):
-        from_line(line)
+        from_lines(line)
 
 
 def test_a_table_survives_json():

@@ -20,7 +20,7 @@ from plaza_core.principal import Right
 from plaza_core.settings import Settings
 from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
-from plaza_core.usage_wire import to_line
+from plaza_core.usage_wire import to_lines
 from plaza_registry.blobs import LocalBlobs
 from plaza_serving.backup import backup, restore
 from plaza_serving.dataplane.spool import adopt
@@ -65,7 +65,7 @@ def hub(tmp_path):
     tenancy.close()
     spool = directory / "spool"
     spool.mkdir()
-    lines = b"".join(to_line(used(who.organisation, str(n))) for n in (9, 10))
+    lines = to_lines([used(who.organisation, str(n)) for n in (9, 10)])
     (spool / "r-1-0.log").write_bytes(lines + b'{"torn')
     return directory, key, who.organisation
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 
+import msgspec
 import numpy as np
 
 from plaza_core.clock import Clock
@@ -28,8 +28,7 @@ from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Job:
+class _Job(msgspec.Struct, eq=False):
     """One request between prepare and interpret; times in nanoseconds."""
 
     work: Work
@@ -42,8 +41,7 @@ class _Job:
     """Device time of a joined run that failed; nobody is charged for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One run as one of its requests sees it."""
 
     device_us: int

@@ -17,7 +17,7 @@ from plaza_core.certificate import NodeCertificate
 from plaza_core.errors import Conflict, LedgerUnavailable, NotFound, QuotaExceeded, Unavailable
 from plaza_core.inference import UsageRecord
 from plaza_core.table import Heartbeat, HeartbeatReply, HubTable
-from plaza_core.usage_wire import to_line
+from plaza_core.usage_wire import to_lines
 
 _CHUNK = 1 << 20
 _EXCHANGE_S = 2.0
@@ -119,7 +119,7 @@ class ControlClient:
     def append(self, records: Sequence[UsageRecord]) -> None:
         """UsageSink for nodes whose disk does not outlive the replica (`PLAZA_SPOOL=remote`)."""
         try:
-            self.ship(b"".join(map(to_line, records)))
+            self.ship(to_lines(records))
         except Unavailable as error:
             raise LedgerUnavailable("usage cannot be recorded now", retry_after=5) from error
 

@@ -14,10 +14,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from plaza_core.budget import Price
 from plaza_core.clock import Clock
@@ -104,7 +105,7 @@ class Shadows:
         """Under an id of its own: its line is not the caller's, who may be the owner as well."""
         provider = hosted.runner.provider
         return Work(
-            call=replace(call, request_id=self._means.new_request_id(), sticky=None),
+            call=structs.replace(call, request_id=self._means.new_request_id(), sticky=None),
             principal=principal,
             target=shadow,
             provider=provider,

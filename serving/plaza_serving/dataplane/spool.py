@@ -23,7 +23,7 @@ from pathlib import Path
 
 from plaza_core.errors import LedgerUnavailable, PlazaError
 from plaza_core.inference import UsageRecord
-from plaza_core.usage_wire import from_line, to_line
+from plaza_core.usage_wire import from_lines, to_lines
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class Spool:
 
     def append(self, records: Sequence[UsageRecord]) -> None:
         """Raises LedgerUnavailable; then nothing was recorded."""
-        data = b"".join(map(to_line, records))
+        data = to_lines(records)
         with self._lock:
             if self._size - self._shipped > _FULL_BYTES:
                 raise LedgerUnavailable("usage waits to be shipped", retry_after=5)
@@ -191,6 +191,6 @@ def _whole_lines(path: Path) -> Iterator[UsageRecord]:
         if not line.endswith(b"\n"):
             return
         try:
-            yield from_line(line)
+            yield from from_lines(line)
         except PlazaError:
             log.exception("a foreign line in %s is left out", path.name)

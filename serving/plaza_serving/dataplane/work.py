@@ -15,6 +15,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from plaza_core.budget import Price
 from plaza_core.errors import PlazaError
 from plaza_core.ids import ModelId
@@ -31,8 +33,7 @@ _claims = threading.Lock()
 _PLAIN = Price()
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True, gc=False):
     """What a request used and costs. `charge + overrun` is its part of what its batch cost."""
 
     rows: int = 0
@@ -52,8 +53,7 @@ class Bill:
         )
 
 
-@dataclass(slots=True)
-class Ran:
+class Ran(msgspec.Struct, gc=False):
     """One run of the model, shared by all requests that were joined in it."""
 
     device_us: int
@@ -127,8 +127,7 @@ class Work:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(msgspec.Struct, frozen=True, eq=False):
     """What a worker has to say about one Work: an outcome, or the error instead."""
 
     work: Work

@@ -20,7 +20,6 @@ from urllib.parse import parse_qsl
 import orjson
 
 from plaza_core.errors import DeadlineExceeded, MalformedRequest, PlazaError
-from plaza_core.ids import RequestId
 from plaza_core.principal import Principal, Right
 from plaza_core.settings import Settings
 from plaza_serving.doors import openapi, triton
@@ -48,7 +47,7 @@ from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
 from plaza_serving.pools import LivesElsewhere
-from plaza_serving.reply import JSON, Reply
+from plaza_serving.reply import JSON, WHOLE, Reply
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
@@ -217,7 +216,7 @@ class HttpDoor:
         close = not exchange.body_read and _has_body(exchange)
         if late:
             await self._brake.pause()
-        await _send(send, reply, exchange.request_id, close=close)
+        await _send(exchange, send, reply, close=close)
 
     async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
         """None: another pool's answer was sent already."""
@@ -309,16 +308,20 @@ def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:
     )
 
 
-async def _send(send: Send, reply: Reply, request_id: RequestId, *, close: bool) -> None:
+async def _send(exchange: Exchange, send: Send, reply: Reply, *, close: bool) -> None:
     status, media, body, more = reply
     headers = [
         (b"content-type", media),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", request_id.encode()),
+        (b"x-request-id", exchange.request_id.encode()),
         *more,
     ]
     if close:
         headers.append(_CLOSE)
+    else:
+        whole = exchange.scope.get(WHOLE)
+        if whole is not None and whole(status, headers, body):
+            return
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from msgspec import structs
 
 from plaza_core.errors import BadRequest, InvalidTensor, MalformedRequest
 from plaza_core.inference import DEFAULT_PRIORITY, LOWEST_PRIORITY, Outcome
@@ -84,7 +85,7 @@ def classified(request: InferRequest, outcome: Outcome, view: ModelView) -> Outc
         tensors[name] = classification.classified(
             tensors[name], most, view.labels, batched=view.signature.batched
         )
-    return replace(outcome, tensors=tensors)
+    return structs.replace(outcome, tensors=tensors)
 
 
 def _integer(parameters: Mapping[str, Any], key: str, *, most: int) -> int:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
+from plaza_serving.rayapp.whole import offer
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -46,6 +48,7 @@ class Edge:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             if _door is not None and _door.owns(scope):
+                offer(scope, send)
                 await _door(scope, receive, send)
                 return
             headers = [h for h in scope["headers"] if h[0] not in _RAY_HEADERS]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from plaza_core.inference import UsageRecord
-from plaza_core.usage_wire import to_line
+from plaza_core.usage_wire import to_lines
 from tests.serving.control.matrix import (
     ABSENT,
     LAB,
@@ -84,7 +84,7 @@ class Tenants:
             replica="r1",
         )
         async with self.world.node() as node:
-            sent = await node.post("/internal/v1/usage", content=to_line(record))
+            sent = await node.post("/internal/v1/usage", content=to_lines([record]))
         assert sent.json() == {"accepted": 1, "new": 1}
 
     async def remember(self):

@@ -6,7 +6,7 @@ import pytest
 
 from plaza_core.inference import UsageRecord
 from plaza_core.table import HubTable
-from plaza_core.usage_wire import to_line
+from plaza_core.usage_wire import to_lines
 
 
 def record(number, organisation, key="k"):
@@ -83,7 +83,7 @@ async def test_heartbeats_are_answered_with_the_number_of_peers(world):
 
 async def test_usage_is_taken_once_however_often_it_is_sent(world):
     me = (await world.ask(world.operator, "GET", "/api/v1/whoami")).json()
-    lines = b"".join(to_line(record(n, me["organisation"], me["key"])) for n in range(3))
+    lines = to_lines([record(n, me["organisation"], me["key"]) for n in range(3)])
     async with world.node() as node:
         first = await node.post("/internal/v1/usage", content=lines)
         again = await node.post("/internal/v1/usage", content=lines)
@@ -93,7 +93,7 @@ async def test_usage_is_taken_once_however_often_it_is_sent(world):
 
 async def test_a_torn_batch_is_refused_whole(world):
     me = (await world.ask(world.operator, "GET", "/api/v1/whoami")).json()
-    lines = to_line(record(1, me["organisation"], me["key"])) + b'{"organisation":'
+    lines = to_lines([record(1, me["organisation"], me["key"])]) + b'{"organisation":'
     async with world.node() as node:
         torn = await node.post("/internal/v1/usage", content=lines)
         whole = await node.post("/internal/v1/usage", content=lines.splitlines()[0])

@@ -12,7 +12,7 @@ from plaza_core.errors import LedgerUnavailable, Unavailable
 from plaza_core.ids import Digest, ModelId, RequestId
 from plaza_core.inference import UsageRecord
 from plaza_core.testing import MemoryUsage
-from plaza_core.usage_wire import from_line, to_line
+from plaza_core.usage_wire import from_lines, to_lines
 from plaza_serving.dataplane.spool import Spool, adopt
 
 
@@ -37,7 +37,7 @@ def record(number):
 
 
 def shipping_to(ledger):
-    return lambda lines: ledger.ingest([from_line(line) for line in lines.splitlines()])
+    return lambda lines: ledger.ingest(from_lines(lines))
 
 
 def test_records_are_shipped_and_the_file_goes_with_its_owner(tmp_path):
@@ -65,7 +65,7 @@ def test_what_cannot_be_shipped_is_adopted(tmp_path):
 
 
 def test_a_torn_line_was_never_acknowledged(tmp_path):
-    (tmp_path / "replica-0.log").write_bytes(to_line(record(1)) + to_line(record(2))[:-9])
+    (tmp_path / "replica-0.log").write_bytes(to_lines([record(1), record(2)])[:-9])
     ledger = MemoryUsage()
     assert adopt(tmp_path, ledger.ingest) == 1
 
@@ -129,8 +129,8 @@ class Bank:
 
 
 def test_a_dead_replica_is_gone_only_after_its_last_file(tmp_path):
-    (tmp_path / "main-1-ab-0.log").write_bytes(to_line(record(1)))
-    (tmp_path / "main-1-ab-1.log").write_bytes(to_line(record(2)))
+    (tmp_path / "main-1-ab-0.log").write_bytes(to_lines([record(1)]))
+    (tmp_path / "main-1-ab-1.log").write_bytes(to_lines([record(2)]))
     (tmp_path / "main-2-cd-0.log").write_bytes(b"")
     ledger = MemoryUsage()
     bank = Bank(ledger)
@@ -143,7 +143,7 @@ def test_a_replica_lives_while_one_of_its_files_is_locked(tmp_path):
     ledger = MemoryUsage()
     bank = Bank(ledger)
     spool = Spool(tmp_path, "main-1-ab", shipping_to(ledger))
-    (tmp_path / "main-1-ab-7.log").write_bytes(to_line(record(1)))
+    (tmp_path / "main-1-ab-7.log").write_bytes(to_lines([record(1)]))
     assert adopt(tmp_path, ledger.ingest, bank.gone) == 0
     assert not bank.closed
     spool.close(leases_returned=False)
@@ -158,7 +158,7 @@ def test_a_replica_that_returned_its_leases_leaves_nothing_to_adopt(tmp_path):
 
 
 def test_leases_that_could_not_be_closed_are_tried_again(tmp_path):
-    (tmp_path / "main-1-ab-0.log").write_bytes(to_line(record(1)))
+    (tmp_path / "main-1-ab-0.log").write_bytes(to_lines([record(1)]))
     ledger = MemoryUsage()
 
     def away(replica):

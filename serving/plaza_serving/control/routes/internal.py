@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 
 from plaza_core.ids import valid_digest
 from plaza_core.table import Heartbeat, HeartbeatReply
-from plaza_core.usage_wire import from_line
+from plaza_core.usage_wire import from_lines
 from plaza_serving.control.guard import NODE_ONLY
 from plaza_serving.control.parts import Hub, Parts
 from plaza_serving.control.shapes.ledger import Ingested
@@ -60,7 +60,7 @@ async def usage(hub: Hub, request: Request) -> Ingested:
 
 
 def _ingest(hub: Parts, body: bytes) -> Ingested:
-    records = [from_line(line) for line in body.splitlines() if line]
+    records = from_lines(body)
     return Ingested(accepted=len(records), new=hub.tenancy.ledger.ingest(records))
 
 
