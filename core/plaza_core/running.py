@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+import msgspec
+
 from plaza_core.certificate import Certificate
 from plaza_core.ids import OrganisationId
 from plaza_core.manifest import Manifest
@@ -134,8 +136,7 @@ class Examiner(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(msgspec.Struct, frozen=True, eq=False):
     """Tensors for the model and whatever `interpret` needs to make an answer of its outputs."""
 
     tensors: dict[str, Array]

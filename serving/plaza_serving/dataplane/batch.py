@@ -251,13 +251,14 @@ class BatchRunner:
         work, rows = job.work, job.prepared.rows
         row_us = self._row_us.get(job.fitted.shape)
         own_us = steady(run.device_us, row_us, rows, run.ran.rows, self._borne_us)
-        charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
+        device_us = run.device_us + job.lost_us
+        cost = charge = work.price.cost(device_us=device_us, host_us=host_us, rows=rows)
+        if own_us < device_us:
+            charge = work.price.cost(device_us=own_us, host_us=host_us, rows=rows)
         held = work.reservation
         if held is not None:
             charge = min(charge, held.amount)
-        device_us = run.device_us + job.lost_us
-        borne = work.price.cost(device_us=device_us, host_us=host_us, rows=rows) - charge
-        return Bill(rows, device_us * self._weight, host_us, charge, borne)
+        return Bill(rows, device_us * self._weight, host_us, charge, cost - charge)
 
     def _failed(self, job: _Job, error: PlazaError, device_us: int) -> Finished:
         """A run without an answer is charged to nobody."""

@@ -62,7 +62,8 @@ class Counting:
         with self._lock:
             for done in finished:
                 work = done.work
-                counts = self._of(work)
+                whose = _whose(work)
+                counts = self._of(whose)
                 if done.outcome is None or work.dropped_as is not None:
                     _fail(counts, work, now_ns)
                     continue
@@ -76,14 +77,14 @@ class Counting:
                 counts.run_us += timing.run_us
                 counts.interpret_us += timing.interpret_us
                 if done.ran is not None:
-                    shared.setdefault((_whose(work), id(done.ran)), []).append(done)
+                    shared.setdefault((whose, id(done.ran)), []).append(done)
             for (whose, _), together in shared.items():
                 _count_run(self._counts[whose], together)
 
     def dropped(self, work: Work, now_ns: int) -> None:
         """A request that ended before it started."""
         with self._lock:
-            _fail(self._of(work), work, now_ns)
+            _fail(self._of(_whose(work)), work, now_ns)
 
     def asked(
         self, catalogue: Catalogue, caller: Principal, name: str | None, version: str | None
@@ -126,8 +127,7 @@ class Counting:
                 if whose[0] not in present or whose[1:] not in live:
                     del self._counts[whose]
 
-    def _of(self, work: Work) -> _Counts:
-        whose = _whose(work)
+    def _of(self, whose: _Whose) -> _Counts:
         counts = self._counts.get(whose)
         if counts is None:
             counts = self._counts[whose] = _Counts()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from plaza_core.errors import InvalidInput
 from plaza_core.ids import ModelId, OrganisationId
@@ -11,10 +12,13 @@ from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.padding import Buckets
 from plaza_core.running import RemoteRunner, Runner
-from plaza_core.tensors import Signature
+from plaza_core.tensors import Array, Signature
 from plaza_serving.dataplane.lane import Lane
 
 VersionKey = tuple[ModelId, int]
+
+_FORMS = 256
+"""How many forms of requests a version remembers."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +48,10 @@ class Hosted:
     retired: bool = field(default=False, init=False)
     batched: bool = field(default=False, init=False)
     """Whether requests have rows: the signature's word, which takes a microsecond to ask for."""
+    fitting: set[tuple[tuple[str, Any, tuple[int, ...]], ...]] = field(
+        default_factory=set, init=False
+    )
+    """Names, datatypes and shapes that were found to fit: to look again takes 3 µs."""
     remote: RemoteRunner | None = field(default=None, init=False)
     """Its runner, where that has a process of its own."""
 
@@ -56,16 +64,25 @@ class Hosted:
 
         Raises InvalidTensor, InvalidInput.
         """
-        if call.tensors is not None:
-            self.signature.check(dict(call.tensors))
-            if self.manifest.buckets:
-                buckets = Buckets(self.signature, self.manifest.buckets)
-                buckets.fit(buckets.sizes(call.tensors))
+        tensors = call.tensors
+        if tensors is not None:
+            form = tuple([(name, array.dtype, array.shape) for name, array in tensors.items()])
+            if form not in self.fitting:
+                self._check_form(tensors)
+                self.fitting.add(form)
         elif call.family != self.manifest.family:
             raise InvalidInput(
                 f"this model is of family '{self.manifest.family}', not '{call.family}'",
                 input="model",
             )
+
+    def _check_form(self, tensors: Mapping[str, Array]) -> None:
+        self.signature.check(dict(tensors))
+        if self.manifest.buckets:
+            buckets = Buckets(self.signature, self.manifest.buckets)
+            buckets.fit(buckets.sizes(tensors))
+        if len(self.fitting) >= _FORMS:
+            self.fitting.clear()
 
     @property
     def ended(self) -> bool:

@@ -11,9 +11,9 @@ between declared sizes allow.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from plaza_core.errors import ModelFailed
@@ -27,8 +27,7 @@ variable axes where the bundle declares any, else of all inputs."""
 _SEEN = 4096
 
 
-@dataclass(slots=True)
-class Fitted:
+class Fitted(msgspec.Struct, eq=False):
     """One request's tensors and the sizes that they are run at."""
 
     tensors: Tensors

@@ -11,6 +11,8 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from plaza_core.budget import Branch, Grant, LeaseAsk
 from plaza_core.errors import QuotaExceeded
 
@@ -62,8 +64,7 @@ class Holding:
         return not self.reserved and not self.free and self.told == self.returned
 
 
-@dataclass(slots=True, eq=False)
-class Reservation:
+class Reservation(msgspec.Struct, eq=False):
     """What one request holds. `holding` None: control said that no budget limits the key."""
 
     holding: Holding | None

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -65,8 +64,7 @@ class Ran(msgspec.Struct, gc=False):
 FREE = Bill()
 
 
-@dataclass(slots=True, eq=False)
-class Work:
+class Work(msgspec.Struct, eq=False):
     call: Call
     principal: Principal
     target: Resolved
@@ -83,18 +81,18 @@ class Work:
     """None where no budget limits the key."""
     route: Route | None = None
     """How it came to its version, where its alias has a split."""
-    foreseen_us: float = field(default=0.0, init=False)
+    foreseen_us: float = 0.0
     """How long it would wait, as admission saw it; 0: not so long that it was asked."""
-    started: bool = field(default=False, init=False)
-    claimed: bool = field(default=False, init=False)
-    dropped_as: str | None = field(default=None, init=False)
+    started: bool = False
+    claimed: bool = False
+    dropped_as: str | None = None
     """The outcome that the loop gave while a worker was computing."""
-    flow: Key | None = field(default=None, init=False)
+    flow: Key | None = None
     """Who pays in the fair queue, since it was taken; the next three are its receipt."""
-    estimate_us: float = field(default=0.0, init=False)
-    parts: int = field(default=1, init=False)
-    lifts: int = field(default=0, init=False)
-    lost: Bill = field(default=FREE, init=False)
+    estimate_us: float = 0.0
+    parts: int = 1
+    lifts: int = 0
+    lost: Bill = FREE
     """What an attempt before this one cost; the platform bears it."""
 
     @property

@@ -50,10 +50,10 @@ async def off_loop(size: int, work: Callable[..., _T], *args: Any) -> _T:
     """`work(*args)`, in a thread when `size` bytes are too many for the event loop."""
     if size <= OFFLOAD_BYTES:
         return work(*args)
-    return await _in_thread(work, *args)
+    return await in_thread(work, *args)
 
 
-async def _in_thread(work: Callable[..., _T], *args: Any) -> _T:
+async def in_thread(work: Callable[..., _T], *args: Any) -> _T:
     return await asyncio.get_running_loop().run_in_executor(None, work, *args)
 
 
@@ -82,7 +82,7 @@ class BodyReader:
         body = pieces[0]
         encoding = exchange.headers.get(b"content-encoding")
         if encoding is not None and encoding != b"identity":
-            return await _in_thread(inflate, body, encoding.decode("latin-1").lower(), self.limit)
+            return await in_thread(inflate, body, encoding.decode("latin-1").lower(), self.limit)
         return body
 
     async def pieces(self, exchange: Exchange) -> list[bytes]:
@@ -132,8 +132,9 @@ class BodyReader:
         exchange.held += size
 
     def release(self, exchange: Exchange) -> None:
-        self._held -= exchange.held
-        exchange.held = 0
+        if exchange.held:
+            self._held -= exchange.held
+            exchange.held = 0
 
 
 def inflate(body: bytes, encoding: str, limit: int) -> bytes:

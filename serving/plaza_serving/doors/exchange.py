@@ -40,15 +40,34 @@ class ClientGoneError(Exception):
 
 
 class Exchange:
-    """State of one request. `principal`, `model` and `version` are set by the door's routing."""
+    """State of one request. `principal`, `model` and `version` are set by the door's routing.
 
-    __slots__ = (
-        "age_ns", "began_ns", "body", "body_read", "born", "cut", "headers", "held", "infers",
-        "listener", "model", "pieces", "principal", "reading", "receive", "request_id", "scope",
-        "task", "version", "wording",
-    )  # fmt: skip
+    What few requests change is the class's until they do: to set it for each took a microsecond.
+    """
 
     principal: Principal
+    wording: Wording | None = None
+    """How an error is told here; None until the route is found."""
+    model = ""
+    version: str | None = None
+    body: bytes | None = None
+    """Set once it was read for somebody who then calls the handler."""
+    body_read = False
+    pieces: list[bytes] | None = None
+    """The body as it came, once it was read."""
+    age_ns = 0
+    """How long another replica had it, which has forwarded it."""
+    began_ns = 0
+    """When the hub got it, on the monotonic clock of this replica; 0: not asked yet."""
+    held = 0
+    """Bytes counted in the body budget."""
+    task: asyncio.Task[Any] | None = None
+    reading = False
+    born = 0
+    infers = False
+    """Whether it asks for an inference, which has a price."""
+    cut: Cut | None = None
+    listener: asyncio.Task[None] | None = None
 
     def __init__(
         self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], request_id: RequestId
@@ -57,28 +76,6 @@ class Exchange:
         self.receive = receive
         self.headers = headers
         self.request_id = request_id
-        self.wording: Wording | None = None
-        """How an error is told here; None until the route is found."""
-        self.model = ""
-        self.version: str | None = None
-        self.body: bytes | None = None
-        """Set once it was read for somebody who then calls the handler."""
-        self.body_read = False
-        self.pieces: list[bytes] | None = None
-        """The body as it came, once it was read."""
-        self.age_ns = 0
-        """How long another replica had it, which has forwarded it."""
-        self.began_ns = 0
-        """When the hub got it, on the monotonic clock of this replica; 0: not asked yet."""
-        self.held = 0
-        """Bytes counted in the body budget."""
-        self.task: asyncio.Task[Any] | None = None
-        self.reading = False
-        self.born = 0
-        self.infers = False
-        """Whether it asks for an inference, which has a price."""
-        self.cut: Cut | None = None
-        self.listener: asyncio.Task[None] | None = None
 
     def begin(self, clock: Clock) -> int:
         """When the hub got it: deadlines count from here, and from before the body was read."""

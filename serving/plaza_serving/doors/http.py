@@ -213,10 +213,24 @@ class HttpDoor:
             await self._finish(exchange, reply, send, late=late)
 
     async def _finish(self, exchange: Exchange, reply: Reply, send: Send, *, late: bool) -> None:
-        close = not exchange.body_read and _has_body(exchange)
+        """In one piece where the server can: `WHOLE`."""
         if late:
             await self._brake.pause()
-        await _send(exchange, send, reply, close=close)
+        status, media, body, more = reply
+        headers = [
+            (b"content-type", media),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", exchange.request_id.encode()),
+            *more,
+        ]
+        if not exchange.body_read and _has_body(exchange):
+            headers.append(_CLOSE)
+        else:
+            whole = exchange.scope.get(WHOLE)
+            if whole is not None and whole(status, headers, body):
+                return
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
         """None: another pool's answer was sent already."""
@@ -306,24 +320,6 @@ def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:
         Route("POST", f"{model}/versions/{{version}}/load", write, shelf.load),
         Route("POST", f"{model}/versions/{{version}}/unload", write, shelf.unload),
     )
-
-
-async def _send(exchange: Exchange, send: Send, reply: Reply, *, close: bool) -> None:
-    status, media, body, more = reply
-    headers = [
-        (b"content-type", media),
-        (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", exchange.request_id.encode()),
-        *more,
-    ]
-    if close:
-        headers.append(_CLOSE)
-    else:
-        whole = exchange.scope.get(WHOLE)
-        if whole is not None and whole(status, headers, body):
-            return
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def _has_body(exchange: Exchange) -> bool:

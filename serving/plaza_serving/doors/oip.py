@@ -18,7 +18,7 @@ from plaza_core.pools import door_prefix
 from plaza_core.tensors import Array, TensorSpec
 from plaza_serving.doors import inferring, tensors_binary, tensors_json
 from plaza_serving.doors.asking import cost_headers
-from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, off_loop, parse_json
+from plaza_serving.doors.body import OFFLOAD_BYTES, BodyReader, in_thread, off_loop, parse_json
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.inferring import (
     InferRequest,
@@ -129,8 +129,9 @@ class OpenInference:
         wanted = request.outputs
         if request.binary if wanted is None else all(wanted.values()):
             return write_answer(request, outcome)
-        size = sum([array.nbytes for array in outcome.tensors.values()])
-        return await off_loop(size, write_answer, request, outcome)
+        if sum([array.nbytes for array in outcome.tensors.values()]) <= OFFLOAD_BYTES:
+            return write_answer(request, outcome)
+        return await in_thread(write_answer, request, outcome)
 
     async def _request(self, exchange: Exchange, body: bytes) -> InferRequest:
         announced = exchange.headers.get(b"inference-header-content-length")
@@ -140,7 +141,9 @@ class OpenInference:
         head = len(body) if announced is None else _header_length(announced, len(body))
         # Numeric tensors in the tail are views; only JSON and BYTES take time to decode.
         slow = len(body) if b"BYTES" in body[: min(head, OFFLOAD_BYTES)] else head
-        return await off_loop(slow, read_request, body, head, self._max_depth)
+        if slow <= OFFLOAD_BYTES:
+            return read_request(body, head, self._max_depth)
+        return await in_thread(read_request, body, head, self._max_depth)
 
 
 def _placement(view: ModelView) -> str:
