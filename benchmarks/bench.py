@@ -125,7 +125,8 @@ def _with_a_hub(plan: compare.Plan, only: Sequence[str], results: Results, scrat
         if "latency" in only:
             results.part("latency", _latency(hub, key, plan, scratch))
         if "overload" in only:
-            results.part("overload", _overload(hub, key, scratch))
+            console.print("overload")
+            results.part("overload", overload.measure(hub, key, scratch, TIMES))
         if "density" in only:
             results.part("density", density.measure(hub, key, scratch, EACH))
 
@@ -137,15 +138,6 @@ def _latency(hub: Hub, key: str, plan: compare.Plan, scratch: Path) -> dict[str,
     return latency.measure(
         _port(hub), load, lambda: alone(1, 4)["requests_per_second"], plan.rounds, 20.0
     )
-
-
-def _overload(hub: Hub, key: str, scratch: Path) -> dict[str, Any]:
-    console.print("overload")
-    graph = asked.slow()
-    hub.admin.models.register(graph.write(scratch / "slow"), visibility="public")
-    load = asked.to_plaza("slow", "binary", key)
-    compare.until_answered(hub, load)
-    return overload.measure(_port(hub), load, TIMES)
 
 
 def _port(hub: Hub) -> int:

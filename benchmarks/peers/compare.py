@@ -12,7 +12,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,22 +61,32 @@ class Plan:
 
 
 def prepare(hub: Hub, scratch: Path) -> str:
-    """Register the measured models; returns a key with a budget, of an organisation whose limits do
-    not slow the measurement."""
+    """Register the measured models; returns the key that measures (`consumer`)."""
     admin = hub.admin
     for model in DIALECTS:
         admin.models.register(asked.bundle(model, scratch), visibility="public")
-    admin.orgs.create("bench")
-    admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
-    admin.quotas.set("bench", 10**15, period="total")
-    key = admin.keys.create("bench", role="consumer").key
+    key = consumer(hub)
     for model, dialects in DIALECTS.items():
-        until_ok(partial(_asked, hub, asked.to_plaza(model, dialects[0], key)), 30)
+        until_answered(hub, asked.to_plaza(model, dialects[0], key))
     return key
 
 
-def _asked(hub: Hub, load: Asked) -> httpx.Response:
-    return httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
+def consumer(hub: Hub) -> str:
+    """A key with a budget, of an organisation whose limits do not slow a measurement."""
+    admin = hub.admin
+    admin.orgs.create("bench")
+    admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
+    admin.quotas.set("bench", 10**15, period="total")
+    return admin.keys.create("bench", role="consumer").key
+
+
+def until_answered(hub: Hub, load: Asked) -> None:
+    """Until the first of these requests is answered with 200. Raises TimeoutError."""
+
+    def ask() -> httpx.Response:
+        return httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
+
+    until_ok(ask, 30)
 
 
 def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:
