@@ -4,9 +4,9 @@
     python -m benchmarks.bench --only conv --peers mosec,mlserver --rounds 3
     python -m benchmarks.bench --only tiny,books --peers uvicorn   what the front door costs
 
-Parts: the models `tiny`, `conv`, `detector`, `embedder` (throughput, closed loop), `latency`
-(open loop beside an ideal queue), `overload`, `density`, `books` (authentication, quota and ledger
-per request), `cells`. A run of some parts replaces these in `benchmarks/results/bench.json` and
+Parts: the models `tiny`, `conv`, `detector`, `embedder`, `encoder` (throughput, closed loop),
+`latency` (open loop beside an ideal queue), `overload`, `density`, `books` (authentication, quota
+and ledger per request), `cells`. A run of some parts replaces these in `benchmarks/results/bench.json` and
 leaves the others. Fails when a measured bar falls short or a measured server made errors.
 """
 

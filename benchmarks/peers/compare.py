@@ -31,6 +31,7 @@ DIALECTS = {
     "conv": ("binary", "json", "grpc"),
     "detector": ("jpeg",),
     "embedder": ("json",),
+    "encoder": ("json",),
 }
 CONNECTIONS = {"conv": (1, 8, 64)}
 USUAL = (1, 16, 64)

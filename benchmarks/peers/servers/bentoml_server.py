@@ -56,7 +56,7 @@ class Texts:
 
 
 if __name__ == "__main__":
-    kind = {"embedder": "Texts", "detector": "Binary"}.get(os.environ["MODEL"])
+    kind = {"embedder": "Texts", "encoder": "Texts", "detector": "Binary"}.get(os.environ["MODEL"])
     kind = kind or ("Binary" if work.BINARY else "Json")
     here = Path(__file__)
     command = ["serve", f"{here.stem}:{kind}", "--host", "127.0.0.1", "--port", str(work.PORT)]

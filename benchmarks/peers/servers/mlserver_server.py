@@ -35,13 +35,8 @@ class Served(MLModel):
             array = self.model.session.run(None, {self.model.input: rows})[0]
             output = NumpyCodec.encode_output(self.model.outputs[0], array)
         elif self.model.manifest.family == "text.embed":
-            texts = StringCodec.decode_input(given)
-            prepared = self.model.family.prepare(work._texts(texts))
-            results = self.model.session.run(None, dict(prepared.tensors))
-            found = self.model.family.interpret(
-                dict(zip(self.model.outputs, results, strict=True)), prepared.context
-            )
-            output = NumpyCodec.encode_output("vectors", found.vectors)
+            vectors = self.model.vectors(StringCodec.decode_input(given))
+            output = NumpyCodec.encode_output("vectors", vectors)
         else:
             (found,) = self.model(Base64Codec.decode_input(given))
             output = StringCodec.encode_output("detections", [json.dumps(found)])

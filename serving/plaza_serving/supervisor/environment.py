@@ -166,7 +166,7 @@ def _start_and_stop() -> dict[str, str]:
         # One Python worker per core, started in advance, is one CPU second each for nothing.
         "RAY_enable_worker_prestart": "0",
         # Serve's controller looks at everything this often; at 0.1 s that was 4 % of a core, idle.
-        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.5",
+        "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
         # A dead HAProxy is seen after three of these.
         "RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "1",
         # Defaults of 30 and 150 s suit long requests behind slow load balancers. A port may be
