@@ -6,8 +6,9 @@
 
 Parts: the models `tiny`, `conv`, `detector`, `embedder`, `encoder` (throughput, closed loop),
 `latency` (open loop beside an ideal queue), `overload`, `density`, `books` (authentication, quota
-and ledger per request), `cells`. A run of some parts replaces these in `benchmarks/results/bench.json` and
-leaves the others. Fails when a measured bar falls short or a measured server made errors.
+and ledger per request), `cells`. A run of some parts replaces these in
+`benchmarks/results/bench.json` and leaves the others. Fails when a measured bar falls short or a
+measured server made errors.
 """
 
 from __future__ import annotations

@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import socket
-import subprocess
 
 import httpx
 import pytest
@@ -129,13 +128,13 @@ time.sleep(60)
 
 async def test_it_sees_the_last_of_those_die_who_share_the_port(free_port, monkeypatch):
     monkeypatch.setattr(standin, "_ABSENT_LOOK_S", 3600)  # nothing but deaths can tell it
-    ingress = subprocess.Popen([*python(INGRESS), str(free_port)])
+    ingress = await asyncio.create_subprocess_exec(*python(INGRESS), str(free_port))
     await until(lambda: len(holders(free_port, pids())) == 2, 10)
     one = StandIn("127.0.0.1", free_port)
     task = asyncio.create_task(one.run())
     await until(lambda: len(one._watched) == 2, 10)
     ingress.kill()
-    ingress.wait()
+    await ingress.wait()
     await until(lambda: len(one._watched) == 1, 10)
     assert not one.holding
     (heir,) = one._watched
