@@ -22,8 +22,8 @@ from benchmarks.graphs import Graph, graph
 from plaza_core.tensors import DType, TensorSpec
 
 LAYERS, HIDDEN, HEADS, INNER = 6, 384, 12, 1536
-PIECES, LONGEST = 30_522, 512
-WIDTH, SIZES = 384, (4, 8, 16, 24, 32, 64, 96, 128, 192, 256, 384)
+PIECES = 30_522
+WIDTH, SIZES = 512, (4, 8, 16, 24, 32, 64, 96, 128, 192, 256, 384, 512)
 """Pieces that a text may have, and what it is padded to: most texts have less than 20, and a row of
 16 for one of 5 costs more than another run."""
 
@@ -82,7 +82,7 @@ class _Builder:
 
     def _embedded(self) -> str:
         table = self._weight((PIECES, HIDDEN), 1.0)
-        places = self._weight((LONGEST, HIDDEN), 1.0)
+        places = self._weight((WIDTH, HIDDEN), 1.0)
         length = self._op("Shape", "indices", start=1, end=2)
         first = self._op("Slice", places, self._constant(np.array([0])), length)
         return self._normal(self._op("Add", self._op("Gather", table, "indices"), first))

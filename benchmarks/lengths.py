@@ -52,6 +52,8 @@ from plaza_serving.dataplane.workers import Workers
 
 BUNDLE = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 WAITING = 64
+_TABLE_MS, _ENCODER_MS = 12, 200
+"""How long a joined run may take: the usual, and what lets texts of milliseconds join."""
 THREADS = 2
 TEXTS = 512
 WAYS = ("by length", "equal", "one width")
@@ -86,6 +88,8 @@ class Closed:
         time.sleep(seconds / 4)  # warm-up, which is not counted
         before, begin, cpu = self.done, time.perf_counter(), time.process_time()
         time.sleep(seconds)  # what is measured: workers and their answers keep themselves busy
+        while self.done == before:  # a batch of 64 paragraphs at one width takes many seconds
+            time.sleep(0.1)
         count, cpu = self.done - before, time.process_time() - cpu
         rate = count / (time.perf_counter() - begin)
         self.open = False
@@ -122,7 +126,9 @@ def sizes_of(way: str, own: Mapping[str, Sequence[int]]) -> Mapping[str, Sequenc
     return own if way == "by length" else {}
 
 
-def in_process(bundle: Path, way: str, seconds: float, *, tokenised: bool) -> tuple[float, float]:
+def in_process(
+    bundle: Path, way: str, seconds: float, *, join_ms: int, tokenised: bool
+) -> tuple[float, float]:
     manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
     runner, family = provider.open(bundle, manifest), open_family(bundle, manifest)
     lane = Lane(
@@ -131,7 +137,7 @@ def in_process(bundle: Path, way: str, seconds: float, *, tokenised: bool) -> tu
             family,
             max_batch=manifest.limits.max_batch,
             weight=1,
-            join_ns=12_000_000,
+            join_ns=join_ms * 1_000_000,
             buckets=sizes_of(way, manifest.buckets),
             clock=SystemClock(),
         )
@@ -158,13 +164,15 @@ class _Target:
         digest = "d"
 
 
-def over_hub(console: Console, source: Path, rounds: int, seconds: float) -> dict[str, list[float]]:
+def over_hub(
+    console: Console, source: Path, rounds: int, seconds: float, *, join_ms: int
+) -> dict[str, list[float]]:
     """Requests per second of each way, in turn, on one hub. No family takes a free width without
     sizes, so there is no `equal`."""
     found: dict[str, list[float]] = {way: [] for way in WAYS if way != "equal"}
     with (
         tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch,
-        running_hub(Path(scratch) / "state") as hub,
+        running_hub(Path(scratch) / "state", batch_join_us=join_ms * 1000) as hub,
     ):
         admin = hub.admin
         names = {way: way.replace(" ", "-") for way in found}
@@ -221,25 +229,28 @@ def main() -> int:
     asked = parser.parse_args()
     seconds = asked.seconds or (10.0 if asked.encoder else 2.0)
     console = Console()
+    join_ms = _ENCODER_MS if asked.encoder else _TABLE_MS
     with tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch:
         bundle = BUNDLE
         if asked.encoder:
             bundle = encoder.write(Path(scratch) / "encoder", BUNDLE / "tokenizer.json")
         if asked.hub:
-            rates = over_hub(console, bundle, asked.rounds, seconds)
+            rates = over_hub(console, bundle, asked.rounds, seconds, join_ms=join_ms)
             show(console, f"over a hub, {WAITING} connections", rates)
         else:
-            _in_process(console, bundle, asked.rounds, seconds)
+            _in_process(console, bundle, asked.rounds, seconds, join_ms=join_ms)
     return 0
 
 
-def _in_process(console: Console, bundle: Path, rounds: int, seconds: float) -> None:
+def _in_process(
+    console: Console, bundle: Path, rounds: int, seconds: float, *, join_ms: int
+) -> None:
     for tokenised, title in ((False, "in process, texts"), (True, "in process, the graph alone")):
         rates: dict[str, list[float]] = {way: [] for way in WAYS}
         costs: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(rounds):
             for way in WAYS:
-                rate, cost = in_process(bundle, way, seconds, tokenised=tokenised)
+                rate, cost = in_process(bundle, way, seconds, join_ms=join_ms, tokenised=tokenised)
                 rates[way].append(rate)
                 costs[way].append(cost)
         show(console, title, rates)

@@ -10,7 +10,7 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,14 +61,14 @@ class Plan:
         return self.connections or CONNECTIONS.get(model, USUAL)
 
 
-def prepare(hub: Hub, scratch: Path) -> str:
-    """Register the measured models; returns the key that measures (`consumer`)."""
+def prepare(hub: Hub, scratch: Path, models: Collection[str]) -> str:
+    """Register these models; returns the key that measures (`consumer`)."""
     admin = hub.admin
-    for model in DIALECTS:
+    for model in models:
         admin.models.register(asked.bundle(model, scratch), visibility="public")
     key = consumer(hub)
-    for model, dialects in DIALECTS.items():
-        until_answered(hub, asked.to_plaza(model, dialects[0], key))
+    for model in models:
+        until_answered(hub, asked.to_plaza(model, DIALECTS[model][0], key))
     return key
 
 

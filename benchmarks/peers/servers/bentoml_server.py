@@ -49,7 +49,7 @@ class Texts:
     def __init__(self) -> None:
         self.model = work.Model()
 
-    @bentoml.api(batchable=True, max_batch_size=max(2, work.BATCH), max_latency_ms=1000)
+    @bentoml.api(batchable=True, max_batch_size=max(2, work.BATCH), max_latency_ms=10_000)
     def infer(self, input: list[str]) -> np.ndarray:
         (found,) = self.model([list(input)])
         return np.array([row["embedding"] for row in found["data"]], np.float32)
