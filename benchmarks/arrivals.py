@@ -19,6 +19,7 @@ import sys
 import time
 from collections import deque
 from collections.abc import Iterator
+from typing import cast
 
 import uvloop
 
@@ -34,8 +35,8 @@ class _Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports do all that asyncio.Transport says, without being of that class.
+        self._transport = cast("asyncio.Transport", transport)
 
     def send(self, due: float) -> None:
         assert self._transport is not None

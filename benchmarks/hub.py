@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ import httpx
 import psutil
 
 import plaza
+from plaza_core.settings import Settings
+from plaza_serving.supervisor.places import Places
 
 _READY_S = 90.0
 _STOP_S = 20.0
@@ -130,8 +133,11 @@ class Hub:
 
 
 @contextlib.contextmanager
-def running_hub(state_dir: Path, **settings: object) -> Iterator[Hub]:
-    """Start `plaza up`, wait until it answers, stop it, and see that no process remains."""
+def running_hub(state_dir: Path, *, keep: bool = False, **settings: object) -> Iterator[Hub]:
+    """Start `plaza up`, wait until it answers, stop it, and see that no process remains.
+
+    `keep`: leave what Ray wrote in its own directory, for who looks into it and tidies up.
+    """
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
     for name, value in {"state_dir": state_dir, **own_ports(), **settings}.items():
         environment[f"PLAZA_{name.upper()}"] = str(value)
@@ -153,6 +159,14 @@ def running_hub(state_dir: Path, **settings: object) -> Iterator[Hub]:
     finally:
         hub.close_clients()
         stop(hub)
+        if not keep:
+            tidy(state_dir)
+
+
+def tidy(state_dir: Path) -> None:
+    """Remove sockets and logs of the Ray of the hub that ran there. `plaza up` keeps the last ones
+    for its operator; nobody looks for those of a state directory that is gone."""
+    shutil.rmtree(Places.of(Settings(state_dir=state_dir)).temp, ignore_errors=True)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""What batching by length brings: the shipped embedder, texts of mixed lengths, 64 at a time.
+"""What batching by length brings: an embedder, texts of mixed lengths, 64 at a time.
 
 Three ways to take the same requests, measured in turn and compared by the median of the ratios:
 
@@ -9,11 +9,14 @@ Three ways to take the same requests, measured in turn and compared by the media
 In process: a lane with its fair queue and workers, closed loop, 64 requests outstanding; with the
 tokeniser, and the graph alone (tensors are sent). Over a hub: one key, 64 connections.
 
-    python -m benchmarks.lengths [--hub]
+    python -m benchmarks.lengths [--hub] [--encoder] [--rounds 5] [--seconds 10]
+
+of the shipped embedder, which is a table, or of one with attention (`benchmarks.encoder`).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import statistics
@@ -21,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -30,7 +34,7 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import load
+from benchmarks import encoder, load
 from benchmarks.hub import running_hub
 from benchmarks.peers.asked import Asked
 from benchmarks.queueing import requests as some_requests
@@ -48,16 +52,11 @@ from plaza_serving.dataplane.workers import Workers
 
 BUNDLE = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 WAITING = 64
+_TABLE_MS, _ENCODER_MS = 12, 200
+"""How long a joined run may take: the usual, and what lets texts of milliseconds join."""
 THREADS = 2
-SECONDS = 2.0
-ROUNDS = 5
 TEXTS = 512
-WAYS: dict[str, dict[str, list[int]] | None] = {
-    "by length": None,
-    "equal": {},
-    "one width": {"features": [640]},
-}
-"""Name -> sizes in place of the bundle's own; None: those."""
+WAYS = ("by length", "equal", "one width")
 
 
 def mixed(seed: int = 0) -> list[str]:
@@ -89,6 +88,8 @@ class Closed:
         time.sleep(seconds / 4)  # warm-up, which is not counted
         before, begin, cpu = self.done, time.perf_counter(), time.process_time()
         time.sleep(seconds)  # what is measured: workers and their answers keep themselves busy
+        while self.done == before:  # a batch of 64 paragraphs at one width takes many seconds
+            time.sleep(0.1)
         count, cpu = self.done - before, time.process_time() - cpu
         rate = count / (time.perf_counter() - begin)
         self.open = False
@@ -118,18 +119,26 @@ class Closed:
             self._offer()
 
 
-def in_process(way: str, *, tokenised: bool) -> tuple[float, float]:
-    manifest = parse_manifest((BUNDLE / MANIFEST_FILE).read_bytes())
-    runner, family = provider.open(BUNDLE, manifest), open_family(BUNDLE, manifest)
-    sizes = WAYS[way]
+def sizes_of(way: str, own: Mapping[str, Sequence[int]]) -> Mapping[str, Sequence[int]]:
+    """The sizes to pad to in place of the bundle's own."""
+    if way == "one width":
+        return {axis: sizes[-1:] for axis, sizes in own.items()}
+    return own if way == "by length" else {}
+
+
+def in_process(
+    bundle: Path, way: str, seconds: float, *, join_ms: int, tokenised: bool
+) -> tuple[float, float]:
+    manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
+    runner, family = provider.open(bundle, manifest), open_family(bundle, manifest)
     lane = Lane(
         BatchRunner(
             runner,
             family,
             max_batch=manifest.limits.max_batch,
             weight=1,
-            join_ns=12_000_000,
-            buckets=manifest.buckets if sizes is None else sizes,
+            join_ns=join_ms * 1_000_000,
+            buckets=sizes_of(way, manifest.buckets),
             clock=SystemClock(),
         )
     )
@@ -142,7 +151,7 @@ def in_process(way: str, *, tokenised: bool) -> tuple[float, float]:
         )
     closed = Closed(lane, calls)
     try:
-        return closed.run(SECONDS)
+        return closed.run(seconds)
     finally:
         runner.close()
 
@@ -155,45 +164,44 @@ class _Target:
         digest = "d"
 
 
-def over_hub(console: Console) -> dict[str, list[float]]:
-    """Requests per second of each way, in turn, on one hub."""
-    found: dict[str, list[float]] = {name: [] for name in WAYS}
+def over_hub(
+    console: Console, source: Path, rounds: int, seconds: float, *, join_ms: int
+) -> dict[str, list[float]]:
+    """Requests per second of each way, in turn, on one hub. No family takes a free width without
+    sizes, so there is no `equal`."""
+    found: dict[str, list[float]] = {way: [] for way in WAYS if way != "equal"}
     with (
         tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch,
-        running_hub(Path(scratch) / "state") as hub,
+        running_hub(Path(scratch) / "state", batch_join_us=join_ms * 1000) as hub,
     ):
         admin = hub.admin
-        names = {}
-        for number, (way, sizes) in enumerate(WAYS.items()):
-            names[way] = f"embedder-{number}"
-            if sizes == {}:
-                del names[way], found[way]  # no family takes a free width without sizes
-                continue
-            bundle = Path(scratch) / names[way]
-            shutil.copytree(BUNDLE, bundle)
+        names = {way: way.replace(" ", "-") for way in found}
+        for way, name in names.items():
+            bundle = Path(scratch) / name
+            shutil.copytree(source, bundle)
             manifest = yaml.safe_load((bundle / MANIFEST_FILE).read_text())
-            manifest["name"] = names[way]
-            manifest["buckets"] = sizes or manifest["buckets"]
+            manifest["name"] = name
+            manifest["buckets"] = dict(sizes_of(way, manifest["buckets"]))
             (bundle / MANIFEST_FILE).write_text(yaml.safe_dump(manifest, sort_keys=False))
             admin.models.register(bundle, visibility="public")
         admin.orgs.create("bench")
         admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
         key = admin.keys.create("bench", role="consumer").key
         hub.client(key).embed(["warm"], model=names["by length"])
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for way, name in names.items():
-                found[way].append(_load(hub.environment, key, name))
+                found[way].append(_load(hub.environment, key, name, seconds))
                 console.print(way, f"{found[way][-1]:,.0f}/s")
     return found
 
 
-def _load(environment: dict[str, str], key: str, model: str) -> float:
+def _load(environment: dict[str, str], key: str, model: str, seconds: float) -> float:
     """64 connections, texts of mixed lengths in turn."""
     port = int(environment["PLAZA_HTTP_PORT"])
     headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
     bodies = [json.dumps({"model": model, "input": text}).encode() for text in mixed()[:WAITING]]
     asked = Asked("/v1/embeddings", headers, tuple(bodies))
-    result = load.run("127.0.0.1", port, WAITING, SECONDS, asked.requests())
+    result = load.run("127.0.0.1", port, WAITING, seconds, asked.requests())
     if result["errors"]:
         raise RuntimeError(f"{result['errors']:.0f} requests failed")
     return result["requests_per_second"]
@@ -213,22 +221,41 @@ def show(console: Console, title: str, rates: dict[str, list[float]]) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--hub", action="store_true", help="over a hub instead of in process")
+    parser.add_argument("--encoder", action="store_true", help="the model with attention")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, help="of one measurement; 2, of the encoder 10")
+    asked = parser.parse_args()
+    seconds = asked.seconds or (10.0 if asked.encoder else 2.0)
     console = Console()
-    if "--hub" in sys.argv[1:]:
-        show(console, "over a hub, 64 connections", over_hub(console))
-        return 0
+    join_ms = _ENCODER_MS if asked.encoder else _TABLE_MS
+    with tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch:
+        bundle = BUNDLE
+        if asked.encoder:
+            bundle = encoder.write(Path(scratch) / "encoder", BUNDLE / "tokenizer.json")
+        if asked.hub:
+            rates = over_hub(console, bundle, asked.rounds, seconds, join_ms=join_ms)
+            show(console, f"over a hub, {WAITING} connections", rates)
+        else:
+            _in_process(console, bundle, asked.rounds, seconds, join_ms=join_ms)
+    return 0
+
+
+def _in_process(
+    console: Console, bundle: Path, rounds: int, seconds: float, *, join_ms: int
+) -> None:
     for tokenised, title in ((False, "in process, texts"), (True, "in process, the graph alone")):
         rates: dict[str, list[float]] = {way: [] for way in WAYS}
         costs: dict[str, list[float]] = {way: [] for way in WAYS}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for way in WAYS:
-                rate, cost = in_process(way, tokenised=tokenised)
+                rate, cost = in_process(bundle, way, seconds, join_ms=join_ms, tokenised=tokenised)
                 rates[way].append(rate)
                 costs[way].append(cost)
         show(console, title, rates)
         least = ", ".join(f"{way} {min(values):.0f}" for way, values in costs.items())
-        console.print(f"µs of processor time a request, the least of {ROUNDS}: {least}")
-    return 0
+        console.print(f"µs of processor time a request, the least of {rounds}: {least}")
 
 
 if __name__ == "__main__":

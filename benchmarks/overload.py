@@ -2,35 +2,56 @@
 
 A model of about 10 ms, bodies of 3 kB, open loop with Poisson arrivals. Before, between and after
 the floods half of the peak comes: calm traffic shows how long the hub takes to be normal again.
+
+    python -m benchmarks.overload [--times 5 10] [--flood 8] [--calm 6]
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import statistics
+import sys
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from benchmarks import ideal
+from benchmarks.hub import Hub, running_hub
 from benchmarks.latency import Found, arrivals
-from benchmarks.peers.asked import Asked
+from benchmarks.peers import asked, compare
 from benchmarks.peers.rivals import generate
 
 CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
+"""Seconds of calm traffic and of each flood, and how much of the peak comes in the calm."""
 BARS = {"goodput": 0.9, "reject_p99_ms": 10.0, "normal_s": 5.0}
 _PEAK_S, _CONNECTIONS, _NOT_NORMAL = 5, 16, 3.0
 
 
-def measure(port: int, load: Asked, times: Sequence[int]) -> dict[str, Any]:
+def measure(
+    hub: Hub,
+    key: str,
+    scratch: Path,
+    times: Sequence[int],
+    *,
+    flood_s: float = FLOOD_S,
+    calm_s: float = CALM_S,
+) -> dict[str, Any]:
+    """Floods of so many `times` the peak, one after the other."""
+    hub.admin.models.register(asked.slow().write(scratch / "slow"), visibility="public")
+    load, port = asked.to_plaza("slow", "binary", key), int(hub.environment["PLAZA_HTTP_PORT"])
+    compare.until_answered(hub, load)
     peak = generate(port, load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
-    phases, floods, at = [(CALM * peak, CALM_S)], [], CALM_S
+    phases, floods, at = [(CALM * peak, calm_s)], [], calm_s
     for factor in times:
-        floods.append((factor, at, at + FLOOD_S))
-        phases += [(factor * peak, FLOOD_S), (CALM * peak, CALM_S)]
-        at += FLOOD_S + CALM_S
+        floods.append((factor, at, at + flood_s))
+        phases += [(factor * peak, flood_s), (CALM * peak, calm_s)]
+        at += flood_s + calm_s
     found = arrivals(port, load, phases)
-    calm = [took for due, took, _ in found if due < CALM_S]
+    calm = [took for due, took, _ in found if due < calm_s]
     normal_ms = _NOT_NORMAL * ideal.p(calm, 0.99)
-    told = [_flood(found, flood, peak, normal_ms) for flood in floods]
+    told = [_flood(found, flood, calm_s, peak, normal_ms) for flood in floods]
     return {
         "peak": round(peak, 1),
         "calm_p99_ms": ideal.p(calm, 0.99),
@@ -51,7 +72,7 @@ def holds(flood: dict[str, Any]) -> bool:
 
 
 def _flood(
-    found: Found, flood: tuple[int, float, float], peak: float, normal_ms: float
+    found: Found, flood: tuple[int, float, float], calm_s: float, peak: float, normal_ms: float
 ) -> dict[str, Any]:
     """What became of the requests of one flood. Goodput counts answers given while it lasted."""
     factor, begin, end = flood
@@ -59,7 +80,7 @@ def _flood(
     good = [took for _, took, status in within if status == 200]
     no = [took for _, took, status in within if status not in {0, 200}]
     answered = sum(s == 200 and begin <= due + took / 1e3 < end for due, took, s in found)
-    after = [one for one in found if end <= one[0] < end + CALM_S]
+    after = [one for one in found if end <= one[0] < end + calm_s]
     bad = [due for due, took, status in after if status != 200 or took > normal_ms]
     return {
         "times": factor,
@@ -84,3 +105,28 @@ def _seconds(found: Found) -> list[dict[str, float]]:
         at = min(last, int(due + took / 1e3))
         rows[at]["answered" if status == 200 else "refused"] += 1
     return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--times", type=int, nargs="*", default=[5, 10])
+    parser.add_argument("--flood", type=float, default=FLOOD_S, help="seconds of each flood")
+    parser.add_argument("--calm", type=float, default=CALM_S, help="seconds between them")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="plaza-overload-") as scratch:
+        place = Path(scratch)
+        with running_hub(place / "state") as hub:
+            found = measure(
+                hub,
+                compare.consumer(hub),
+                place,
+                given.times,
+                flood_s=given.flood,
+                calm_s=given.calm,
+            )
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+    return 0 if found["held"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

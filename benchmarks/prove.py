@@ -50,7 +50,7 @@ from rich.console import Console
 
 from benchmarks import answers, bench, contained, exact, fairness, lending, price, rollouts, swaps
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
-from benchmarks.hub import own_ports
+from benchmarks.hub import own_ports, tidy
 
 ROOT = Path(__file__).parents[1]
 REPEATS, RANDOM_ROUNDS, SEED = 3, 20, 137
@@ -75,6 +75,7 @@ def prove_demo() -> dict[str, Any]:
             seconds.append(round(time.monotonic() - begin, 1))
             told = json.loads((clone / "demo" / "answers.json").read_text())
             ready.append(told["ready_after_s"])
+        tidy(clone / ".plaza")
     return {"seconds": seconds, "ready_s": ready, "held": ready[1] < READY_WITHIN_S}
 
 

@@ -12,11 +12,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks import graphs
+from benchmarks import encoder, graphs
 from plaza_serving.doors.rpc.schema import message
 
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
-KINDS = {"tiny": "tensor", "conv": "tensor", "detector": "picture", "embedder": "texts"}
+KINDS = {
+    "tiny": "tensor", "conv": "tensor", "detector": "picture", "embedder": "texts",
+    "encoder": "texts",
+}  # fmt: skip
 NAMES = {"detector": "road-vehicles", "embedder": "sentence-embedder"}
 TEXTS = 64
 _BOUNDARY = "plaza-bench"
@@ -46,7 +49,11 @@ def bundle(model: str, scratch: Path) -> Path:
     if model in NAMES:
         return BUNDLES / NAMES[model]
     place = scratch / model
-    if not place.exists():
+    if place.exists():
+        return place
+    if model == "encoder":
+        encoder.write(place, BUNDLES / NAMES["embedder"] / "tokenizer.json")
+    else:
         (graphs.tiny() if model == "tiny" else graphs.conv()).write(place)
     return place
 
@@ -77,8 +84,9 @@ def to_plaza(model: str, dialect: str, key: str) -> Asked:
     if model == "detector":
         path = f"/v1/vision/detect?model={NAMES[model]}"
         return Asked(path, {**bearer, "Content-Type": "image/jpeg"}, (picture(),))
-    if model == "embedder":
-        bodies = [_json({"model": NAMES[model], "input": text}) for text in texts()]
+    if KINDS[model] == "texts":
+        name = NAMES.get(model, model)
+        bodies = [_json({"model": name, "input": text}) for text in texts()]
         return Asked("/v1/embeddings", {**bearer, "Content-Type": "application/json"}, (*bodies,))
     path = f"/v2/models/{model}/infer"
     if dialect == "json":
@@ -101,7 +109,7 @@ def to_peer(program: str, model: str, dialect: str) -> Asked:
     plain = {"Content-Type": "application/json"}
     if program == "mlserver" and KINDS[model] != "tensor":
         return Asked(path, plain, _as_bytes(model))
-    if model == "embedder":
+    if KINDS[model] == "texts":
         several = program == "bentoml"
         return Asked(path, plain, tuple(_json({"input": [t] if several else t}) for t in texts()))
     if dialect == "json":

@@ -10,9 +10,8 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ DIALECTS = {
     "conv": ("binary", "json", "grpc"),
     "detector": ("jpeg",),
     "embedder": ("json",),
+    "encoder": ("json",),
 }
 CONNECTIONS = {"conv": (1, 8, 64)}
 USUAL = (1, 16, 64)
@@ -61,23 +61,33 @@ class Plan:
         return self.connections or CONNECTIONS.get(model, USUAL)
 
 
-def prepare(hub: Hub, scratch: Path) -> str:
-    """Register the measured models; returns a key with a budget, of an organisation whose limits do
-    not slow the measurement."""
+def prepare(hub: Hub, scratch: Path, models: Collection[str]) -> str:
+    """Register these models; returns the key that measures (`consumer`)."""
     admin = hub.admin
-    for model in DIALECTS:
+    for model in models:
         admin.models.register(asked.bundle(model, scratch), visibility="public")
-    admin.orgs.create("bench")
-    admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
-    admin.quotas.set("bench", 10**15, period="total")
-    key = admin.keys.create("bench", role="consumer").key
-    for model, dialects in DIALECTS.items():
-        until_ok(partial(_asked, hub, asked.to_plaza(model, dialects[0], key)), 30)
+    key = consumer(hub)
+    for model in models:
+        until_answered(hub, asked.to_plaza(model, DIALECTS[model][0], key))
     return key
 
 
-def _asked(hub: Hub, load: Asked) -> httpx.Response:
-    return httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
+def consumer(hub: Hub) -> str:
+    """A key with a budget, of an organisation whose limits do not slow a measurement."""
+    admin = hub.admin
+    admin.orgs.create("bench")
+    admin.orgs.limit("bench", per_second=1e6, burst=1_000_000)
+    admin.quotas.set("bench", 10**15, period="total")
+    return admin.keys.create("bench", role="consumer").key
+
+
+def until_answered(hub: Hub, load: Asked) -> None:
+    """Until the first of these requests is answered with 200. Raises TimeoutError."""
+
+    def ask() -> httpx.Response:
+        return httpx.post(f"{hub.url}{load.path}", content=load.bodies[0], headers=load.headers)
+
+    until_ok(ask, 30)
 
 
 def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, dict[str, Any]]]:

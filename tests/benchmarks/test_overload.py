@@ -4,7 +4,7 @@ from benchmarks import overload
 
 
 def told(found):
-    return overload._flood(found, (5, 10.0, 12.0), 100.0, 50.0)
+    return overload._flood(found, (5, 10.0, 12.0), overload.CALM_S, 100.0, 50.0)
 
 
 def test_goodput_counts_answers_while_the_flood_lasted_whenever_they_were_due():

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.hub import own_ports
+from benchmarks.hub import own_ports, tidy
 
 pytestmark = pytest.mark.hub
 
@@ -31,6 +31,7 @@ def test_once(tmp_path):
         timeout=180,
         check=False,
     )
+    tidy(tmp_path / "state")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     told = json.loads((ROOT / "demo" / "answers.json").read_text())
     tasks = [answer["task"] for answer in told["answers"]]

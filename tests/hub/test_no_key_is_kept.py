@@ -24,7 +24,7 @@ from urllib.parse import quote
 import pytest
 
 from benchmarks import exact
-from benchmarks.hub import Hub, running_hub
+from benchmarks.hub import Hub, running_hub, tidy
 from plaza_core.settings import Settings
 from plaza_serving.control.main import ADMIN_KEY_FILE
 from plaza_serving.supervisor.places import Places
@@ -226,7 +226,7 @@ async def use(asked: Asked) -> list[str]:
 
 async def test_after_fifty_keys_at_work_no_key_is_anywhere_but_in_its_file(tmp_path):
     state = tmp_path / "state"
-    with running_hub(state, replicas=2, log_level="DEBUG", **exact.SETTINGS) as hub:
+    with running_hub(state, keep=True, replicas=2, log_level="DEBUG", **exact.SETTINGS) as hub:
         asked = Asked(hub)
         with pytest.MonkeyPatch.context() as environment:
             for name, value in hub.environment.items():
@@ -242,6 +242,7 @@ async def test_after_fifty_keys_at_work_no_key_is_anywhere_but_in_its_file(tmp_p
         searched["answers"] = b"\n".join([*asked.said, *everywhere])
         admin = asked.admin
     searched |= {f"afterwards {path}": content for path, content in files(state, temp).items()}
+    tidy(state)
     assert len(issued) > 50
     assert kept([*issued, admin], searched) == []
     assert kept([admin], {"there": (state / ADMIN_KEY_FILE).read_bytes()})

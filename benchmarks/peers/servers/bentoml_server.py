@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "bentoml==1.4.39", "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson",
-#   "pydantic", "pyyaml",
+#   "pydantic", "pyyaml", "tokenizers==0.23.3",
 # ]
 # ///
 """BentoML: a worker process per core; adaptive batching where a batch gains anything."""
@@ -49,14 +49,14 @@ class Texts:
     def __init__(self) -> None:
         self.model = work.Model()
 
-    @bentoml.api(batchable=True, max_batch_size=max(2, work.BATCH), max_latency_ms=1000)
+    @bentoml.api(batchable=True, max_batch_size=max(2, work.BATCH), max_latency_ms=10_000)
     def infer(self, input: list[str]) -> np.ndarray:
         (found,) = self.model([list(input)])
         return np.array([row["embedding"] for row in found["data"]], np.float32)
 
 
 if __name__ == "__main__":
-    kind = {"embedder": "Texts", "detector": "Binary"}.get(os.environ["MODEL"])
+    kind = {"embedder": "Texts", "encoder": "Texts", "detector": "Binary"}.get(os.environ["MODEL"])
     kind = kind or ("Binary" if work.BINARY else "Json")
     here = Path(__file__)
     command = ["serve", f"{here.stem}:{kind}", "--host", "127.0.0.1", "--port", str(work.PORT)]

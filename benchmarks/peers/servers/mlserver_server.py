@@ -3,6 +3,7 @@
 # dependencies = [
 #   "mlserver==1.7.1", "uvloop<0.22",  # its worker processes need the event loop of older versions
 #   "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
+#   "tokenizers==0.23.3",
 # ]
 # ///
 """MLServer: its custom runtime. One process, or with WORKERS=2 a pool that runs the models.
@@ -34,13 +35,8 @@ class Served(MLModel):
             array = self.model.session.run(None, {self.model.input: rows})[0]
             output = NumpyCodec.encode_output(self.model.outputs[0], array)
         elif self.model.manifest.family == "text.embed":
-            texts = StringCodec.decode_input(given)
-            prepared = self.model.family.prepare(work._texts(texts))
-            results = self.model.session.run(None, dict(prepared.tensors))
-            found = self.model.family.interpret(
-                dict(zip(self.model.outputs, results, strict=True)), prepared.context
-            )
-            output = NumpyCodec.encode_output("vectors", found.vectors)
+            vectors = self.model.vectors(StringCodec.decode_input(given))
+            output = NumpyCodec.encode_output("vectors", vectors)
         else:
             (found,) = self.model(Base64Codec.decode_input(given))
             output = StringCodec.encode_output("detections", [json.dumps(found)])

@@ -64,8 +64,9 @@ class Model:
         """One answer, ready for JSON, for each value; all in one run."""
         if self.manifest.family == "tensor":
             return self._tensors(values)
-        task = DetectTask if self.manifest.family == "vision.detect" else _texts
-        prepared = [self.family.prepare(task(value)) for value in values]
+        if self.manifest.family == "text.embed":
+            return self._texts(values)
+        prepared = [self.family.prepare(DetectTask(value)) for value in values]
         names = prepared[0].tensors
         feeds = {name: _joined([one.tensors[name] for one in prepared]) for name in names}
         results = dict(zip(self.outputs, self.session.run(None, feeds), strict=True))
@@ -86,9 +87,22 @@ class Model:
             at += len(value)
         return answers
 
+    def vectors(self, texts):
+        """All texts in one run, each padded to the longest of them."""
+        prepared = self.family.prepare(EmbedTask(tuple(texts)))
+        results = self.session.run(None, dict(prepared.tensors))
+        outputs = dict(zip(self.outputs, results, strict=True))
+        return self.family.interpret(outputs, prepared.context).vectors
 
-def _texts(texts):
-    return EmbedTask(tuple(texts) if isinstance(texts, list) else (texts,))
+    def _texts(self, values):
+        lists = [value if isinstance(value, list) else [value] for value in values]
+        vectors = self.vectors([text for texts in lists for text in texts]).tolist()
+        answers, at = [], 0
+        for texts in lists:
+            own = vectors[at : at + len(texts)]
+            answers.append({"data": [{"embedding": row} for row in own]})
+            at += len(texts)
+        return answers
 
 
 def _joined(arrays):
@@ -96,7 +110,5 @@ def _joined(arrays):
 
 
 def _plain(answer):
-    if hasattr(answer, "vectors"):
-        return {"data": [{"embedding": row} for row in answer.vectors.tolist()]}
     found = [{"label": d.label, "score": d.score, "box": d.box} for d in answer.detections]
     return {"width": answer.width, "height": answer.height, "detections": found}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from plaza_core.errors import Unavailable
@@ -101,6 +101,17 @@ class TableFeed:
         """The snapshot as soon as its version differs from `known`; None after `wait_s`."""
         differs = await self.changed.until(lambda: self.current.version != known, wait_s)
         return self.current if differs else None
+
+    def nap(self) -> Callable[[float], Awaitable[None]]:
+        """A sleep for a job: it ends early when the table has changed since the last one ended."""
+        seen = self.current.sequence
+
+        async def sleep(seconds: float) -> None:
+            nonlocal seen
+            await self.changed.until(lambda: self.current.sequence != seen, seconds)
+            seen = self.current.sequence
+
+        return sleep
 
     def reached(self, version: str, sequence: int) -> bool:
         """Whether a replica that holds table `version` has seen change number `sequence`."""

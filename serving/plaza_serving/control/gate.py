@@ -57,7 +57,9 @@ BLOCK = 4
 """Requests of each version that make a block."""
 UNOPENED_US = 10_000_000
 """A candidate that no replica could open for so long is given up; replicas retry after 5 s."""
-_SOON_S, _IDLE_S = 0.1, 0.25
+_SOON_S, _IDLE_S = 0.1, 5.0
+"""Between rounds, where nothing wakes the job: a rollout that starts changes the table, and that
+does (`TableFeed.nap`)."""
 
 
 def judge(rollout: Rollout, evidence: Evidence) -> tuple[Evidence, Verdict]:

@@ -240,7 +240,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         reconcile,
         lambda: forever("table", every(1.0, parts.feed.refresh)),
         lambda: forever("adopt", Adoption(parts, spool).step),
-        lambda: forever("outbox", Drain(mirror.drain, 1.0).step),
+        lambda: forever("outbox", Drain(mirror.drain, 2.0).step),
         lambda: forever("proposals", later(parts.settings.mlflow_poll_s, mirror.poll)),
         lambda: forever("outbox history", every(3600.0, tenancy.proposals.expire)),
         lambda: forever("uploads", every(60.0, parts.uploads.expire)),
@@ -251,7 +251,7 @@ def jobs_of(parts: Parts, reconciler: Reconciler, spool: Path) -> Sequence[Job]:
         lambda: forever("drift", parts.drift.step),
         lambda: forever("leases", every(3600.0, in_turn(turn("leases"), tenancy.leases.expire))),
         lambda: forever("idempotency", every(60.0, parts.tenancy.idempotency.expire)),
-        lambda: forever("gate", gate.step),
+        lambda: forever("gate", gate.step, sleep=parts.feed.nap()),
     )
 
 

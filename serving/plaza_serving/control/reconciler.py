@@ -28,7 +28,9 @@ _PATIENCE_S = 15.0
 """A fresh dashboard joins its cluster inside the first request, which a busy machine makes slow;
 giving up and asking again would only begin that anew."""
 _SETTLING_S = 0.5
-_WATCHING_S = 1.0
+_WATCHING_S = 4.0
+"""Less than a head needs to come back, so that none comes and goes unseen. A look costs 10 ms, in
+four processes of Ray."""
 _BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 
 

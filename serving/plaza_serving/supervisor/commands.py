@@ -6,11 +6,12 @@ import asyncio
 import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.status import Status
 from rich.table import Table
 
 from plaza_core.errors import PlazaError
@@ -55,7 +56,7 @@ async def _up(settings: Settings, console: Console, join: str | None) -> None:
         loop.add_signal_handler(number, stop.set)
     with console.status("starting: stores") as status:
         phases = ("stores", "ray") if join else ("stores", "control", "ray", "pool")
-        progress = Progress(settings, console, status.update, phases)
+        progress = Progress(settings, console, status, phases)
         make = joining(join) if join else whole_hub
         await hub.run(settings, stop, progress, make=make)
 
@@ -67,7 +68,7 @@ class Progress:
         self,
         settings: Settings,
         console: Console,
-        status: Callable[[str], None],
+        status: Status,
         phases: Sequence[str],
     ) -> None:
         self._settings = settings
@@ -87,19 +88,20 @@ class Progress:
             return
         self._waiting.discard(event.child)
         if self._waiting:
-            self._status(f"starting: {', '.join(sorted(self._waiting))}")
+            self._status.update(f"starting: {', '.join(sorted(self._waiting))}")
         else:
             self._ready()
 
     def _ready(self) -> None:
         took = time.monotonic() - self._started
         s = self._settings
-        self._status("running, Ctrl-C stops everything")
+        self._status.stop()  # a spinner turns twelve times a second, also where nobody looks
         self._console.print(
             f"[bold green]The {'hub' if self._whole else 'node'} is ready[/] in {took:.1f} s\n"
             f"  inference  http://{s.listen}:{s.http_port}"
             + (f", gRPC {s.listen}:{s.grpc_port}" if s.grpc_port else "")
             + (f"\n  control    http://{s.listen}:{s.control_port}" if self._whole else "")
+            + "\nCtrl-C stops everything"
         )
 
 

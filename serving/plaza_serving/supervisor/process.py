@@ -76,10 +76,15 @@ def look(pid: int) -> Seen | None:
     return Seen(Identity(pid, int(fields[19])), int(fields[1]), fields[0], name)
 
 
+def pids() -> frozenset[int]:
+    """Of all processes of the machine."""
+    names = os.listdir("/proc")  # noqa: PTH208 names will do
+    return frozenset(int(name) for name in names if name.isdigit())
+
+
 def table() -> dict[int, Seen]:
     """All processes of the machine."""
-    pids = (int(name) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 names will do
-    return {pid: seen for pid in pids if (seen := look(pid)) is not None}
+    return {pid: seen for pid in pids() if (seen := look(pid)) is not None}
 
 
 def command_line(pid: int) -> tuple[str, ...]:
@@ -144,6 +149,14 @@ def spawn(
     seen = look(process.pid)
     assert seen is not None, "a child stays in the table until it is waited for"
     return seen.identity
+
+
+def dead_child() -> bool:
+    """Whether a child is dead that nobody has waited for."""
+    try:
+        return os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return False
 
 
 def collect(identity: Identity) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,16 +57,25 @@ def _address(text: str) -> Address:
 
 def owners(pids: Iterable[int]) -> dict[int, int]:
     """Socket inode -> pid, for the processes this user may look into."""
-    found: dict[int, int] = {}
+    return {inode: pid for pid, inode in _open(pids)}
+
+
+def holders(port: int, pids: Iterable[int]) -> set[int]:
+    """Those of `pids` that have a socket open on which `port` is listened to: it may be shared."""
+    inodes = {one.inode for one in held([port]).get(port, ())}
+    return {pid for pid, inode in _open(pids) if inode in inodes}
+
+
+def _open(pids: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """(pid, inode) of each open socket."""
     for pid in pids:
         try:
             for name in os.listdir(f"/proc/{pid}/fd"):  # noqa: PTH208 a list, nothing to close
                 target = os.readlink(f"/proc/{pid}/fd/{name}")  # noqa: PTH115 thousands of them
                 if target.startswith("socket:["):
-                    found[int(target[8:-1])] = pid
+                    yield pid, int(target[8:-1])
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             continue  # gone meanwhile, or another user's
-    return found
 
 
 def held(ports: Iterable[int]) -> dict[int, list[Listener]]:

@@ -5,6 +5,9 @@ does, stop. Both sides use SO_REUSEPORT, so the ingress takes the port while it 
 and no moment is left uncovered. In the moment both listen, the ingress has no replica yet and
 answers 503 as well (see `ingress`). A living ingress is never joined, so nothing is taken from it,
 with one exception on purpose: whoever is about to end the ingress wraps that in `covering`.
+
+Whoever has the port is watched by pidfd: its death is seen at once, and while it lives nothing is
+looked for.
 """
 
 from __future__ import annotations
@@ -13,17 +16,19 @@ import asyncio
 import os
 import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from plaza_core.errors import Unavailable
 from plaza_core.ids import new_request_id
 from plaza_serving.doors.problems import problem
-from plaza_serving.supervisor.sockets import held
+from plaza_serving.supervisor.process import Identity, table
+from plaza_serving.supervisor.sockets import held, holders
+from plaza_serving.supervisor.watch import first, gone
 
 RETRY_AFTER_S = 2
-_ABSENT_LOOK_S = 0.02
-"""How long a connection may be refused after an ingress died by itself; a look is one bind."""
+_ABSENT_LOOK_S = 1.0
+"""For an ingress that stops to listen without dying; a look is one bind."""
 _HOLDING_LOOK_S = 0.1
 _READ_S = 5.0
 _MAX_HEAD = 16 * 1024
@@ -39,6 +44,8 @@ class StandIn:
         self._socket: socket.socket | None = None
         self._answering: set[asyncio.Task[None]] = set()
         self._covering = 0
+        self._watched: Sequence[Identity] = ()
+        """The processes that listen in this one's stead."""
         self.answered = 0
 
     @property
@@ -53,12 +60,24 @@ class StandIn:
                         await self._take()
                 elif not self._covering and self._others():
                     await self._give()
-                await asyncio.sleep(_HOLDING_LOOK_S if self.holding else _ABSENT_LOOK_S)
+                await self._pause()
         finally:
             await self._give()
             for task in self._answering:
                 task.cancel()
             await asyncio.gather(*self._answering, return_exceptions=True)
+
+    async def _pause(self) -> None:
+        """Until it is worth while to look again."""
+        if not self.holding and not self._watched:
+            self._watched = await asyncio.to_thread(_processes_at, self._port)
+        if self.holding or not self._watched:
+            await asyncio.sleep(_HOLDING_LOOK_S)
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_ABSENT_LOOK_S):
+                await first(*(gone(one) for one in self._watched))
+                self._watched = ()  # who has the port now is asked anew
 
     @asynccontextmanager
     async def covering(self) -> AsyncIterator[None]:
@@ -80,7 +99,7 @@ class StandIn:
         except OSError:
             own.close()  # somebody was faster; the next look decides again
         else:
-            self._socket = own
+            self._socket, self._watched = own, ()
 
     def _others(self) -> bool:
         assert self._socket is not None
@@ -145,6 +164,12 @@ def _socket(host: str) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     return made
+
+
+def _processes_at(port: int) -> Sequence[Identity]:
+    """All that listen there; empty where they are another user's. Looks at every open file."""
+    processes = table()
+    return [processes[pid].identity for pid in holders(port, processes)]
 
 
 def _accept(listening: socket.socket) -> socket.socket | None:

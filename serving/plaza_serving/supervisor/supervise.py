@@ -10,6 +10,7 @@ before its next incarnation starts, because an orphaned HAProxy would keep its p
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,8 @@ from plaza_serving.supervisor.process import Identity, collect, command_line, sp
 from plaza_serving.supervisor.watch import Probe, answers, deaf, first, gone
 
 _CENSUS_S = 1.0
+_CENSUS_ANYWAY = 10
+"""Every so many rounds, stirred or not: who came and went between two looks at /proc."""
 _BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 _LONG_LIFE_S = 30.0
 """Who lived so long is started at once when it dies; the backoff is for what dies young."""
@@ -90,9 +93,10 @@ class Supervisor:
             census.cancel()
 
     async def _census(self) -> None:
-        while True:
-            self._families.refresh()
-            self._families.collect_dead()
+        for round_ in itertools.count():
+            if self._families.stirred() or round_ % _CENSUS_ANYWAY == 0:
+                self._families.refresh()
+                self._families.collect_dead()
             await asyncio.sleep(_CENSUS_S)
 
     async def _keep(self, child: Child, stop: asyncio.Event) -> None:

@@ -14,7 +14,9 @@ Probe = Callable[[], Awaitable[bool]]
 """One quick question; does not raise."""
 _T = TypeVar("_T")
 _ASK_S = 0.2
-_LISTEN_S = 5.0
+_LISTEN_S = 10.0
+_QUESTIONS = 6
+"""So many are asked in vain before somebody is deaf."""
 
 
 async def gone(identity: Identity) -> None:
@@ -44,7 +46,7 @@ async def deaf(probe: Probe, after_s: float, clock: Clock) -> None:
     """Returns when no probe succeeded for `after_s`."""
     heard = clock.monotonic_ns()
     while clock.monotonic_ns() - heard < after_s * 1e9:
-        await asyncio.sleep(_LISTEN_S)
+        await asyncio.sleep(min(_LISTEN_S, after_s / _QUESTIONS))
         if await probe():
             heard = clock.monotonic_ns()
 

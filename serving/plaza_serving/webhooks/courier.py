@@ -16,7 +16,7 @@ from plaza_core.webhooks import Attempt, Message
 
 AT_ONCE = 16
 """Targets that are spoken to at a time."""
-IDLE_S = 1.0
+IDLE_S = 2.0
 
 
 class Outbox(Protocol):

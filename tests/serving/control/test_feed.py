@@ -117,3 +117,21 @@ def test_a_database_that_is_away_leaves_the_last_table(database):
     with pytest.raises(Unavailable):
         broken.refresh()
     assert broken.current.version == "a"
+
+
+async def test_a_job_that_naps_is_woken_by_every_change_also_by_one_during_its_round(database):
+    feed = database.feed()
+    feed.refresh()
+    nap = feed.nap()
+    asleep = asyncio.create_task(nap(60))
+    await asyncio.sleep(0)
+    database.version = "b"
+    feed.refresh()
+    async with asyncio.timeout(30):
+        await asleep
+
+    database.version = "c"
+    feed.refresh()  # while the job is at work
+    async with asyncio.timeout(30):
+        await nap(60)
+        await nap(0.01)  # nothing has changed: slept to the end

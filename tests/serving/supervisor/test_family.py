@@ -52,6 +52,24 @@ def end(families, family, grace_s=2.0):
     return reap(members, grace_s)
 
 
+def test_a_census_is_due_when_one_of_ours_came_or_went_and_not_for_strangers(families, tmp_path):
+    parent = "import subprocess, sys, time; sys.stdin.close(); time.sleep(0.5); " + STARTER.format(
+        code=SLEEP
+    )
+    family = start(families, tmp_path, parent + SLEEP)
+    families.stirred()
+    stranger = subprocess.Popen(python("pass"))  # before: nothing of ours
+    stranger.wait()
+    assert not families.stirred()
+    wait_for(families.stirred)  # the parent has started somebody
+    families.refresh()
+    assert len(family.members) == 2
+    assert not families.stirred()
+    family.leader.signal(signal.SIGKILL)
+    wait_for(families.stirred)
+    assert end(families, family)
+
+
 def test_what_a_starter_leaves_behind_stays_in_the_family_and_is_reaped(families, tmp_path):
     family = start(families, tmp_path, STARTER.format(code=SLEEP))
     orphan = orphan_of(family, tmp_path)

@@ -2,12 +2,17 @@
 
 import asyncio
 import json
+import signal
 import socket
 
 import httpx
 import pytest
 
+from plaza_serving.supervisor import standin
+from plaza_serving.supervisor.process import pids
+from plaza_serving.supervisor.sockets import holders
 from plaza_serving.supervisor.standin import StandIn
+from tests.serving.supervisor.machine import python
 from tests.waiting import until
 
 
@@ -108,3 +113,32 @@ async def test_the_port_is_free_after_it_was_cancelled(free_port):
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         probe.bind(("127.0.0.1", free_port))
+
+
+INGRESS = """
+import os, socket, sys, time
+made = socket.socket()
+made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+made.bind(("127.0.0.1", int(sys.argv[1])))
+made.listen()
+os.fork()  # as HAProxy hands its sockets to the process that takes over
+time.sleep(60)
+"""
+
+
+async def test_it_sees_the_last_of_those_die_who_share_the_port(free_port, monkeypatch):
+    monkeypatch.setattr(standin, "_ABSENT_LOOK_S", 3600)  # nothing but deaths can tell it
+    ingress = await asyncio.create_subprocess_exec(*python(INGRESS), str(free_port))
+    await until(lambda: len(holders(free_port, pids())) == 2, 10)
+    one = StandIn("127.0.0.1", free_port)
+    task = asyncio.create_task(one.run())
+    await until(lambda: len(one._watched) == 2, 10)
+    ingress.kill()
+    await ingress.wait()
+    await until(lambda: len(one._watched) == 1, 10)
+    assert not one.holding
+    (heir,) = one._watched
+    heir.signal(signal.SIGKILL)
+    await until(lambda: one.holding, 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
