@@ -1,6 +1,6 @@
 """`make bench`: Plaza, everything on, beside other servers; one run on one machine.
 
-    python -m benchmarks.bench                                     all: over an hour
+    python -m benchmarks.bench                                     all: hours
     python -m benchmarks.bench --only conv --peers mosec,mlserver --rounds 3
     python -m benchmarks.bench --only tiny,books --peers uvicorn   what the front door costs
 

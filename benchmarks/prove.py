@@ -28,7 +28,8 @@
     third-party  models that nobody here trained, where `PLAZA_DATA` has them
 
 Needs no root. `bench` takes the load generator wrk where installed (Debian: `apt install wrk`);
-nothing else beyond the locks is needed. About an hour and a half on two cores.
+nothing else beyond the locks is needed. Hours on two cores; `took_s` tells
+what each took.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def prove_demo() -> dict[str, Any]:
 def prove_bench() -> dict[str, Any]:
     """The front door, and what it costs beside servers that need no environment of their own."""
     with tempfile.TemporaryDirectory(prefix="plaza-prove-") as scratch:
-        parts = "tiny,conv,detector,embedder,latency,overload,books,cells"
+        parts = "tiny,conv,detector,embedder,encoder,latency,overload,books,cells"
         given = ["--only", parts, "--peers", "alone,uvicorn", "--results", scratch]
         status = bench.main([*given, "--dialects", "json,binary,jpeg"])
         told = json.loads((Path(scratch) / "bench.json").read_text())

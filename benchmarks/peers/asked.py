@@ -18,7 +18,7 @@ from plaza_serving.doors.rpc.schema import message
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 KINDS = {
     "tiny": "tensor", "conv": "tensor", "detector": "picture", "embedder": "texts",
-    "encoder": "texts",
+    "encoder": "texts", "slow": "tensor",
 }  # fmt: skip
 NAMES = {"detector": "road-vehicles", "embedder": "sentence-embedder"}
 TEXTS = 64

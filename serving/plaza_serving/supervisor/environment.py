@@ -178,7 +178,7 @@ def _start_and_stop() -> dict[str, str]:
 
 def _quiet() -> dict[str, str]:
     """Ray's timers are made for clusters of a thousand nodes that somebody watches on a dashboard.
-    All that is left out here is for looking at, or for what one machine does not have: 36 % of what
+    What is left out here is for looking at, or for what one machine does not have: a fifth of what
     a hub cost with nobody asking (decision 42). Left alone: all by which a death is noticed."""
     return {
         # Statistics of every handler of every event loop; half of what a wake-up costs.
