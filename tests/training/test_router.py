@@ -49,6 +49,8 @@ def test_a_router_learns_several_languages_from_one_file(messages, job, tmp_path
     frequent = card["baselines"]["always the most frequent label"]
     assert card["metrics"]["accuracy_percent"] > frequent["accuracy_percent"]
     assert "TF-IDF, nearest mean of a label" in card["baselines"]
+    assert card["parameters"]["messages"] + card["parameters"]["repeated"] == 140 + 72
+    assert card["parameters"]["contradicted"] == 0
     assert card["command"].endswith("--seed 7")
     assert "text --csv city messages.csv --name city" in card["command"]
     served = serve(made.directory, runners)
@@ -78,3 +80,9 @@ def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
     shuffled = router.Examples(messages.texts, tuple(str(label) for label in lot))
     report = router.train(shuffled, job).evaluate(None)
     assert report.metrics["accuracy_percent"] < 35
+
+
+def test_a_hundred_thousand_messages_are_seen_less_often_than_ten_thousand():
+    seen = {rows: router.chosen(rows, 10) for rows in (100, 10_000, 30_000, 100_000)}
+    assert [choices.epochs for choices in seen.values()][1:] == [8, 5, 3]
+    assert seen[100_000].rows_per_step > seen[10_000].rows_per_step > seen[100].rows_per_step

@@ -40,21 +40,32 @@ _FOLDS_OF_MANY = 3
 _MANY = 4_000
 _ROWS_TO_SEE = 24_000
 """Rows that a fit sees, over all its epochs, where there are few."""
+_VERY_MANY = 20_000
+_ROWS_ENOUGH = 160_000
+"""Rows that a fit sees where there are very many, so that it takes a minute or two."""
 
 
-def text_router(csv: Path, name: str) -> Recipe:
+def text_router(csv: Path, name: str, encoding: str | None = None) -> Recipe:
     """The recipe over that file, for a bundle of that name."""
-    return partial(_route, csv, name)
+    return partial(_route, csv, name, encoding)
 
 
-def _route(csv: Path, name: str, job: Job) -> Trained:
-    messages = read_messages(csv)
-    trained = train(messages, job)
+def _route(csv: Path, name: str, encoding: str | None, job: Job) -> Trained:
+    read = read_messages(csv, encoding)
+    told = {
+        "messages": len(read.examples),
+        "repeated": read.repeated,
+        "contradicted": read.contradicted,
+        "wordless": read.wordless,
+    }
+    job.progress.note(", ".join(f"{count:,} {what}" for what, count in told.items()))
+    trained = train(read.examples, job)
+    said = f" --encoding {encoding}" if encoding else ""
     return replace(
         trained,
         data=(DataSet(csv.stem, "Messages of our own", LICENCE, "not published", "theirs", ()),),
-        parameters={**trained.parameters, "data_sha256": sha256_of(csv), "rows": len(messages)},
-        invoked=f"text --csv {csv.name} --name {name}",
+        parameters={**trained.parameters, "data_sha256": sha256_of(csv), **told},
+        invoked=f"text --csv {csv.name} --name {name}{said}",
     )
 
 
@@ -117,10 +128,14 @@ def train(messages: Examples, job: Job) -> Trained:
 
 def chosen(rows: int, labels: int) -> Choices:
     """Few messages are seen more often; few labels need short vectors."""
+    if rows > _VERY_MANY:
+        epochs, step = int(np.clip(_ROWS_ENOUGH // rows, 3, 8)), 256
+    else:
+        epochs, step = int(np.clip(_ROWS_TO_SEE // rows, 8, 40)), 32 if rows <= _MANY else 64
     return Choices(
         dimension=16 if labels <= 12 else 32 if labels <= 40 else 64,
-        epochs=int(np.clip(_ROWS_TO_SEE // rows, 8, 40)),
-        rows_per_step=32 if rows <= _MANY else 64,
+        epochs=epochs,
+        rows_per_step=step,
     )
 
 
