@@ -17,7 +17,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from plaza_core.tensors import Array
-from plaza_training.text.network import ServedBag
 
 OUTSIDE = "out-of-scope"
 _THRESHOLDS = np.linspace(0.02, 0.98, 97)
@@ -64,7 +63,7 @@ def _loss(rejection: Rejection, inside: Tensor, truth: Array, outside: Tensor) -
 class ServedRejecting(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """As the bag inside, with the logit of `OUTSIDE` behind the others."""
 
-    def __init__(self, inner: ServedBag, rejection: Rejection) -> None:
+    def __init__(self, inner: nn.Module, rejection: Rejection) -> None:
         super().__init__()
         self.inner = inner
         self._rejection = rejection
