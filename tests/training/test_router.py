@@ -82,7 +82,15 @@ def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
     assert report.metrics["accuracy_percent"] < 35
 
 
-def test_a_hundred_thousand_messages_are_seen_less_often_than_ten_thousand():
-    seen = {rows: router.chosen(rows, 10) for rows in (100, 10_000, 30_000, 100_000)}
-    assert [choices.epochs for choices in seen.values()][1:] == [8, 5, 3]
+def test_many_labels_are_learnt_by_a_network_that_sees_a_long_file_less_often():
+    assert router.chosen(100, router.FEW_LABELS)[1] == router.Linear()
+    seen = {rows: router.chosen(rows, 101)[1] for rows in (100, 10_000, 100_000)}
+    assert [choices.epochs for choices in seen.values()][1:] == [8, 4]
     assert seen[100_000].rows_per_step > seen[10_000].rows_per_step > seen[100].rows_per_step
+
+
+def test_many_labels_are_learnt_too(job, monkeypatch):
+    monkeypatch.setattr(router, "FEW_LABELS", 2)
+    messages = make_messages(np.random.default_rng(4), 200)
+    report = router.train(messages, job).evaluate(None)
+    assert report.metrics["accuracy_percent"] > 90

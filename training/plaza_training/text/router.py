@@ -2,14 +2,15 @@
 
     messages ─▶ cross-validation: numbers of the card, temperature ─▶ one fit on all of them
 
-Hashed n-grams of words and characters need no vocabulary, so any language does.
+Hashed n-grams of words and characters need no vocabulary, so any language does. Of few labels each
+bucket has a weight for each; of many it has a short vector, else the table would be large.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,27 +23,39 @@ from plaza_core.tensors import Array
 from plaza_models.text.classify import ClassifyOptions
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.recipe import Graph, Job, Metrics, Recipe, Report, Story, Trained
-from plaza_training.text.bags import Bags
+from plaza_training.text.bags import Bags, Batch
 from plaza_training.text.classify import Choices, Known, calmest, fit, numbered, padded
+from plaza_training.text.linear import fit_linear, summed
 from plaza_training.text.messages import read_messages
-from plaza_training.text.network import FEATURES
+from plaza_training.text.network import FEATURES, BagEncoder, ServedBag
 from plaza_training.text.scoring import calibration_error, macro_f1
 from plaza_training.text.sets import Examples
 
-OPTIONS = ClassifyOptions(
-    buckets=16_384, width=4_096, words=3, characters=(3, 4), max_characters=10_000
+FEW_LABELS = 100
+"""More than these are learnt by a network."""
+_FINE_LABELS = 30
+"""Up to these, buckets may be many."""
+_FINE, _COARSE = (
+    ClassifyOptions(buckets=buckets, width=4_096, words=3, characters=(3, 4), max_characters=10_000)
+    for buckets in (65_536, 16_384)
 )
 WIDTHS = (32, 64, 128, 256, 512, 1_024, 2_048, 4_096)
 """Messages of people may be long."""
 LICENCE = "all rights reserved"
 _FOLDS = 5
 _FOLDS_OF_MANY = 3
-_MANY = 4_000
+_SHORT = 4_000
+_LONG = 50_000
+"""Rows of a short and of a long file."""
 _ROWS_TO_SEE = 24_000
-"""Rows that a fit sees, over all its epochs, where there are few."""
-_VERY_MANY = 20_000
-_ROWS_ENOUGH = 160_000
-"""Rows that a fit sees where there are very many, so that it takes a minute or two."""
+"""Rows that a network sees, over all its epochs, where there are few."""
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The convex way: nothing to choose but how little is held back."""
+
+    strength: float = 3.0
 
 
 def text_router(csv: Path, name: str, encoding: str | None = None) -> Recipe:
@@ -74,7 +87,7 @@ def _story(labels: Sequence[str]) -> Story:
         title=f"Messages to {len(labels)} labels",
         summary=(
             "Says where a message belongs, with probabilities, by hashed n-grams of words and "
-            "characters: a vector for each bucket, their weighted sum, one linear layer. The "
+            "characters: what each bucket says of every label is learnt, and summed up. The "
             "temperature of the probabilities was chosen on answers of the cross-validation."
         ),
         limits=(
@@ -87,10 +100,10 @@ def _story(labels: Sequence[str]) -> Story:
 def train(messages: Examples, job: Job) -> Trained:
     """Learns from all of `messages`, measured by cross-validation on them."""
     labels = sorted(set(messages.labels))
-    choices = chosen(len(messages), len(labels))
-    bags = Bags(messages.texts, OPTIONS)
-    known = Known(bags, numbered(messages), bags.rarity(OPTIONS.buckets))
-    parts = folds(known.targets, _FOLDS if len(messages) <= _MANY else _FOLDS_OF_MANY, job.seed)
+    options, choices = chosen(len(messages), len(labels))
+    bags = Bags(messages.texts, options)
+    known = Known(bags, numbered(messages), bags.rarity(options.buckets))
+    parts = folds(known.targets, _FOLDS if len(messages) <= _SHORT else _FOLDS_OF_MANY, job.seed)
     logits = cross_validated(known, parts, choices, job)
     temperature = calmest(logits, known.targets)
     report = Report(
@@ -106,13 +119,13 @@ def train(messages: Examples, job: Job) -> Trained:
             },
         },
     )
-    encoder = fit(known, np.arange(len(bags)), choices, job)
-    batches = padded(messages.texts, OPTIONS, (min(8, len(messages) // 2), 1), cut="end")
+    model = learnt(known, np.arange(len(bags)), choices, job)
+    batches = padded(messages.texts, options, (min(8, len(messages) // 2), 1), cut="end")
     sample = json.dumps({"texts": messages.texts[:3], "top_k": 3}, ensure_ascii=False).encode()
     return Trained(
-        graph=Graph(encoder.served(temperature=temperature), batches[0], ("logits",), FEATURES),
+        graph=Graph(model.served(temperature=temperature), batches[0], ("logits",), FEATURES),
         family="text.classify",
-        options=OPTIONS.model_dump(mode="json"),
+        options=options.model_dump(mode="json"),
         data=(),
         licence=LICENCE,
         story=_story(labels),
@@ -126,17 +139,41 @@ def train(messages: Examples, job: Job) -> Trained:
     )
 
 
-def chosen(rows: int, labels: int) -> Choices:
-    """Few messages are seen more often; few labels need short vectors."""
-    if rows > _VERY_MANY:
-        epochs, step = int(np.clip(_ROWS_ENOUGH // rows, 3, 8)), 256
-    else:
-        epochs, step = int(np.clip(_ROWS_TO_SEE // rows, 8, 40)), 32 if rows <= _MANY else 64
-    return Choices(
-        dimension=16 if labels <= 12 else 32 if labels <= 40 else 64,
-        epochs=epochs,
-        rows_per_step=step,
+def chosen(rows: int, labels: int) -> tuple[ClassifyOptions, Choices | Linear]:
+    """Of a network: few messages are seen more often; fewer labels need shorter vectors."""
+    options = _FINE if labels <= _FINE_LABELS else _COARSE
+    if labels <= FEW_LABELS:
+        return options, Linear()
+    return options, Choices(
+        dimension=64,
+        epochs=int(np.clip(_ROWS_TO_SEE // rows, 8 if rows <= _LONG else 4, 40)),
+        rows_per_step=32 if rows <= _SHORT else 64 if rows <= _LONG else 128,
     )
+
+
+class LinearBag:
+    """What `BagEncoder` is to a network."""
+
+    def __init__(self, table: Tensor) -> None:
+        self._table = table
+
+    def __call__(self, batch: Batch) -> Tensor:
+        return summed(self._table, batch)
+
+    def served(self, *, temperature: float) -> ServedBag:
+        return ServedBag(self._table / temperature, None)
+
+
+def learnt(
+    known: Known, rows: Array, choices: Choices | Linear, job: Job
+) -> BagEncoder | LinearBag:
+    """From `rows` of what is known."""
+    if isinstance(choices, Choices):
+        return fit(known, rows, choices, job)
+    table = fit_linear(
+        known.bags, known.targets, known.rarity, choices.strength, job.progress, rows=rows
+    )
+    return LinearBag(table)
 
 
 def folds(targets: Array, count: int, seed: int) -> list[Array]:
@@ -147,14 +184,16 @@ def folds(targets: Array, count: int, seed: int) -> list[Array]:
     return [np.sort(by_label[first::count]) for first in range(count)]
 
 
-def cross_validated(known: Known, parts: Sequence[Array], choices: Choices, job: Job) -> Tensor:
+def cross_validated(
+    known: Known, parts: Sequence[Array], choices: Choices | Linear, job: Job
+) -> Tensor:
     """(messages, labels): logits of each message by a model that learnt from the other parts."""
     logits = torch.zeros(len(known.bags), int(known.targets.max()) + 1)
     everything = np.arange(len(known.bags))
     for part in parts:
-        encoder = fit(known, np.setdiff1d(everything, part), choices, job)
+        model = learnt(known, np.setdiff1d(everything, part), choices, job)
         with torch.no_grad():
-            logits[torch.from_numpy(part)] = encoder(known.bags.batch(part))
+            logits[torch.from_numpy(part)] = model(known.bags.batch(part))
     return logits
 
 
