@@ -1,4 +1,4 @@
-"""What batching by length brings: an embedder, texts of mixed lengths, 64 at a time.
+"""What batching by length brings: the shipped embedder, texts of mixed lengths, 64 at a time.
 
 Three ways to take the same requests, measured in turn and compared by the median of the ratios:
 
@@ -9,14 +9,11 @@ Three ways to take the same requests, measured in turn and compared by the media
 In process: a lane with its fair queue and workers, closed loop, 64 requests outstanding; with the
 tokeniser, and the graph alone (tensors are sent). Over a hub: one key, 64 connections.
 
-    python -m benchmarks.lengths [--hub] [--bundle DIR]
-
-Without a bundle, the embedder that ships; one with attention: `python -m benchmarks.encoders DIR`.
+    python -m benchmarks.lengths [--hub]
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import statistics
@@ -49,20 +46,18 @@ from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.work import Finished, Work
 from plaza_serving.dataplane.workers import Workers
 
-SHIPPED = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
+BUNDLE = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 WAITING = 64
 THREADS = 2
 SECONDS = 2.0
 ROUNDS = 5
 TEXTS = 512
-Sizes = dict[str, tuple[int, ...]]
-
-
-def ways(bundle: Path) -> dict[str, Sizes]:
-    """Name -> declared sizes."""
-    own = parse_manifest((bundle / MANIFEST_FILE).read_bytes()).buckets
-    widest = {axis: sizes[-1:] for axis, sizes in own.items()}
-    return {"by length": own, "equal": {}, "one width": widest}
+WAYS: dict[str, dict[str, list[int]] | None] = {
+    "by length": None,
+    "equal": {},
+    "one width": {"features": [640]},
+}
+"""Name -> sizes in place of the bundle's own; None: those."""
 
 
 def mixed(seed: int = 0) -> list[str]:
@@ -123,9 +118,10 @@ class Closed:
             self._offer()
 
 
-def in_process(bundle: Path, sizes: Sizes, *, tokenised: bool) -> tuple[float, float]:
-    manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
-    runner, family = provider.open(bundle, manifest), open_family(bundle, manifest)
+def in_process(way: str, *, tokenised: bool) -> tuple[float, float]:
+    manifest = parse_manifest((BUNDLE / MANIFEST_FILE).read_bytes())
+    runner, family = provider.open(BUNDLE, manifest), open_family(BUNDLE, manifest)
+    sizes = WAYS[way]
     lane = Lane(
         BatchRunner(
             runner,
@@ -133,7 +129,7 @@ def in_process(bundle: Path, sizes: Sizes, *, tokenised: bool) -> tuple[float, f
             max_batch=manifest.limits.max_batch,
             weight=1,
             join_ns=12_000_000,
-            buckets=sizes,
+            buckets=manifest.buckets if sizes is None else sizes,
             clock=SystemClock(),
         )
     )
@@ -159,25 +155,25 @@ class _Target:
         digest = "d"
 
 
-def over_hub(source: Path, console: Console) -> dict[str, list[float]]:
+def over_hub(console: Console) -> dict[str, list[float]]:
     """Requests per second of each way, in turn, on one hub."""
-    found: dict[str, list[float]] = {name: [] for name in ways(source)}
+    found: dict[str, list[float]] = {name: [] for name in WAYS}
     with (
         tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch,
         running_hub(Path(scratch) / "state") as hub,
     ):
         admin = hub.admin
         names = {}
-        for number, (way, sizes) in enumerate(ways(source).items()):
+        for number, (way, sizes) in enumerate(WAYS.items()):
             names[way] = f"embedder-{number}"
             if sizes == {}:
                 del names[way], found[way]  # no family takes a free width without sizes
                 continue
             bundle = Path(scratch) / names[way]
-            shutil.copytree(source, bundle)
+            shutil.copytree(BUNDLE, bundle)
             manifest = yaml.safe_load((bundle / MANIFEST_FILE).read_text())
             manifest["name"] = names[way]
-            manifest["buckets"] = {axis: list(some) for axis, some in sizes.items()}
+            manifest["buckets"] = sizes or manifest["buckets"]
             (bundle / MANIFEST_FILE).write_text(yaml.safe_dump(manifest, sort_keys=False))
             admin.models.register(bundle, visibility="public")
         admin.orgs.create("bench")
@@ -217,24 +213,20 @@ def show(console: Console, title: str, rates: dict[str, list[float]]) -> None:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--hub", action="store_true")
-    parser.add_argument("--bundle", type=Path, default=SHIPPED)
-    asked = parser.parse_args()
     console = Console()
-    if asked.hub:
-        show(console, "over a hub, 64 connections", over_hub(asked.bundle, console))
+    if "--hub" in sys.argv[1:]:
+        show(console, "over a hub, 64 connections", over_hub(console))
         return 0
     for tokenised, title in ((False, "in process, texts"), (True, "in process, the graph alone")):
-        found = {way: (list[float](), list[float]()) for way in ways(asked.bundle)}
+        rates: dict[str, list[float]] = {way: [] for way in WAYS}
+        costs: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(ROUNDS):
-            for way, sizes in ways(asked.bundle).items():
-                for kept, value in zip(
-                    found[way], in_process(asked.bundle, sizes, tokenised=tokenised), strict=True
-                ):
-                    kept.append(value)
-        show(console, title, {way: rates for way, (rates, _) in found.items()})
-        least = ", ".join(f"{way} {min(costs):.0f}" for way, (_, costs) in found.items())
+            for way in WAYS:
+                rate, cost = in_process(way, tokenised=tokenised)
+                rates[way].append(rate)
+                costs[way].append(cost)
+        show(console, title, rates)
+        least = ", ".join(f"{way} {min(values):.0f}" for way, values in costs.items())
         console.print(f"µs of processor time a request, the least of {ROUNDS}: {least}")
     return 0
 
