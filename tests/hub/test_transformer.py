@@ -15,7 +15,7 @@ from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub
 
-TEXTS = [" ".join(["lamp", "is", "out", "at", "7"][: n % 5 + 1] * (n % 3 + 1)) for n in range(24)]
+TEXTS = [" ".join(["lamp", "is", "out", "at", "7"][: n % 5 + 1] * (n % 2 + 1)) for n in range(24)]
 
 
 @pytest.fixture(scope="module")
