@@ -91,7 +91,6 @@ def test_many_labels_are_learnt_by_a_network_that_sees_a_long_file_less_often():
 
 def test_many_labels_are_learnt_too(job, monkeypatch):
     monkeypatch.setattr(router, "FEW_LABELS", 2)
-    monkeypatch.setattr(router, "_FINE_LABELS", 2)
     monkeypatch.setattr(router, "_ROWS_TO_SEE", 1_000)
     messages = make_messages(np.random.default_rng(4), 120)
     report = router.train(messages, job).evaluate(None)

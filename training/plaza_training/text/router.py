@@ -31,11 +31,8 @@ from plaza_training.text.network import FEATURES, BagEncoder, ServedBag
 from plaza_training.text.scoring import calibration_error, macro_f1
 from plaza_training.text.sets import Examples
 
-FEW_LABELS = 100
-"""More than these are learnt by a network."""
-_FINE_LABELS = 30
-"""Up to these, buckets may be many."""
-_FINE, _COARSE = (
+FEW_LABELS = 30
+_FEW, _MANY = (
     ClassifyOptions(buckets=buckets, width=4_096, words=3, characters=(3, 4), max_characters=10_000)
     for buckets in (65_536, 16_384)
 )
@@ -141,10 +138,9 @@ def train(messages: Examples, job: Job) -> Trained:
 
 def chosen(rows: int, labels: int) -> tuple[ClassifyOptions, Choices | Linear]:
     """Of a network: few messages are seen more often; fewer labels need shorter vectors."""
-    options = _FINE if labels <= _FINE_LABELS else _COARSE
     if labels <= FEW_LABELS:
-        return options, Linear()
-    return options, Choices(
+        return _FEW, Linear()
+    return _MANY, Choices(
         dimension=64,
         epochs=int(np.clip(_ROWS_TO_SEE // rows, 8 if rows <= _LONG else 4, 40)),
         rows_per_step=32 if rows <= _SHORT else 64 if rows <= _LONG else 128,
