@@ -73,6 +73,13 @@ def test_every_message_is_in_one_part_and_labels_are_spread_evenly():
         assert sum(found) == count
 
 
+def test_of_a_long_file_a_fifth_is_asked():
+    targets = np.tile([0, 1, 2], 20_000)
+    (part,) = router.parts_of(targets, seed=1)
+    assert len(part) == len(set(part)) == 12_000
+    assert len(np.concatenate(router.parts_of(targets[:6_000], seed=1))) == 6_000
+
+
 def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
     """Cross-validation must not flatter: with labels by lot it finds no more than chance."""
     messages = make_messages(np.random.default_rng(4), 200)
