@@ -192,7 +192,7 @@ def parts_of(targets: Array, seed: int) -> list[Array]:
 def cross_validated(
     known: Known, parts: Sequence[Array], choices: Choices | Linear, job: Job
 ) -> Tensor:
-    """(messages, labels): logits of each part in turn, by a model that learnt all other messages."""
+    """(messages, labels): logits of each part in turn, by a model that learnt all the others."""
     found = []
     everything = np.arange(len(known.bags))
     for part in parts:
