@@ -6,6 +6,8 @@ gathered, so nothing but the rows that a text needs is ever converted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -65,6 +67,21 @@ class BagEncoder(nn.Module):  # type: ignore[misc]  # torch is untyped here
         head = nn.Linear(self.head.in_features, self.head.out_features)
         head.load_state_dict({k: v / temperature for k, v in self.head.state_dict().items()})
         return kind(table, head)
+
+
+def joined(members: Sequence[BagEncoder]) -> BagEncoder:
+    """One encoder that gives the mean of what `members` give: their vectors side by side. They have
+    learnt of the same bags, and have heads."""
+    heads = [member.head for member in members if member.head is not None]
+    tables = [member.table.detach() for member in members]
+    width = sum(table.shape[1] for table in tables)
+    found = BagEncoder(members[0].rarity.numpy(), width, None, 0.0)
+    found.table.data = torch.cat(tables, dim=1)
+    found.head = nn.Linear(width, heads[0].out_features)
+    found.head.weight.data = torch.cat([h.weight.detach() for h in heads], dim=1) / len(heads)
+    found.head.bias.data = torch.stack([h.bias.detach() for h in heads]).mean(dim=0)
+    found.eval()
+    return found
 
 
 class ServedBag(nn.Module):  # type: ignore[misc]  # torch is untyped here
