@@ -63,13 +63,13 @@ class _Sources:
 
 def _table(exams: Sequence[Exam], results: Mapping[str, Result], sources: _Sources) -> list[str]:
     lines = [
-        "| exam | model | figure | bar | ours | 95 % | cases | simpler | published |",
-        "|---|---|---|---:|---:|---|---:|---|---|",
+        "| exam | figure | bar | ours | 95 % | cases | simpler | published |",
+        "|---|---|---:|---:|---|---:|---|---|",
     ]
     for exam in exams:
         result = results[exam.name]
         for bar in exam.bars:
-            cells = (exam.name, exam.model, bar.what, _bar(bar), *_ours(bar, result))
+            cells = (exam.name, bar.what, _bar(bar), *_ours(bar, result))
             simpler = (*_of_card(bar, result), *bar.baselines)
             others = (sources.cell(simpler, bar.digits), sources.cell(bar.published, bar.digits))
             lines.append("| " + " | ".join((*cells, *others)) + " |")
@@ -139,13 +139,15 @@ def _again(exams: Sequence[Exam], results: Mapping[str, Result]) -> list[str]:
 
 def _made(exams: Sequence[Exam], results: Mapping[str, Result]) -> list[str]:
     lines = [
-        "| exam | model | its graph | commit | date | machine | seconds | latest problem |",
-        "|---|---|---|---|---|---|---:|---|",
+        "| exam | model | where from | its graph | commit | date | machine | seconds | problem |",
+        "|---|---|---|---|---|---|---|---:|---|",
     ]
     for exam in exams:
         result = results[exam.name]
         made = result.made
         seconds = f"{made.seconds:.0f}" if made.date else ""
-        cells = (result.origin, result.sha256[:12], made.commit, made.date, made.machine, seconds)
-        lines.append(f"| {exam.name} | {' | '.join(cells)} | {result.problem or exam.by_hand} |")
+        graph = f"`{result.sha256[:12]}`" if result.sha256 else ""
+        place = (exam.model, result.origin, graph, made.commit, made.date, made.machine)
+        problem = result.problem or ("" if result.figures else exam.by_hand)
+        lines.append(f"| {exam.name} | {' | '.join(place)} | {seconds} | {problem} |")
     return lines
