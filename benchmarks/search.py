@@ -39,7 +39,7 @@ from plaza_models.search.wire import from_bytes, to_bytes
 from plaza_models.tasks import EmbedTask
 from plaza_training.cli import open_runners
 from plaza_training.served import Served, serve
-from plaza_training.text.embed import hold_out, read_both
+from plaza_training.text.embed import HELD_OUT_INTENTS, hold_out, read_both
 
 EMBEDDER = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 SEED = 7
@@ -86,8 +86,8 @@ def _intents(data: Path, draw: random.Random) -> Trial:
     folders = data / "nlp-banking77", data / "nlp-clinc150"
     train, test = (read_both(*folders, split) for split in ("train", "test"))
     card = read_card((EMBEDDER / "CARD.md").read_text(encoding="utf-8")).front
-    intents = (card.parameters or {})["held_out_intents"]
-    unseen = hold_out(train, test, intents, card.seed or 0).queries
+    seed = (card.model_extra or {})["seed"]
+    unseen = hold_out(train, test, HELD_OUT_INTENTS, seed).queries
     of = _by_label(train.labels)
     chosen = draw.sample(range(len(unseen)), QUERIES)
     meant = [of[unseen.labels[n]] for n in chosen]

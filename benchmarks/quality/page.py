@@ -115,8 +115,9 @@ def _interval(figure: Figure, bar: Bar) -> str:
 
 def _again(exams: Sequence[Exam], results: Mapping[str, Result]) -> list[str]:
     lines = [
-        "`STEP=retrain` runs a variant of each recipe that takes minutes on one core, with its",
-        "seed, and puts the same paper to what it wrote, in one process.",
+        "`STEP=retrain` runs, for each model that ships, a variant of its recipe that takes",
+        "minutes on one core, with its seed, and puts the same paper to what it wrote, in one",
+        "process. The others were written by their recipes for the tables above.",
         "",
         "| model | variant | figure | as above | trained again | 95 % | seconds |",
         "|---|---|---|---:|---:|---|---:|",

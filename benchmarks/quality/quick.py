@@ -10,11 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from plaza_training.data import locate
-from plaza_training.data.sentences import BANKING77, CLINC150
+from plaza_training.data.sentences import BANKING77, CLINC150, ENGLISH_PAIRS
 from plaza_training.forecast import recipes as series
 from plaza_training.recipe import Job, Recipe, Trained, load_recipe
-from plaza_training.text import classify, scope
+from plaza_training.text import classify, embed, scope, sts
 from plaza_training.text.bags import Bags
+from plaza_training.text.corpus import not_measured, sample
 from plaza_training.text.sets import read_banking, read_clinc
 from plaza_training.vision.recipe import learn
 from plaza_training.vision.sets import load_road_data
@@ -68,10 +69,23 @@ def _assistant(job: Job) -> Trained:
     return scope.train(parts, known, scope.OPTIONS, choices, job=job)
 
 
+def _embedder(job: Job) -> Trained:
+    banking, clinc, pairs = (
+        locate(data, job.data_dir, progress=job.progress)
+        for data in (BANKING77, CLINC150, ENGLISH_PAIRS)
+    )
+    learning, asking = (embed.read_both(banking, clinc, part) for part in ("train", "test"))
+    measured = sts.sentences(pairs) | {sts.plain(text) for text in asking.texts}
+    texts = not_measured(sample(learning.texts, 6_000), measured)
+    split = embed.hold_out(learning, asking, embed.HELD_OUT_INTENTS, job.seed)
+    return embed.train(texts, split, pairs, job, replace(embed.CHOICES, epochs=3))
+
+
 QUICK: Mapping[str, Variant] = {
     "assistant-intents": Variant("6 of 12 epochs, without the guide", _assistant),
     "banking-intents": Variant("8 of 15 epochs, without the guide", _banking),
     "electricity-load-quantiles": Variant("400 of 4,000 steps", _load),
     "road-vehicles": Variant("10 of 160 epochs, at 256 pixels", _vehicles),
+    "sentence-embedder": Variant("6,000 of 75,000 sentences, 3 of 8 epochs", _embedder),
     "traffic-speed-quantiles": Variant("400 of 2,000 steps", _speeds),
 }
