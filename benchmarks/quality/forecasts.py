@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,14 @@ from plaza_core.manifest import CARD_FILE
 from plaza_training.cases import Cases, Rows, mean_of
 from plaza_training.data import locate
 from plaza_training.data.forecasting import FLUSIGHT
-from plaza_training.forecast import admissions, days, roads
+from plaza_training.forecast import admissions
 from plaza_training.forecast.judge import report
 from plaza_training.forecast.measure import score_served
 from plaza_training.forecast.protocols import PROTOCOLS, Exam
 from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED
 from plaza_training.forecast.windows import Windows
 from plaza_training.forecast.wis import MODELS, Answered, answered, interval_scores, report_of
+from plaza_training.recipe import load_recipe
 
 Values = NDArray[np.float64]
 THEN: Mapping[str, Callable[[float], float]] = {
@@ -41,13 +43,24 @@ def protocol(seat: Seat) -> Figures:
     )
 
 
-def network(seat: Seat) -> Figures:
-    """Los-loop, all detectors together."""
-    return _each_trial(roads.exam_of(roads.read(seat.job)), seat)
+def trials(seat: Seat) -> Figures:
+    """`exam.trials`, as `module:function` from a Job to an Exam."""
+    module, _, function = seat.exam.arguments["trials"].partition(":")
+    asked: Exam = getattr(import_module(module), function)(seat.job)
+    return _each_trial(asked, seat)
 
 
-def day_ahead(seat: Seat) -> Figures:
-    return _each_trial(days.exam_of(days.read_set(seat.job)), seat)
+def own(seat: Seat) -> Figures:
+    """The measure of the model's own recipe, which is run for it: for recipes of seconds. An
+    interval where its losses make up its number."""
+    said = load_recipe(seat.exam.model)(seat.job).evaluate(seat.served)
+    if said.losses is None:
+        return figures(said.metrics, {})
+    metric = said.losses.metric
+    then = next((way for name, way in THEN.items() if metric.startswith(name)), float)
+    cases = mean_of(said.losses.each, then, stretch=said.losses.stretch)
+    exact = math.isclose(cases.whole(), said.metrics[metric], rel_tol=1e-6)
+    return figures(said.metrics, {metric: cases} if exact else {})
 
 
 def _each_trial(exam: Exam, seat: Seat) -> Figures:

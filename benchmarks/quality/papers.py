@@ -10,16 +10,16 @@ from benchmarks.quality.figures import Figures
 
 PAPERS: Mapping[str, Callable[[Seat], Figures]] = {
     "beside-direct": pictures.beside_direct,
-    "day-ahead": forecasts.day_ahead,
     "held-out": forecasts.held_out,
     "influenza": forecasts.influenza,
     "labels": texts.labels,
-    "network": forecasts.network,
+    "own": forecasts.own,
     "pairs": texts.pairs,
     "protocol": forecasts.protocol,
     "rejection": texts.rejection,
     "search": finding.found,
     "speed": speed.ratio,
+    "trials": forecasts.trials,
     "vehicles": pictures.vehicles,
 }
 HUB_ALONE = frozenset(("search", "speed", "beside-direct"))

@@ -1,6 +1,8 @@
 """What `make quality` asks, of whom, and how it tells what became of it."""
 
 from dataclasses import replace
+from functools import partial
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -10,14 +12,17 @@ import plaza
 pytest.importorskip("torch", reason="needs the extra `train`")
 
 from benchmarks.quality import __main__ as verb
+from benchmarks.quality import forecasts
 from benchmarks.quality.asking import WAYS, Asked, Remembered
-from benchmarks.quality.exam import Bar, Beside, Exam, read_exams
+from benchmarks.quality.exam import Bar, Beside, Exam, Seat, read_exams
 from benchmarks.quality.figures import Figure, figures
+from benchmarks.quality.forecasts import SUBJECTS
 from benchmarks.quality.page import page
 from benchmarks.quality.papers import HUB_ALONE, PAPERS
 from benchmarks.quality.quick import QUICK
 from benchmarks.quality.results import Made, Result, Retrained, load, save
 from benchmarks.quality.sitting import BUNDLES, OTHERS, NotHere, require_data
+from benchmarks.quality.texts import SETS
 from plaza_models.tasks import (
     ClassifyTask,
     DetectTask,
@@ -26,7 +31,14 @@ from plaza_models.tasks import (
     ForecastTask,
 )
 from plaza_training.cases import mean_of
-from plaza_training.recipe import RECIPES
+from plaza_training.cli import open_runners
+from plaza_training.data.forecasting import ETT
+from plaza_training.forecast.baselines import fit
+from plaza_training.forecast.protocols import PROTOCOLS, Protocol, held_out
+from plaza_training.pipeline import produce
+from plaza_training.progress import Silent
+from plaza_training.recipe import RECIPES, Job
+from plaza_training.served import serve
 from tests.client.hub import KEY, MiniHub, State
 from tests.client.sockets import serving
 
@@ -51,6 +63,16 @@ class TestTheSheet:
         for bar in exam.bars:
             assert bar.upper is None or (bar.bar is not None and bar.bar < bar.upper)
             assert all(one.source for one in (*bar.baselines, *bar.published))
+
+    def test_what_papers_want_to_know_is_there(self):
+        for exam in EXAMS:
+            said = exam.arguments
+            assert said.get("protocol", "etth1-96") in PROTOCOLS
+            assert said.get("set", "titles") in SETS
+            module, _, function = said.get("trials", "math:sqrt").partition(":")
+            assert callable(getattr(import_module(module), function))
+            if exam.paper == "held-out":
+                assert exam.model in SUBJECTS
 
     def test_quick_variants_are_of_recipes(self):
         assert set(QUICK) <= set(RECIPES)
@@ -80,6 +102,28 @@ class TestTheSheet:
         within = Bar("w", "m", 90, upper=97)
         assert [within.reached(value) for value in (89, 90, 97, 98)] == [False, True, True, False]
         assert Bar("w", "m").reached(0) is None
+
+
+def test_a_recipe_of_seconds_brings_its_own_measure(tmp_path, monkeypatch):
+    """With an interval, which its losses make."""
+    random = np.random.default_rng(5)
+    series = (
+        50 + 10 * np.sin(np.arange(480)[:, None] / 4 + np.arange(3)) + random.normal(0, 1, (480, 3))
+    )
+    protocol = Protocol(ETT, 48, 6, 24, held_out(series.astype(np.float32), 400))
+    recipe = partial(fit, "made", protocol, "ridge")
+    job = Job(tmp_path, 1, Silent())
+    runners = open_runners("cpu")
+    directory = produce("made", recipe, job, tmp_path, runners).directory
+    monkeypatch.setattr(forecasts, "load_recipe", lambda name: recipe)
+    served = serve(directory, runners)
+    try:
+        found = PAPERS["own"](Seat(exam(model="made"), served, directory, job))
+    finally:
+        served.runner.close()
+    assert found["rmse"].low < found["rmse"].value < found["rmse"].high
+    assert found["rmse"].value < 2
+    assert found["coverage_90_percent"].low is None
 
 
 class TestAsking:

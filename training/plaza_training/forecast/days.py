@@ -159,16 +159,20 @@ def exam_of(table: Table) -> Exam:
     )
 
 
-def read_set(job: Job) -> Table:
+def _read(job: Job) -> Table:
     return read(
         locate(ISO_NE, job.data_dir, only={"selected_data_ISONE.csv"}, progress=job.progress)
     )
 
 
+def exam(job: Job) -> Exam:
+    return exam_of(_read(job))
+
+
 def forecaster(job: Job) -> Trained:
     """Penalties and intervals on the last 120 days before the test; fitted again with them."""
-    table = read_set(job)
-    exam, train = exam_of(table), ISO_NE.split("train")
+    table = _read(job)
+    asked, train = exam_of(table), ISO_NE.split("train")
     first, border = train.first // DAY, train.last // DAY - VALIDATION_DAYS
     options = ForecastOptions(
         context=CONTEXT,
@@ -180,12 +184,12 @@ def forecaster(job: Job) -> Trained:
         unit="MW",
         known=list(KNOWN),
     )
-    learning, valid = days_of(table, first, border), exam.calibration
+    learning, valid = days_of(table, first, border), asked.calibration
     tensors, actual = inputs_of(valid, options), np.log(_in_units(valid))
     ahead = {p: applied(fit(learning, options, p), *tensors.values()) for p in PENALTIES}
     shares = shares_of(ahead, absolute_error(actual))
     errors = quantiles_of(actual - sum(share * ahead[p] for p, share in shares.items()), LEVELS)
-    every = exam.learning[0]
+    every = asked.learning[0]
     module = Forecaster(
         [fit(every, options, penalty) for penalty in shares],
         Fixed(list(shares.values())),
@@ -196,7 +200,7 @@ def forecaster(job: Job) -> Trained:
         Fitted(
             module=module,
             options=options,
-            exam=exam,
+            exam=asked,
             parameters={"chosen": {f"penalty {p:g}": share for p, share in shares.items()}},
             simpler={
                 "ridge on loads alone": partial(_point, ridge([every], penalty=1e-3)),

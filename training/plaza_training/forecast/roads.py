@@ -131,6 +131,10 @@ def read(job: Job) -> Series:
     return read_speeds(folder)
 
 
+def exam(job: Job) -> Exam:
+    return exam_of(read(job))
+
+
 def exam_of(series: Series) -> Exam:
     """As T-GCN measures it, all detectors together."""
     test = LOS_LOOP.split("test")
@@ -155,8 +159,8 @@ def exam_of(series: Series) -> Exam:
 def forecaster(job: Job) -> Trained:
     """Members and shares on the tenth before the test; fitted again on all rows before it."""
     series = read(job)
-    exam, test = exam_of(series), LOS_LOOP.split("test")
-    border, valid = test.first - test.count // 2, exam.calibration
+    asked, test = exam_of(series), LOS_LOOP.split("test")
+    border, valid = test.first - test.count // 2, asked.calibration
     ahead = {}
     for choice in job.progress.track(CHOICES, "members", len(CHOICES)):
         ahead[choice] = applied(fit(series, border, choice), valid.past, _known(valid), rows=256)
@@ -184,7 +188,7 @@ def forecaster(job: Job) -> Trained:
                 series=series.shape[1],
                 known=["step of the day"],
             ),
-            exam=exam,
+            exam=asked,
             parameters={"chosen": {_named(c): share for c, share in shares.items()}},
             simpler={
                 "ridge": partial(_each, ridge([flat], penalty=1e-3)),
