@@ -100,6 +100,7 @@ def _classify(hub: plaza.Client, model: str, tasks: Sequence[ClassifyTask]) -> S
 
 
 def _embed(hub: plaza.Client, model: str, tasks: Sequence[EmbedTask]) -> Sequence[Embedded]:
+    """Each answer has the tokens of the whole request."""
     found = hub.embed([text for task in tasks for text in task.texts], model=model)
     rows = iter(found.vectors)
     return [Embedded(np.stack(list(islice(rows, len(task.texts)))), found.tokens) for task in tasks]

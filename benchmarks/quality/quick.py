@@ -65,7 +65,7 @@ def _assistant(job: Job) -> Trained:
     bags = Bags(parts.learning.texts, scope.OPTIONS)
     rarity = bags.rarity(scope.OPTIONS.buckets)
     known = classify.Known(bags, classify.numbered(parts.learning), rarity)
-    choices = replace(scope.CHOICES, epochs=6)
+    choices = replace(scope.CHOICES, epochs=3)
     return scope.train(parts, known, scope.OPTIONS, choices, job=job)
 
 
@@ -82,7 +82,7 @@ def _embedder(job: Job) -> Trained:
 
 
 QUICK: Mapping[str, Variant] = {
-    "assistant-intents": Variant("6 of 12 epochs, without the guide", _assistant),
+    "assistant-intents": Variant("3 epochs, without the guide", _assistant),
     "banking-intents": Variant("8 of 15 epochs, without the guide", _banking),
     "electricity-load-quantiles": Variant("400 of 4,000 steps", _load),
     "road-vehicles": Variant("10 of 160 epochs, at 256 pixels", _vehicles),
