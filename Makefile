@@ -112,6 +112,10 @@ bench: .venv/.ready ours  ## Plaza beside other servers in one run, over an hour
 conformance: .venv/.ready ours  ## unmodified clients of others against a hub; writes docs/conformance.md
 	$(BIN)/python -m benchmarks.conformance
 
+.PHONY: quality
+quality: .venv/.tests ours  ## every figure of the models, asked of a hub; docs/quality.md (ONLY="name …" STEP=measure|retrain)
+	$(BIN)/python -m benchmarks.quality $(if $(ONLY),--only $(ONLY)) $(if $(STEP),--step $(STEP))
+
 .PHONY: fix
 fix: .venv/.dev  ## format and apply safe lint fixes
 	$(BIN)/ruff check --fix-only --quiet .

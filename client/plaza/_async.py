@@ -324,6 +324,7 @@ class AsyncClient:
     detect = _verb(_inference.detect)
     count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
+    forecasts = _verb(_inference.forecasts)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)
 

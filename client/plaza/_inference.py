@@ -18,6 +18,7 @@ from plaza.answers import (
     Detections,
     Embeddings,
     Forecast,
+    Forecasts,
     Inference,
     Label,
     Metadata,
@@ -121,7 +122,38 @@ def forecast(
         values=[float(value) for value in values],
         horizon=horizon,
         quantiles=None if quantiles is None else [float(q) for q in quantiles],
-        known=None if known is None else [[float(one) for one in row] for row in known],
+        known=None if known is None else _floats(known),
+    )
+
+
+def forecasts(
+    series: Sequence[Sequence[float]],
+    horizon: int,
+    *,
+    model: str,
+    version: Version = None,
+    quantiles: Sequence[float] | None = None,
+    known: Sequence[Sequence[float]] | None = None,
+) -> Call[Forecasts]:
+    """Continue several series at once: those that a model reads together, or any of one that reads
+    them one by one. The other arguments are those of `forecast`, the same for all."""
+
+    def read(answer: Answer) -> Forecasts:
+        found = answer.json()
+        each = found["forecasts"]
+        rows = np.array([one["values"] for one in each], np.float64)
+        mean = np.array([one["mean"] for one in each], np.float64) if "mean" in each[0] else None
+        return Forecasts(*_origin(found), tuple(found["quantiles"]), rows, _cost(answer), mean)
+
+    return _task(
+        "/v1/forecast",
+        read,
+        model=model,
+        version=version,
+        series=_floats(series),
+        horizon=horizon,
+        quantiles=None if quantiles is None else [float(q) for q in quantiles],
+        known=None if known is None else _floats(known),
     )
 
 
@@ -172,6 +204,10 @@ def _model_path(model: str, version: Version) -> str:
 
 def _task(path: str, read: Callable[[Answer], T], **document: Any) -> Call[T]:
     return Call("inference", "POST", path, read, headers=JSON_TYPE, content=json_body(document))
+
+
+def _floats(rows: Sequence[Sequence[float]]) -> list[list[float]]:
+    return [[float(one) for one in row] for row in rows]
 
 
 def _list(texts: Sequence[str]) -> list[str]:

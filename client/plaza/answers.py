@@ -101,6 +101,20 @@ class Forecast:
 
 
 @dataclass(frozen=True, slots=True)
+class Forecasts:
+    """Of several series, in their order: `values` has shape (series, quantiles, horizon)."""
+
+    model: str
+    version: int
+    timing: Timing
+    quantiles: tuple[float, ...]
+    values: NDArray[np.float64] = field(repr=False)
+    cost: Cost = Cost()
+    mean: NDArray[np.float64] | None = field(default=None, repr=False)
+    """Expected values, (series, horizon), where the model gives them."""
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     label: str
     score: float

@@ -147,10 +147,17 @@ class MiniHub:
     async def forecast(self, request):
         asked = await request.json()
         quantiles = asked.get("quantiles", [0.1, 0.5, 0.9])
+        steps = asked["horizon"]
+        answer = {"model": asked["model"], "version": 1, "timing": TIMING, "quantiles": quantiles}
+        if "series" in asked:
+            ends = [row[-1] for row in asked["series"]]
+            each = [
+                {"values": [[end + q] * steps for q in quantiles], "mean": [end] * steps}
+                for end in ends
+            ]
+            return JSONResponse(answer | {"forecasts": each})
         last = asked["values"][-1]
-        values = [[last + q] * asked["horizon"] for q in quantiles]
-        answer = {"model": asked["model"], "version": 1, "timing": TIMING}
-        return JSONResponse(answer | {"quantiles": quantiles, "values": values})
+        return JSONResponse(answer | {"values": [[last + q] * steps for q in quantiles]})
 
     async def classify(self, request):
         asked = await request.json()

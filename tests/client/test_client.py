@@ -86,6 +86,14 @@ class TestInference:
         assert hub.forecast([1.0], 2, model="load").quantiles == (0.1, 0.5, 0.9)
         assert "quantiles" not in state.seen[-1].json
 
+    def test_several_series_are_one_request(self, hub, state):
+        found = hub.forecasts([[1, 2], [5, 6]], 3, model="load", known=[[0, 1, 2, 3, 4]])
+        assert state.seen[-1].json["series"] == [[1, 2], [5, 6]]
+        assert state.seen[-1].json["known"] == [[0, 1, 2, 3, 4]]
+        assert found.values.shape == (2, 3, 3)
+        assert found.values[1, 1].tolist() == [6.5, 6.5, 6.5]
+        assert found.mean.tolist() == [[2, 2, 2], [6, 6, 6]]
+
     def test_no_number_is_not_sent(self, hub, state):
         with pytest.raises(ValueError):
             hub.forecast([1.0, math.nan], 2, model="load")

@@ -108,6 +108,9 @@ async def test_tasks(hub):
     ahead = await hub.forecast([1, 2, 3], 2, model="forecast-quantile", quantiles=[0.5])
     assert (ahead.quantiles, ahead.values.tolist()) == ((0.5,), [[3.5, 3.5]])
 
+    both = await hub.forecasts([[1, 2], [3, 4]], 2, model="forecast-quantile", quantiles=[0.5])
+    assert (both.values.tolist(), both.mean) == ([[[1, 1]], [[1, 1]]], None)
+
     named = await hub.classify(["a", "b"], model="text-classify", top_k=1)
     assert named.results == ((plaza.Label("l0", 0.5),),) * 2
 

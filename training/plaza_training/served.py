@@ -1,4 +1,8 @@
-"""A bundle opened as the hub opens it, without the hub: family before and after a runner."""
+"""Who answers an exam: a port, and a bundle opened as the hub opens it, without the hub.
+
+Trainers score through the port, so that the same numbers come from a bundle in this process and
+from one that a hub serves (`benchmarks/quality`).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from plaza_core.manifest import MANIFEST_FILE, Manifest, parse_manifest
 from plaza_core.padding import Buckets, join
@@ -15,9 +19,23 @@ from plaza_core.running import Family, FamilyFactory, Prepared, Runner, RunnerFa
 from plaza_core.tensors import BATCH_AXIS, Array
 
 
+class Served(Protocol):
+    """A model that answers tasks of its family."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    def ask(self, payload: Any) -> Any:
+        """Answer one task payload of the family."""
+
+    def ask_all(self, payloads: Iterable[Any], *, joined: int = 128) -> Iterator[Any]:
+        """Answer many payloads in order; up to `joined` of them may be answered together."""
+
+
 @dataclass(frozen=True, slots=True)
-class Served:
-    """One opened bundle. Its metrics are those of what is served, not of the torch module."""
+class Opened:
+    """One bundle in this process: family, graph, family. Its metrics are those of what is served,
+    not of the torch module."""
 
     manifest: Manifest
     family: Family
@@ -52,8 +70,8 @@ class Served:
         }
 
 
-def serve(directory: Path, runners: RunnerFactory) -> Served:
+def serve(directory: Path, runners: RunnerFactory) -> Opened:
     """Open the bundle in `directory`. Raises InvalidBundle."""
     manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
     factory: FamilyFactory = load(FAMILIES, manifest.family)
-    return Served(manifest, factory(directory, manifest), runners.open(directory, manifest))
+    return Opened(manifest, factory(directory, manifest), runners.open(directory, manifest))

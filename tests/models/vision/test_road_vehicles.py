@@ -13,7 +13,7 @@ from plaza_core.manifest import CARD_FILE, MANIFEST_FILE, MODEL_FILE, parse_mani
 from plaza_models.tasks import DetectTask
 from plaza_models.vision.detect import open_family
 from plaza_models.vision.draw import draw
-from plaza_training.served import Served
+from plaza_training.served import Opened
 from plaza_training.vision.judge import figures, judge
 from plaza_training.vision.sets import HELD_OUT_VIDEOS, load_road_data
 
@@ -29,7 +29,7 @@ def manifest():
 
 @pytest.fixture(scope="module")
 def served(manifest):
-    opened = Served(manifest, open_family(BUNDLE, manifest), provider.open(BUNDLE, manifest))
+    opened = Opened(manifest, open_family(BUNDLE, manifest), provider.open(BUNDLE, manifest))
     yield opened
     opened.runner.close()
 

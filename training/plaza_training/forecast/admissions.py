@@ -26,7 +26,7 @@ from plaza_training.forecast.forecaster import Fixed, Forecaster, applied, fixed
 from plaza_training.forecast.protocols import Exam, Pairs, Trial
 from plaza_training.forecast.ridges import Values, standard_ridge
 from plaza_training.forecast.sets import Series
-from plaza_training.forecast.wis import LEVELS, interval_scores, judged, published
+from plaza_training.forecast.wis import LEVELS, Question, interval_scores, judged, published
 from plaza_training.recipe import Job, Recipe, Story, Trained
 
 HORIZON = 4
@@ -194,6 +194,12 @@ def made(table: Table, before: int, way: Way) -> Forecaster:
     return Forecaster([fit(table, seasons, way)], Fixed([1.0]), errors, link=link)
 
 
+def question_of(folder: Path, table: Table) -> Question:
+    """The season of the test."""
+    hub = published(folder, "2025-26", table.dates, table.locations)
+    return Question(table, windows(table, [TEST]), origins(table, [TEST]), hub)
+
+
 def forecaster(job: Job) -> Trained:
     """The way is chosen on 2024-25; 2025-26 is forecast from the three seasons before it."""
     folder = locate(FLUSIGHT, job.data_dir, progress=job.progress)
@@ -205,8 +211,7 @@ def forecaster(job: Job) -> Trained:
         quantiles = quantiles_for(made(table, VALIDATE, way), valid)
         losses[way] = float(interval_scores(quantiles, valid.future).mean())
     best = min(ways, key=lambda way: losses[way])
-    hub = published(folder, "2025-26", table.dates, table.locations)
-    asked = windows(table, [TEST])
+    question = question_of(folder, table)
     options = ForecastOptions(
         context=_LONGEST,
         horizon=HORIZON,
@@ -221,7 +226,7 @@ def forecaster(job: Job) -> Trained:
     exam = Exam(
         learning=[],
         calibration=valid,
-        trials=[Trial(asked, lambda *_: {})],
+        trials=[Trial(question.pairs, lambda *_: {})],
         split="see the judge",
     )
     return assembled(
@@ -239,9 +244,7 @@ def forecaster(job: Job) -> Trained:
             simpler={},
             data=FLUSIGHT,
             story=STORY,
-            judge=partial(
-                judged, table=table, pairs=asked, origins=origins(table, [TEST]), hub=hub
-            ),
+            judge=partial(judged, question=question),
         )
     )
 

@@ -106,16 +106,31 @@ def competition(seasonal_errors: Values, naive2: tuple[float, float]) -> Score:
     the seasonal naive method; `naive2` the published sMAPE and MASE that OWA divides by."""
 
     def score(forecast: Values, actual: Values) -> Metrics:
-        error = np.abs(forecast - actual)
-        smape = float((200 * error / (np.abs(forecast) + np.abs(actual))).mean(1).mean())
-        mase = float((error.mean(1) / seasonal_errors).mean())
-        return {
-            "smape_percent": smape,
-            "mase": mase,
-            "owa": (smape / naive2[0] + mase / naive2[1]) / 2,
-        }
+        smape, mase = _errors(forecast, actual, seasonal_errors)
+        found = {"smape_percent": float(smape.mean()), "mase": float(mase.mean())}
+        owa = (found["smape_percent"] / naive2[0] + found["mase"] / naive2[1]) / 2
+        return {**found, "owa": owa}
 
     return score
+
+
+def competition_each(
+    seasonal_errors: Values, naive2: tuple[float, float]
+) -> Callable[[Values, Values], Values]:
+    """What each series adds to OWA, whose mean is OWA."""
+
+    def each(forecast: Values, actual: Values) -> Values:
+        smape, mase = _errors(forecast, actual, seasonal_errors)
+        return (smape / naive2[0] + mase / naive2[1]) / 2
+
+    return each
+
+
+def _errors(forecast: Values, actual: Values, seasonal_errors: Values) -> tuple[Values, Values]:
+    """sMAPE in percent and MASE of each series, (n,)."""
+    error = np.abs(forecast - actual)
+    smape: Values = (200 * error / (np.abs(forecast) + np.abs(actual))).mean(1)
+    return smape, error.mean(1) / seasonal_errors
 
 
 def standardised(values: Values, train: Split) -> Series:
@@ -240,7 +255,7 @@ def m4(kind: str, season: int, naive2: tuple[float, float]) -> Callable[[Job, in
                     Pairs(np.stack([_last(row, context) for row in known]), future),
                     competition(errors, naive2),
                     metric="owa",
-                    each=lambda forecast, actual: np.abs(forecast - actual).mean(1) / errors,
+                    each=competition_each(errors, naive2),
                 )
             ],
             split=f"the official last {horizon} steps of each of {len(known)} series",

@@ -253,33 +253,35 @@ LOAD = Subject(
 )
 
 
+SPEED_CHOICES = Choices(
+    context=288,
+    horizon=12,
+    scaling="mean-abs",
+    hidden=256,
+    dropout=0.1,
+    weight_decay=0.01,
+    steps=2000,
+    rows_per_step=512,
+    learning_rate=1e-3,
+    train_until=1612,
+)
+LOAD_CHOICES = Choices(
+    context=336,
+    horizon=24,
+    scaling="mean-abs",
+    hidden=256,
+    dropout=0.1,
+    weight_decay=0.01,
+    steps=4000,
+    rows_per_step=512,
+    learning_rate=2e-3,
+    train_until=103_776 - 730 * 24,
+)
+
+
 def traffic_speed(job: Job) -> Trained:
-    choices = Choices(
-        context=288,
-        horizon=12,
-        scaling="mean-abs",
-        hidden=256,
-        dropout=0.1,
-        weight_decay=0.01,
-        steps=2000,
-        rows_per_step=512,
-        learning_rate=1e-3,
-        train_until=1612,
-    )
-    return train(SPEED, choices, job)
+    return train(SPEED, SPEED_CHOICES, job)
 
 
 def electricity_load(job: Job) -> Trained:
-    choices = Choices(
-        context=336,
-        horizon=24,
-        scaling="mean-abs",
-        hidden=256,
-        dropout=0.1,
-        weight_decay=0.01,
-        steps=4000,
-        rows_per_step=512,
-        learning_rate=2e-3,
-        train_until=103_776 - 730 * 24,
-    )
-    return train(LOAD, choices, job)
+    return train(LOAD, LOAD_CHOICES, job)

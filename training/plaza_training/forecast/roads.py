@@ -126,24 +126,18 @@ def _known(pairs: Pairs) -> Series:
     return pairs.known
 
 
-def forecaster(job: Job) -> Trained:
-    """Members and shares on the tenth before the test; fitted again on all rows before it."""
+def read(job: Job) -> Series:
     folder = locate(LOS_LOOP, job.data_dir, only={"los_speed.csv"}, progress=job.progress)
-    series = read_speeds(folder)
+    return read_speeds(folder)
+
+
+def exam(job: Job) -> Exam:
+    return exam_of(read(job))
+
+
+def exam_of(series: Series) -> Exam:
+    """As T-GCN measures it, all detectors together."""
     test = LOS_LOOP.split("test")
-    border = test.first - test.count // 2
-    valid = windows(series, border, test.first)
-    ahead = {}
-    for choice in job.progress.track(CHOICES, "members", len(CHOICES)):
-        ahead[choice] = applied(fit(series, border, choice), valid.past, _known(valid), rows=256)
-    shares = shares_of(ahead, squared_error(valid.future.astype(np.float64)), rounds=5)
-    point = sum(share * ahead[choice] for choice, share in shares.items())
-    errors = _errors(valid.future - point)
-    module = Forecaster(
-        [fit(series, test.first, choice) for choice in shares],
-        Fixed(list(shares.values())),
-        errors,
-    )
     trials = [
         Trial(
             windows(series, test.first + CONTEXT, test.last, steps),
@@ -154,11 +148,29 @@ def forecaster(job: Job) -> Trained:
         )
         for steps in (3, 6, 9, 12)
     ]
-    exam = Exam(
+    return Exam(
         learning=[],
-        calibration=valid,
+        calibration=windows(series, test.first - test.count // 2, test.first),
         trials=trials,
         split="windows inside the last 404 of 2,016 rows; all 207 detectors; mean over the steps",
+    )
+
+
+def forecaster(job: Job) -> Trained:
+    """Members and shares on the tenth before the test; fitted again on all rows before it."""
+    series = read(job)
+    asked, test = exam_of(series), LOS_LOOP.split("test")
+    border, valid = test.first - test.count // 2, asked.calibration
+    ahead = {}
+    for choice in job.progress.track(CHOICES, "members", len(CHOICES)):
+        ahead[choice] = applied(fit(series, border, choice), valid.past, _known(valid), rows=256)
+    shares = shares_of(ahead, squared_error(valid.future.astype(np.float64)), rounds=5)
+    point = sum(share * ahead[choice] for choice, share in shares.items())
+    errors = _errors(valid.future - point)
+    module = Forecaster(
+        [fit(series, test.first, choice) for choice in shares],
+        Fixed(list(shares.values())),
+        errors,
     )
     learned = windows(series, CONTEXT, test.first)
     flat = Pairs(learned.past.reshape(-1, CONTEXT), learned.future.reshape(-1, HORIZON))
@@ -176,7 +188,7 @@ def forecaster(job: Job) -> Trained:
                 series=series.shape[1],
                 known=["step of the day"],
             ),
-            exam=exam,
+            exam=asked,
             parameters={"chosen": {_named(c): share for c, share in shares.items()}},
             simpler={
                 "ridge": partial(_each, ridge([flat], penalty=1e-3)),

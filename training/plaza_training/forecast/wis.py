@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,16 +63,34 @@ def published(
 _COLUMNS = ("season", "model", "reference_date", "horizon", "location", "q", "value")
 
 
-def judged(
-    served: Served, *, table: Table, pairs: Pairs, origins: Sequence[int], hub: Published
-) -> Report:
-    """Scores of what is served, and of the hub's models where they forecast the same.
+@dataclass(frozen=True, slots=True)
+class Question:
+    table: Table
+    pairs: Pairs
+    origins: Sequence[int]
+    """Of each window, the week that was known last."""
+    hub: Published
 
-    `origins`: of each window, the week that was known last. A task whose truth was never reported
-    is left out for all.
-    """
-    quantiles, _ = asked(served, pairs)
-    window = {table.dates[at + 1]: row for row, at in enumerate(origins)}
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What a model said to the tasks whose truth was reported."""
+
+    tasks: Sequence[Task]
+    ours: Values
+    """(tasks, levels)"""
+    truth: Values
+
+    def scores(self) -> Values:
+        """The weighted interval score of each task."""
+        return interval_scores(self.ours[..., None], self.truth[:, None])[:, 0]
+
+
+def answered(served: Served, question: Question) -> Answered:
+    """A task whose truth was never reported is left out for all."""
+    table, hub = question.table, question.hub
+    quantiles, _ = asked(served, question.pairs)
+    window = {table.dates[at + 1]: row for row, at in enumerate(question.origins)}
     week = {day: at for at, day in enumerate(table.dates)}
     place = {name: at for at, name in enumerate(table.locations)}
     tasks, ours, truth = [], [], []
@@ -82,14 +101,23 @@ def judged(
             tasks.append(task)
             ours.append(quantiles[window[day], place[location], :, horizon])
             truth.append(actual)
-    found = {"ours": dict(zip(tasks, ours, strict=True)), **hub}
-    scores = {name: _scored(said, tasks, np.array(truth), hub) for name, said in found.items()}
+    return Answered(tasks, np.array(ours), np.array(truth))
+
+
+def judged(served: Served, *, question: Question) -> Report:
+    """Scores of what is served, and of the hub's models where they forecast the same."""
+    return report_of(answered(served, question), question.hub)
+
+
+def report_of(said: Answered, hub: Published) -> Report:
+    tasks = said.tasks
+    found = {"ours": dict(zip(tasks, said.ours, strict=True)), **hub}
+    scores = {name: _scored(model, tasks, said.truth, hub) for name, model in found.items()}
     split = (
         "season 2025-26: every week, horizon (0 to 3) and location that FluSight-baseline "
         "forecast, from final counts up to the week before the reference date"
     )
-    every = interval_scores(np.array(ours)[..., None], np.array(truth)[:, None])[:, 0]
-    days = [task[0] for task in tasks]
+    every, days = said.scores(), [task[0] for task in tasks]
     each = np.array([every[[d == day for d in days]].mean() for day in sorted(set(days))])
     return Report(split, scores.pop("ours"), scores, Losses("wis", each, stretch=HORIZON_WEEKS))
 

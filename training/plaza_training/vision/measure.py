@@ -29,8 +29,9 @@ from rich.table import Table
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 from plaza_models.tasks import Detections, DetectTask
 from plaza_models.vision.detect import open_family
+from plaza_training.cases import Cases, interval
 from plaza_training.cli import open_runners
-from plaza_training.served import Served
+from plaza_training.served import Opened, Served
 from plaza_training.vision.judge import LOWEST, crossed_count_error
 from plaza_training.vision.metrics import (
     Judged,
@@ -69,12 +70,8 @@ def bootstrap(
     judged: Sequence[T], metric: Callable[[Sequence[T]], float], *, seed: int = 7, draws: int = 200
 ) -> tuple[float, float]:
     """The 95 % percentile interval over frames drawn with replacement."""
-    rng = np.random.default_rng(seed)
-    values = [
-        metric([judged[i] for i in rng.integers(0, len(judged), len(judged))]) for _ in range(draws)
-    ]
-    low, high = np.nanpercentile(values, (2.5, 97.5))
-    return float(low), float(high)
+    cases = Cases(len(judged), lambda rows: metric([judged[row] for row in rows]))
+    return interval(cases, seed=seed, draws=draws)
 
 
 def ask(served: Served, frames: Sequence[Frame]) -> list[Judged]:
@@ -136,7 +133,7 @@ def main(
     manifest = parse_manifest((bundle / MANIFEST_FILE).read_bytes())
     opened = open_runners(runner).open(bundle, manifest)
     try:
-        threshold, rows = measure(Served(manifest, open_family(bundle, manifest), opened), data)
+        threshold, rows = measure(Opened(manifest, open_family(bundle, manifest), opened), data)
     finally:
         opened.close()
     table = Table("figure", "frames", "value", "95 %", "bar", title=f"threshold {threshold}")

@@ -14,7 +14,7 @@ from plaza_core.tensors import Array
 from plaza_models.tasks import DetectTask
 from plaza_training.data.pictures import ROADCAM4, VEHICLE626
 from plaza_training.recipe import Graph, Job, Report, Story, Trained
-from plaza_training.served import Served
+from plaza_training.served import Opened, Served
 from plaza_training.vision.judge import (
     constant_count_error,
     crossed_count_error,
@@ -149,12 +149,12 @@ class Evaluation:
         )
 
 
-def _pictures(served: Served, frames: Sequence[Frame]) -> Array:
+def _pictures(served: Opened, frames: Sequence[Frame]) -> Array:
     rows = [served.family.prepare(DetectTask(f.image)).tensors[INPUT] for f in frames]
     return np.concatenate(rows)
 
 
-def _parity_inputs(served: Served, frames: Sequence[Frame]) -> Iterator[dict[str, Array]]:
+def _parity_inputs(served: Opened, frames: Sequence[Frame]) -> Iterator[dict[str, Array]]:
     """Held-out frames, spread over their cameras, in batches of several sizes."""
     spread = frames[:: max(1, len(frames) // sum(_PARITY_BATCHES))]
     start = 0

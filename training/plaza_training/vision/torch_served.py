@@ -13,7 +13,7 @@ from torch import nn
 from plaza_core.manifest import Manifest, manifest_from
 from plaza_core.tensors import Array, Signature
 from plaza_models.vision.detect import open_family
-from plaza_training.served import Served
+from plaza_training.served import Opened
 from plaza_training.vision.model import STRIDES
 from plaza_training.vision.sets import LABELS
 
@@ -21,10 +21,10 @@ INPUT, OUTPUTS = "image", ("boxes", "scores")
 """Names of the graph's tensors, in order."""
 
 
-def served_by_torch(module: nn.Module, size: int, options: Mapping[str, Any]) -> Served:
+def served_by_torch(module: nn.Module, size: int, options: Mapping[str, Any]) -> Opened:
     """The family around the module itself, before there is a graph."""
     manifest = provisional_manifest(size, options)
-    return Served(manifest, open_family(Path(), manifest), _TorchRunner(module, manifest))
+    return Opened(manifest, open_family(Path(), manifest), _TorchRunner(module, manifest))
 
 
 def provisional_manifest(size: int, options: Mapping[str, Any]) -> Manifest:

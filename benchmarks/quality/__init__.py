@@ -1,0 +1,1 @@
+"""`make quality`: every figure of the shipped models, asked of a running hub; `docs/quality.md`."""
