@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import locate
 from plaza_training.data.forecasting import FLUSIGHT
 from plaza_training.forecast.assemble import Fitted, assembled

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from plaza_core.manifest import Limits
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import DataSet
 from plaza_training.forecast.forecaster import Forecaster
 from plaza_training.forecast.judge import Method, report
