@@ -70,7 +70,7 @@ def prepare(graph: ForecastGraph, task: WarningTask) -> Prepared:
     fields = [f"series[{number}]" for number in range(count)]
     windows = windows_of(task.series, fields, task.known, options)
     tensors, asked = graph.inputs(windows, horizon)
-    watching = Watching(task, asked, ladder, before, at.isoformat())
+    watching = Watching(task, asked, ladder, before, _written(at))
     return Prepared(tensors, len(windows), context=watching)
 
 
@@ -135,6 +135,11 @@ def moment(text: str, field: str) -> datetime:
         raise InvalidInput("it must be a time as in ISO 8601", input=field) from None
 
 
+def _written(at: datetime) -> str:
+    """UTC ends with Z: a plus sign has another meaning in a query string."""
+    return at.isoformat().replace("+00:00", "Z")
+
+
 def _ladder(
     wanted: tuple[LevelWanted, ...] | None, options: ForecastOptions, series: int
 ) -> tuple[Level, ...]:
@@ -164,7 +169,7 @@ def _horizon(task: WarningTask, options: ForecastOptions) -> int:
 
 def _before(state: str | None, series: int, at: datetime) -> _State:
     """Raises InvalidInput for what no answer had, and for one of a later time."""
-    quiet = _State(at=at.isoformat(), raised=[{}] * series)
+    quiet = _State(at=_written(at), raised=[{}] * series)
     if state is None:
         return quiet
     try:

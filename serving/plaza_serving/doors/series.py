@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plaza_core.errors import InvalidInput
-from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.forecast.tasks import AnomalyTask, LevelWanted, WarningTask
 from plaza_models.tasks import Forecast, Forecasts, ForecastsTask, ForecastTask
@@ -64,7 +63,7 @@ class Series:
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
         answer: Forecast | Forecasts = outcome.answer
         many = answer.forecasts if isinstance(answer, Forecasts) else (answer,)
-        return self._reply(form, outcome, answers.forecast_told(many, one=sheet.one), sheet)
+        return answers.written(form, outcome, answers.ForecastTold(many, sheet.one), sheet)
 
     async def score(self, exchange: Exchange) -> Reply:
         started, form = self._ask.begin(exchange), _form(exchange)
@@ -79,8 +78,8 @@ class Series:
             _drawn(fields, form),
         )
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
-        told = answers.anomalies_told(outcome.answer, sheet.series, one=sheet.one)
-        return self._reply(form, outcome, told, sheet)
+        told = answers.AnomaliesTold(outcome.answer, sheet.series, sheet.one)
+        return answers.written(form, outcome, told, sheet)
 
     async def warn(self, exchange: Exchange) -> Reply:
         started, form = self._ask.begin(exchange), _form(exchange)
@@ -97,8 +96,7 @@ class Series:
             _drawn(fields, form),
         )
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
-        told = answers.warned_told(outcome.answer, one=sheet.one)
-        return self._reply(form, outcome, told, sheet)
+        return answers.written(form, outcome, answers.WarnedTold(outcome.answer, sheet.one), sheet)
 
     def _at(self, sheet: Sheet) -> str:
         """When the last values were measured: as said, else as the table says, else now."""
@@ -116,11 +114,6 @@ class Series:
         view = self._ask.plane.model(exchange.principal, fields.text("model"), fields.version())
         options = view.manifest.options
         return options.get("context", 0), options.get("horizon")
-
-    def _reply(self, form: str, outcome: Outcome, told: answers.Told, sheet: Sheet) -> Reply:
-        if form == series_body.CSV:
-            return answers.table(outcome, told, sheet)
-        return answers.document(outcome, told) if form != answers.SVG else answers.drawn(outcome)
 
 
 def _form(exchange: Exchange) -> str:

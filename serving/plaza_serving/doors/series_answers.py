@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from plaza_core.inference import Outcome
-from plaza_models.forecast.tasks import Anomalies, Warned, WarnedSeries
+from plaza_models.forecast.tasks import Anomalies, Warned
 from plaza_models.tasks import Forecast
 from plaza_serving.doors.accept import JSON
 from plaza_serving.doors.asking import cost_headers, timed
@@ -24,99 +25,122 @@ STATE = b"x-plaza-state"
 Cell = float | str | None
 
 
+class Told(Protocol):
+    """An answer that can be written in each form."""
+
+    @abstractmethod
+    def document(self) -> dict[str, Any]: ...
+    @abstractmethod
+    def columns(self) -> list[str]: ...
+    @abstractmethod
+    def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
+        """Those of each series."""
+
+    def first(self, sheet: Sheet) -> int:
+        """Place of the first row: after the values that were sent."""
+        return len(sheet.series[0])
+
+    def headers(self) -> tuple[Header, ...]:
+        """Of a table or drawing: what it has no place for."""
+        return ()
+
+
+def written(form: str, outcome: Outcome, told: Told, sheet: Sheet) -> Reply:
+    if form == SVG:
+        headers = (*cost_headers(outcome), *told.headers())
+        return Reply(200, SVG.encode(), outcome.answer.picture or b"", headers)
+    return timed(outcome, told.document()) if form == JSON else _table(outcome, told, sheet)
+
+
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An answer in both forms."""
+class ForecastTold(Told):
+    forecasts: Sequence[Forecast]
+    one: bool
 
-    document: dict[str, Any]
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Sequence[Cell]]]
-    """For each series its rows."""
-    first: int | None
-    """Place of the first row among the values that were sent; None: they are ahead."""
-    headers: tuple[Header, ...] = ()
-    """Of a table: what belongs to none of its rows."""
+    def document(self) -> dict[str, Any]:
+        each = [
+            {"values": f.values, **({} if f.mean is None else {"mean": f.mean})}
+            for f in self.forecasts
+        ]
+        quantiles = self.forecasts[0].quantiles
+        return {"quantiles": quantiles, **(each[0] if self.one else {"forecasts": each})}
+
+    def columns(self) -> list[str]:
+        first = self.forecasts[0]
+        means = ["mean"] if first.mean is not None else []
+        return ["step", *_named(first.quantiles), *means]
+
+    def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
+        for each in self.forecasts:
+            lines = [*each.values, *([] if each.mean is None else [each.mean])]
+            yield [(float(at), *row) for at, row in enumerate(zip(*lines, strict=True), 1)]
 
 
-def document(outcome: Outcome, told: Told) -> Reply:
-    return timed(outcome, told.document)
+@dataclass(frozen=True, slots=True)
+class AnomaliesTold(Told):
+    answer: Anomalies
+    values: Sequence[Sequence[float]]
+    """As they were sent."""
+    one: bool
+
+    def document(self) -> dict[str, Any]:
+        each = [asdict(series) for series in self.answer.series]
+        head = {"first": self.answer.first, "quantiles": self.answer.quantiles}
+        return {**head, **(each[0] if self.one else {"series": each})}
+
+    def columns(self) -> list[str]:
+        return ["value", "score", *_named(self.answer.quantiles)]
+
+    def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
+        for sent, series in zip(self.values, self.answer.series, strict=True):
+            scored = sent[self.answer.first :]
+            yield list(zip(scored, series.scores, *series.values, strict=True))
+
+    def first(self, sheet: Sheet) -> int:
+        return self.answer.first
 
 
-def drawn(outcome: Outcome) -> Reply:
-    return Reply(200, SVG.encode(), outcome.answer.picture or b"", cost_headers(outcome))
+@dataclass(frozen=True, slots=True)
+class WarnedTold(Told):
+    answer: Warned
+    one: bool
+
+    def document(self) -> dict[str, Any]:
+        answer = self.answer
+        each = [asdict(series) for series in answer.series]
+        head = {"at": answer.at, "quantiles": answer.quantiles, "state": answer.state}
+        return {**head, **(each[0] if self.one else {"series": each})}
+
+    def columns(self) -> list[str]:
+        levels = [f"chance {level.name}" for level in self.answer.series[0].levels]
+        return ["step", "level", "since", *levels, *_named(self.answer.quantiles)]
+
+    def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
+        for series in self.answer.series:
+            chances = [level.chances for level in series.levels]
+            steps = enumerate(zip(*chances, *series.values, strict=True), 1)
+            yield [(float(at), series.level, series.since, *row) for at, row in steps]
+
+    def headers(self) -> tuple[Header, ...]:
+        """A header is ASCII; JSON can say everything in it."""
+        return ((STATE, json.dumps(json.loads(self.answer.state)).encode("ascii")),)
 
 
-def table(outcome: Outcome, told: Told, sheet: Sheet) -> Reply:
+def _table(outcome: Outcome, told: Told, sheet: Sheet) -> Reply:
     """A row for each series and step; with `series` where there are several, with `time` where it
     is known."""
-    begin = len(sheet.series[0]) if told.first is None else told.first
-    times = _times(sheet.times, begin, len(told.rows[0]))
+    every = list(told.rows())
+    times = _times(sheet.times, told.first(sheet), len(every[0]))
     names = sheet.names or tuple(str(at) for at in range(len(sheet.series)))
     several = len(names) > 1
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*(["series"] * several), *([TIME] * bool(times)), *told.columns])
-    for name, rows in zip(names, told.rows, strict=True):
+    writer.writerow([*(["series"] * several), *([TIME] * bool(times)), *told.columns()])
+    for name, rows in zip(names, every, strict=True):
         for at, row in enumerate(rows):
             writer.writerow([*([name] * several), *times[at : at + 1], *map(_cell, row)])
-    headers = (*cost_headers(outcome), *told.headers)
+    headers = (*cost_headers(outcome), *told.headers())
     return Reply(200, f"{CSV}; charset=utf-8".encode(), out.getvalue().encode(), headers)
-
-
-def forecast_told(forecasts: Sequence[Forecast], *, one: bool) -> Told:
-    quantiles = forecasts[0].quantiles
-    each = [{"values": f.values, **({} if f.mean is None else {"mean": f.mean})} for f in forecasts]
-    means = ["mean"] if forecasts[0].mean is not None else []
-    rows = [
-        [(float(step), *row) for step, row in enumerate(zip(*_lines(f), strict=True), 1)]
-        for f in forecasts
-    ]
-    return Told(
-        {"quantiles": quantiles, **(each[0] if one else {"forecasts": each})},
-        ("step", *_named(quantiles), *means),
-        rows,
-        None,
-    )
-
-
-def _lines(forecast: Forecast) -> list[tuple[float, ...]]:
-    return [*forecast.values, *([] if forecast.mean is None else [forecast.mean])]
-
-
-def anomalies_told(answer: Anomalies, values: Sequence[Sequence[float]], *, one: bool) -> Told:
-    """`values` as they were sent."""
-    each = [asdict(series) for series in answer.series]
-    rows = [
-        list(zip(sent[answer.first :], series.scores, *series.values, strict=True))
-        for sent, series in zip(values, answer.series, strict=True)
-    ]
-    head = {"first": answer.first, "quantiles": answer.quantiles}
-    return Told(
-        {**head, **(each[0] if one else {"series": each})},
-        ("value", "score", *_named(answer.quantiles)),
-        rows,
-        answer.first,
-    )
-
-
-def warned_told(answer: Warned, *, one: bool) -> Told:
-    each = [asdict(series) for series in answer.series]
-    head = {"at": answer.at, "quantiles": answer.quantiles, "state": answer.state}
-    levels = [f"chance {level.name}" for level in answer.series[0].levels]
-    return Told(
-        {**head, **(each[0] if one else {"series": each})},
-        ("step", "level", "since", *levels, *_named(answer.quantiles)),
-        [_warned_rows(series) for series in answer.series],
-        None,
-        # A header is ASCII; JSON can say everything in it.
-        ((STATE, json.dumps(json.loads(answer.state)).encode("ascii")),),
-    )
-
-
-def _warned_rows(series: WarnedSeries) -> list[tuple[Cell, ...]]:
-    chances = [level.chances for level in series.levels]
-    steps = enumerate(zip(*chances, *series.values, strict=True), 1)
-    return [(float(step), series.level, series.since, *row) for step, row in steps]
 
 
 def _named(quantiles: Sequence[float]) -> list[str]:

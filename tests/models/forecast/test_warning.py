@@ -14,7 +14,7 @@ OFFERED = [
     {"name": "watch", "threshold": 10, "enter": 0.5, "leave": 0.2, "false_alarms": 0.05},
     {"name": "warning", "threshold": 15, "enter": 0.4, "leave": 0.1},
 ]
-NOON, ONE, TWO = (f"2026-07-01T{hour}:00:00+00:00" for hour in (12, 13, 14))
+NOON, ONE, TWO = (f"2026-07-01T{hour}:00:00Z" for hour in (12, 13, 14))
 
 
 def task(now, at=NOON, **more):
@@ -32,7 +32,7 @@ def warned(opened, *tasks):
 
 
 def test_a_level_is_raised_kept_and_lowered_and_says_since_when():
-    hours = [f"2026-07-01T{hour:02}:00:00+00:00" for hour in range(6)]
+    hours = [f"2026-07-01T{hour:02}:00:00Z" for hour in range(6)]
     values = [5, 11, 15, 14, 9.5, 5]
     # 14: the chance of more than 15 is 0.25, so the warning stays; 9.5: that of 10 is 0.375.
     assert warned(family(levels=OFFERED), *map(task, values, hours)) == [
@@ -90,7 +90,7 @@ def test_how_far_it_looks():
 
     assert steps(known=((0.0,) * (CONTEXT + 2),)) == 2, "as far as covariates reach"
     assert steps(known=((0.0,) * (CONTEXT + 3),), horizon=1) == 1
-    with pytest.raises(InvalidInput, match="known"):
+    with pytest.raises(InvalidInput, match="at least 5 and at most 7"):
         steps(known=((0.0,) * CONTEXT,))
 
 
@@ -98,7 +98,7 @@ def test_how_far_it_looks():
 def test_what_is_warned_of_is_the_most_severe_that_is_raised_and_chances_fall_with_it(values):
     opened, state = family(levels=OFFERED), None
     for at, value in enumerate(values):
-        answer = ask(opened, task(value, f"2026-07-01T{at:02}:00:00+00:00", state=state))
+        answer = ask(opened, task(value, f"2026-07-01T{at:02}:00:00Z", state=state))
         (one,) = answer.series
         state = answer.state
         raised = [level.name for level in one.levels if level.raised]
@@ -112,9 +112,9 @@ def test_what_is_warned_of_is_the_most_severe_that_is_raised_and_chances_fall_wi
 def test_chances_that_tremble_in_the_band_change_nothing(values):
     """Between 8.8 and 9.9 the chance of more than 10 lies between 0.2 and 0.5."""
     opened, hour = family(levels=OFFERED), iter(range(24))
-    tasks = [task(value, f"2026-07-01T{next(hour):02}:00:00+00:00") for value in values]
+    tasks = [task(value, f"2026-07-01T{next(hour):02}:00:00Z") for value in values]
     assert {level for level, _ in warned(opened, *tasks)} == {None}
-    first = task(11, "2026-06-30T23:00:00+00:00")
+    first = task(11, "2026-06-30T23:00:00Z")
     assert {level for level, _ in warned(opened, first, *tasks)} == {"watch"}
 
 
