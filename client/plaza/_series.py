@@ -20,6 +20,7 @@ from plaza.answers import Cost, Timing
 Values = Sequence[float | None]
 """One series, oldest first; None or NaN for what was not measured."""
 SeriesTask = Literal["forecast", "anomalies", "warn"]
+TableForm = Literal["csv", "svg"]
 _PATHS: Mapping[str, str] = {
     "forecast": "/v1/forecast",
     "anomalies": "/v1/anomaly/score",
@@ -201,7 +202,7 @@ def table(
     *,
     model: str,
     version: Version = None,
-    form: Literal["csv", "svg"] = "csv",
+    form: TableForm = "csv",
     levels: Sequence[WarningLevel] | None = None,
     **fields: str | int | None,
 ) -> Call[Table]:
