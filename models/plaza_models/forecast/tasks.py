@@ -20,6 +20,12 @@ class AnomalyTask:
     draw: int | None = None
     """Of which series a drawing is wanted, from 0."""
 
+    @property
+    def forecasts(self) -> int:
+        """How many it takes, at most, as far as the task tells."""
+        steps = self.steps or max(map(len, self.series), default=0)
+        return len(self.series) * -(-steps // (self.every or 1))
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
