@@ -25,6 +25,7 @@ from plaza import (
     _models,
     _people,
     _quotas,
+    _series,
     _tracking,
     _vision,
 )
@@ -325,6 +326,9 @@ class AsyncClient:
     count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
     forecasts = _verb(_inference.forecasts)
+    anomalies = _verb(_series.anomalies)
+    warn = _verb(_series.warn)
+    table = _verb(_series.table)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)
 

@@ -24,6 +24,7 @@ from plaza import (
     _models,
     _people,
     _quotas,
+    _series,
     _tracking,
     _vision,
 )
@@ -322,6 +323,9 @@ class Client:
     count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
     forecasts = _verb(_inference.forecasts)
+    anomalies = _verb(_series.anomalies)
+    warn = _verb(_series.warn)
+    table = _verb(_series.table)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)
 

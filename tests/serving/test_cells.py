@@ -17,7 +17,7 @@ from plaza_core.ids import Digest, OrganisationId
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 from plaza_core.settings import Settings
 from plaza_core.table import VersionEntry
-from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
+from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastsTask, ForecastTask
 from plaza_serving.assembly import cells_of, open_family
 from tests.serving.whole import ROWS, whole_hub
 
@@ -56,8 +56,12 @@ def task_of(directory, manifest):
         case "vision.detect":
             return DetectTask((directory / manifest.samples[0]).read_bytes(), threshold=0.05)
         case "forecast.quantile":
-            values = np.sin(np.arange(manifest.options["context"]) / 3) * 40 + 50
-            return ForecastTask(tuple(values.tolist()), 2)
+            context, ahead = manifest.options["context"], 2
+            values = tuple((np.sin(np.arange(context) / 3) * 40 + 50).tolist())
+            known = ((1.0,) * (context + ahead),) * len(manifest.options.get("known", ()))
+            if (series := manifest.options.get("series", 1)) > 1:
+                return ForecastsTask((values,) * series, ahead, known=known)
+            return ForecastTask(values, ahead, known=known)
         case "text.classify":
             return ClassifyTask(("when does my card arrive", "what is this fee"))
         case "text.embed":
