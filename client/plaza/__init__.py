@@ -17,7 +17,7 @@ from plaza._indexes import Document, DocumentPage, DocumentsPut, Hit, Hits, Sear
 from plaza._ledger import Chain, Correction, Drift, Dropped
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
-from plaza._vision import Counts
+from plaza._vision import Counts, Quality
 from plaza.answers import (
     Classification,
     Cost,
@@ -123,6 +123,7 @@ __all__ = [
     "Proposal",
     "PublicationState",
     "PublishRequest",
+    "Quality",
     "Registered",
     "Rollout",
     "SearchIndex",

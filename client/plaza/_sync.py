@@ -320,6 +320,7 @@ class Client:
     metadata = _verb(_inference.metadata)
     detect = _verb(_inference.detect)
     count = _verb(_vision.count)
+    quality = _verb(_vision.quality)
     forecast = _verb(_inference.forecast)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)

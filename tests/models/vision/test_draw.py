@@ -8,7 +8,8 @@ from PIL import Image
 
 from plaza_core.errors import InvalidInput
 from plaza_models.tasks import Detection, Detections
-from plaza_models.vision.draw import class_colour, draw
+from plaza_models.vision.draw import draw
+from plaza_models.vision.paint import class_colour
 
 
 def grey(width=200, height=150):
