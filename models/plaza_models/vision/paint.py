@@ -54,9 +54,9 @@ class Paint:
     def trail(self, points: Sequence[tuple[float, float]], colour: Colour) -> None:
         self._pen.line([*points], fill=colour, width=self._stroke, joint="curve")
 
-    def tag_of(self, box: Box, text: str, colour: Colour) -> bool:
-        """At an edge of the box where no tag is yet and little is hidden; False: there is no room,
-        and nothing was drawn."""
+    def tag_of(self, box: Box, text: str, colour: Colour) -> None:
+        """At a corner of the box where no tag is yet, and the least of any outlined box is hidden;
+        not at all where there is no such corner."""
         width, height = self._size(text, self._font(12))
         x1, y1, x2, y2 = box
         places = [(x1, y1 - height), (x1, y2), (x2 - width, y1 - height), (x2 - width, y2)]
@@ -66,14 +66,11 @@ class Paint:
         for place in places:
             x, y = self._inside(place, width, height)
             spot = (x, y, x + width, y + height)
-            # What is hidden of the box itself is hidden of every other object as well.
-            hidden = _shared(spot, self._boxes) if not _shared(spot, self._tags) else np.inf
+            hidden = np.inf if _shared(spot, self._tags) else _shared(spot, self._boxes)
             if hidden < least:
                 best, least = spot, hidden
-        if best is None:
-            return False
-        self._write(best, text, colour, self._font(12))
-        return True
+        if best is not None:
+            self._write(best, text, colour, self._font(12))
 
     def tag_at(self, corner: tuple[float, float], text: str, colour: Colour) -> None:
         """In any case; moved down, else up, as far as other tags are in the way."""
