@@ -135,5 +135,5 @@ def test_it_finds_what_its_own_project_finds(bundle, manifest):
     precise, expected = average_precision(ours), average_precision(theirs)
     assert expected > 0.6
     assert precise == pytest.approx(expected, abs=0.01)
-    # With sizes rounded to the nearest pixel, as others do, a tenth are more than a pixel away.
-    assert np.percentile(apart_by, 90) < 1
+    # With sizes rounded to the nearest pixel, as others do, a quarter are more than a pixel away.
+    assert np.percentile(apart_by, 75) < 0.9
