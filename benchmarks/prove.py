@@ -225,6 +225,9 @@ PROOFS: dict[str, Callable[[], dict[str, Any]]] = {
     "swaps": swaps.prove_swaps,
     "crowd": swaps.prove_crowd,
     "third-party": prove_third_party,
+    "unseen-detector": lambda: _tested(
+        "-m", "prove", "tests/models/vision/test_unseen_detector.py"
+    ),
 }
 
 

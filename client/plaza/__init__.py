@@ -27,7 +27,7 @@ from plaza._series import (
 )
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
-from plaza._vision import Counts
+from plaza._vision import Counts, Quality
 from plaza.answers import (
     Classification,
     Cost,
@@ -137,6 +137,7 @@ __all__ = [
     "Proposal",
     "PublicationState",
     "PublishRequest",
+    "Quality",
     "Registered",
     "Rollout",
     "ScoredSeries",

@@ -324,6 +324,7 @@ class AsyncClient:
     metadata = _verb(_inference.metadata)
     detect = _verb(_inference.detect)
     count = _verb(_vision.count)
+    quality = _verb(_vision.quality)
     forecast = _verb(_inference.forecast)
     forecasts = _verb(_inference.forecasts)
     anomalies = _verb(_series.anomalies)

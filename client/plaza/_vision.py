@@ -1,4 +1,5 @@
-"""Counting over a sequence of pictures: the call, and its answer as a frozen value."""
+"""Counting over a sequence of pictures, and what is wrong with pictures: the calls, and their
+answers as frozen values."""
 
 from __future__ import annotations
 
@@ -31,6 +32,20 @@ class Counts:
     tracks: tuple[Mapping[str, Any], ...] = field(repr=False)
     state: str = field(repr=False)
     """For the call with the pictures that follow."""
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Rows are as the hub sends them; see its documentation of `/v1/vision/quality`."""
+
+    model: str
+    version: int
+    timing: Timing
+    pictures: tuple[Mapping[str, Any], ...]
+    """Of each its `faults` and the `measures` behind them."""
+    usable: int
+    """Pictures without a fault."""
     cost: Cost
 
 
@@ -69,7 +84,7 @@ def count(
         read,
         model=model,
         version=version,
-        images=[base64.b64encode(image).decode("ascii") for image in images],
+        images=_in_base64(images),
         fps=fps,
         lines=[
             {"name": name, "start": list(start), "end": list(end)}
@@ -84,3 +99,23 @@ def count(
         threshold=threshold,
         state=state,
     )
+
+
+def quality(
+    images: Sequence[bytes], *, model: str | None = None, version: Version = None
+) -> Call[Quality]:
+    """What is wrong with pictures of one camera, in order, given as files' bytes. Without `model`:
+    the only one that the key may use for it."""
+
+    def read(answer: Answer) -> Quality:
+        found = answer.json()
+        pictures = tuple(found["pictures"])
+        return Quality(*_origin(found), pictures, found["usable"], _cost(answer))
+
+    return _task(
+        "/v1/vision/quality", read, model=model, version=version, images=_in_base64(images)
+    )
+
+
+def _in_base64(images: Sequence[bytes]) -> list[str]:
+    return [base64.b64encode(image).decode("ascii") for image in images]

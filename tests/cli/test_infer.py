@@ -1,6 +1,7 @@
 """Calling models from the shell: files become tensors, pictures, series; answers become tables."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -79,6 +80,28 @@ class TestDetect:
 
     def test_no_file(self, plaza):
         assert plaza("infer", "detect", "absent.jpg").code == 2
+
+
+class TestQuality:
+    @pytest.fixture
+    def pictures(self, tmp_path):
+        for name in ("day.png", "night.png"):
+            Image.new("RGB", (64, 48), "grey").save(tmp_path / name)
+        return tmp_path / "day.png", tmp_path / "night.png"
+
+    def test_faults_are_listed_with_their_reasons(self, plaza, state, pictures):
+        shown = plaza("infer", "quality", *pictures).out
+        assert re.search(r"day\.png +none *$", shown, re.MULTILINE)
+        assert re.search(r"night\.png +black +bright 9 *$", shown, re.MULTILINE)
+        assert "eyes version 3" in shown
+        assert len(state.seen[-1].json["images"]) == 2
+
+    @pytest.mark.parametrize(("many", "size"), [(1, (64, 48)), (2, (640, 240))])
+    def test_they_are_drawn(self, plaza, pictures, tmp_path, many, size):
+        out = tmp_path / "drawn.png"
+        assert plaza("infer", "quality", *pictures[:many], "--draw", out).code == 0
+        with Image.open(out) as drawn:
+            assert drawn.size == size
 
 
 class TestForecast:

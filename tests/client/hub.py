@@ -77,6 +77,7 @@ class MiniHub:
             Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
             Route("/v1/vision/detect", self.detect, methods=["POST"]),
+            Route("/v1/vision/quality", self.quality, methods=["POST"]),
             Route("/v1/forecast", self.forecast, methods=["POST"]),
             Route("/v1/anomaly/score", self.table, methods=["POST"]),
             Route("/v1/warning/level", self.table, methods=["POST"]),
@@ -144,6 +145,16 @@ class MiniHub:
             headers={"inference-header-content-length": str(len(head)), **COSTS},
             media_type="application/octet-stream",
         )
+
+    async def quality(self, request):
+        """The first picture is fine, others are black."""
+        asked = json.loads(await request.body())
+        measures = [{"name": "bright", "value": 9.0, "excess": 23.0, "fault": "black"}]
+        black = {"width": 64, "height": 48, "faults": ["black"], "measures": measures}
+        fine = black | {"faults": []}
+        pictures = [black if number else fine for number, _ in enumerate(asked["images"])]
+        answer = {"pictures": pictures, "usable": 1, "model": "eyes", "version": 3}
+        return JSONResponse(answer | {"timing": TIMING}, headers=COSTS)
 
     async def detect(self, request):
         found = {"label": "car", "score": 0.9, "box": [1.5, 2.0, 30.0, 40.0]}

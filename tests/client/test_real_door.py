@@ -24,12 +24,16 @@ from plaza_models.tasks import (
     ForecastsTask,
     ForecastTask,
     Label,
+    MeasuredValue,
+    PictureQuality,
+    Quality,
+    QualityTask,
 )
 from plaza_serving.doors.http import HttpDoor
 from tests.models.forecast import small
 from tests.serving.dataplane.world import PlaneKit, make_key, make_manifest, make_model, make_table
 
-FAMILIES = ("vision.detect", "forecast.quantile", "text.classify", "text.embed")
+FAMILIES = ("vision.detect", "vision.quality", "forecast.quantile", "text.classify", "text.embed")
 PNG = b"\x89PNG\r\n\x1a\n the rest of a picture"
 
 
@@ -39,15 +43,10 @@ class Parrot:
     def prepare(self, payload):
         return Prepared({"x": np.zeros((1, 2), np.float32)}, rows=1, context=payload)
 
-    def interpret(self, outputs, task):  # noqa: PLR0911 an answer for each task
+    def interpret(self, outputs, task):
         match task:
-            case DetectTask():
-                box = Detection("car", task.threshold, (1.0, 2.0, 3.0, 4.0))
-                return Detections(len(task.image), 7, (box,))
-            case CountTask():
-                frames = (CountedFrame((), ()),) * len(task.images)
-                crossed = tuple(Crossings(line.name, "car", 1, 2) for line in task.lines)
-                return Counted(9, 7, frames, crossed, (), (), len(frames), task.state or "new")
+            case DetectTask() | CountTask() | QualityTask():
+                return looked(task)
             case ForecastTask():
                 quantiles = task.quantiles or (0.1, 0.9)
                 rows = tuple((task.values[-1] + q,) * task.horizon for q in quantiles)
@@ -62,6 +61,21 @@ class Parrot:
                 return Classified((labels,) * len(task.texts))
         vectors = np.array([[len(text), 0.5] for text in task.texts], np.float32)
         return Embedded(vectors, tokens=11)
+
+
+def looked(task):
+    match task:
+        case DetectTask():
+            box = Detection("car", task.threshold, (1.0, 2.0, 3.0, 4.0))
+            return Detections(len(task.image), 7, (box,))
+        case CountTask():
+            frames = (CountedFrame((), ()),) * len(task.images)
+            crossed = tuple(Crossings(line.name, "car", 1, 2) for line in task.lines)
+            return Counted(9, 7, frames, crossed, (), (), len(frames), task.state or "new")
+        case _:
+            measured = (MeasuredValue("bright", 9.0, 23.0, "black"),)
+            one = PictureQuality(8, 6, ("black",), measured)
+            return Quality((one,) * len(task.images), 0)
 
 
 @pytest.fixture
@@ -108,6 +122,12 @@ async def test_tasks(hub):
     assert (counted.width, counted.usable, counted.state) == (9, 2, "new")
     assert counted.lines == ({"line": "north", "label": "car", "forward": 1, "backward": 2},)
     assert (await hub.count([PNG], 5, model="vision-detect", state="then")).state == "then"
+
+    judged = await hub.quality([PNG, PNG])
+    assert (judged.model, judged.usable, len(judged.pictures)) == ("vision-quality", 0, 2)
+    assert judged.pictures[1]["faults"] == ["black"]
+    measured = {"name": "bright", "value": 9.0, "excess": 23.0, "fault": "black"}
+    assert judged.pictures[1]["measures"] == [measured]
 
     ahead = await hub.forecast([1, 2, 3], 2, model="forecast-quantile", quantiles=[0.5])
     assert (ahead.quantiles, ahead.values.tolist()) == ((0.5,), [[3.5, 3.5]])

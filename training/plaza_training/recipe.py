@@ -42,6 +42,7 @@ RECIPES: dict[str, str] = {
     "los-loop-forecaster": "plaza_training.forecast.roads:RECIPES",
     "m4-hourly-forecaster": "plaza_training.forecast.checked:RECIPES",
     "flusight-forecaster": "plaza_training.forecast.admissions:RECIPES",
+    "picture-quality": "plaza_training.vision.quality_recipe:picture_quality",
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "wet-bulb-forecaster": "plaza_training.forecast.heat:RECIPES",

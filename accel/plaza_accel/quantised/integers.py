@@ -35,7 +35,7 @@ class Quantised:
 
 def quantise(model: onnx.ModelProto, *, per_channel: bool, convolutions: bool) -> Quantised | None:
     """None where no operator gains. `model` has its weights inside and is changed."""
-    _name_nodes(model.graph)
+    name_nodes(model.graph)
     kinds = PRODUCTS + TABLES + (CONVOLUTIONS if convolutions else ())
     weights = {one.name: one for one in model.graph.initializer}
     chosen = dict(_chosen(model.graph, weights, kinds))
@@ -83,7 +83,7 @@ def _chosen(
                     yield node.name, name
 
 
-def _name_nodes(graph: onnx.GraphProto) -> None:
+def name_nodes(graph: onnx.GraphProto) -> None:
     """Nodes are chosen by name, which graphs need not give."""
     seen: set[str] = set()
     for number, node in enumerate(graph.node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +18,10 @@ Boxes = NDArray[np.float32]
 Resize = Literal["smooth", "linear"]
 """Averaging all pixels that become one, or interpolating between the nearest four, which many
 detectors were trained with. The two differ where a picture is shrunk by much."""
+
+
+Rounding = Literal["nearest", "down"]
+"""To whole pixels, of the size that a letterboxed picture has in the input."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,19 @@ def stretch(width: int, height: int, size: tuple[int, int]) -> Fit:
 
 
 def letterbox(
-    width: int, height: int, size: tuple[int, int], anchor: Literal["centre", "corner"] = "centre"
+    width: int,
+    height: int,
+    size: tuple[int, int],
+    anchor: Literal["centre", "corner"] = "centre",
+    rounding: Rounding = "nearest",
 ) -> Fit:
     """The largest size of the same proportions that the input holds, in its centre or its left
     upper corner."""
     ratio = min(size[0] / width, size[1] / height)
+    whole = round if rounding == "nearest" else math.floor
     inner = (
-        min(size[0], max(1, round(width * ratio))),
-        min(size[1], max(1, round(height * ratio))),
+        min(size[0], max(1, whole(width * ratio))),
+        min(size[1], max(1, whole(height * ratio))),
     )
     spare = (size[0] - inner[0], size[1] - inner[1])
     return Fit(

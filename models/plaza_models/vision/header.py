@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from plaza_core.errors import InvalidInput, UnsupportedMedia
 
+_JPEG = b"\xff\xd8\xff"
 _PNG = b"\x89PNG\r\n\x1a\n"
 _OTHER_FORMATS: dict[bytes, str] = {
     b"GIF8": "GIF",
@@ -42,10 +43,16 @@ class Header:
     height: int
 
 
+def is_picture(data: bytes) -> bool:
+    """Whether it begins as a JPEG, PNG or WebP does, however it goes on."""
+    webp = data.startswith(b"RIFF") and data[8:12] == b"WEBP"
+    return webp or data.startswith((_JPEG, _PNG))
+
+
 def read_header(data: bytes) -> Header:
     """Raises UnsupportedMedia for pictures of other formats, InvalidInput for anything else that is
     not the beginning of a JPEG, PNG or WebP."""
-    if data.startswith(b"\xff\xd8\xff"):
+    if data.startswith(_JPEG):
         return Header("JPEG", *_jpeg_size(data))
     if data.startswith(_PNG):
         return Header("PNG", *_png_size(data))

@@ -64,11 +64,11 @@ def decode(
     `max_pixels` pixels (found before anything is decoded), or is damaged.
     """
     header = read_header(data)
-    _check_size(header.width, header.height, max_pixels)
+    check_size(header.width, header.height, max_pixels)
     try:
         with Image.open(io.BytesIO(data), formats=(header.format,)) as file:
             # Pillow reads the size by itself; the two must not be played against each other.
-            _check_size(file.width, file.height, max_pixels)
+            check_size(file.width, file.height, max_pixels)
             return _decode(file, header, enough)
     except _BROKEN:
         raise InvalidInput("the picture is damaged or cut off", input="image") from None
@@ -87,7 +87,8 @@ def _decode(file: Image.Image, header: Header, enough: tuple[int, int] | None) -
     return Picture(np.ascontiguousarray(pixels), width, height)
 
 
-def _check_size(width: int, height: int, max_pixels: int) -> None:
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Raises InvalidInput for a picture without pixels, or with too many."""
     if width < 1 or height < 1:
         raise InvalidInput("the picture has no pixels", input="image")
     if width * height > max_pixels:

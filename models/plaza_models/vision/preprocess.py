@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from plaza_core.errors import InvalidBundle
 from plaza_core.tensors import NUMPY, Array, DType, TensorSpec
-from plaza_models.vision.fit import Fit, Resize, letterbox, paste, stretch
+from plaza_models.vision.fit import Fit, Resize, Rounding, letterbox, paste, stretch
 from plaza_models.vision.image import Picture
 
 _Channels = tuple[float, float, float]
@@ -24,6 +24,9 @@ class PreprocessOptions(BaseModel):
     fit: Literal["letterbox", "stretch"] = "letterbox"
     anchor: Literal["centre", "corner"] = Field(
         default="centre", description="where a letterboxed picture lies"
+    )
+    rounding: Rounding = Field(
+        default="nearest", description="of a letterboxed picture's size, to whole pixels"
     )
     fill: int = Field(default=114, ge=0, le=255, description="grey around a letterboxed picture")
     resize: Resize = Field(
@@ -59,7 +62,9 @@ class Preprocessor:
         if options.fit == "stretch":
             fit = stretch(picture.width, picture.height, self.size)
         else:
-            fit = letterbox(picture.width, picture.height, self.size, options.anchor)
+            fit = letterbox(
+                picture.width, picture.height, self.size, options.anchor, options.rounding
+            )
         canvas = paste(picture.pixels, fit, self.size, options.fill, options.resize)
         if options.colours == "bgr":
             canvas = canvas[..., ::-1]

@@ -8,6 +8,7 @@ what they miss and what they wrongly name is measured in `plaza_training.vision.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,32 +27,86 @@ _Grey = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One number that a picture is judged by."""
+
+    name: str
+    fault: Fault
+    """What it speaks for."""
+    sign: Literal[-1, 1]
+    """1: speaks for it above the limit; -1: below."""
+    limit: float
+
+
+MEASURES: tuple[Measure, ...] = (
+    Measure("bright", "black", -1, 32),  # luma that 97 % of the pixels do not exceed
+    Measure("dark", "white", 1, 245),  # luma that 10 % do not exceed
+    Measure("flat", "offline", 1, 0.8),
+    Measure("smeared", "torn", 1, 0.08),
+    Measure("slipped", "torn", 1, 2),
+    Measure("veil", "foggy", 1, 90),
+    Measure("detail", "foggy", -1, 4.2),
+    # Dry asphalt fills the picture of a steep camera: as smooth as fog, but darker.
+    Measure("median", "foggy", 1, 130),
+    # Sensors are never still: even of an empty road no two frames are the same.
+    Measure("change", "frozen", -1, 0.01),
+)
+"""In the order of `Look.values`."""
+LIMITS = np.array([measure.limit for measure in MEASURES], np.float32)
+SIGNS = np.array([measure.sign for measure in MEASURES], np.float32)
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
     """What one picture is, and what is kept of it to know it again."""
 
-    faults: tuple[Fault, ...]
+    values: NDArray[np.float32]
+    """One for each of MEASURES; `change` is NaN without a picture before it of the same size."""
     grey: _Grey
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """By the limits of this module."""
+        return faults_of((self.values - LIMITS) * SIGNS)
 
 
 def look(pixels: Pixels, before: Look | None = None) -> Look:
     """`before`: of the frame before in the same sequence; without it nothing is frozen."""
     small = _small(pixels)
-    grey = luma(small)
+    grey, rows = luma(small), _rows(pixels)
+    values = (
+        brightness(grey, 0.97),
+        brightness(grey, 0.10),
+        flatness(grey),
+        smeared(rows),
+        slipped(rows),
+        veil(small),
+        detail(grey),
+        brightness(grey, 0.5),
+        math.nan if before is None else _change(before.grey, grey),
+    )
+    return Look(np.array(values, np.float32), grey)
+
+
+def faults_of(excess: NDArray[np.float32]) -> tuple[Fault, ...]:
+    """`excess`: how far each of MEASURES is beyond its limit. In a black, white or drawn picture
+    nothing else can be told; fog needs all three of its measures, a tear one of two."""
+    beyond = {m.name: bool(e > 0) for m, e in zip(MEASURES, excess, strict=True)}  # NaN: no
     found: list[Fault] = []
-    if brightness(grey, 0.97) < 32:
+    if beyond["bright"]:
         found.append("black")
-    elif brightness(grey, 0.10) > 245:
+    elif beyond["dark"]:
         found.append("white")
-    elif _drawn(grey):
+    elif beyond["flat"]:
         found.append("offline")
     else:
-        if _torn(_rows(pixels)):
+        if beyond["smeared"] or beyond["slipped"]:
             found.append("torn")
-        if _foggy(small, grey):
+        if beyond["veil"] and beyond["detail"] and beyond["median"]:
             found.append("foggy")
-    if before is not None and before.grey.shape == grey.shape and frozen(before.grey, grey):
+    if beyond["change"]:
         found.append("frozen")
-    return Look(tuple(found), grey)
+    return tuple(found)
 
 
 def luma(pixels: Pixels) -> _Grey:
@@ -64,9 +119,9 @@ def brightness(grey: _Grey, part: float) -> int:
     return int(np.searchsorted(counts.cumsum(), part * grey.size))
 
 
-def frozen(before: _Grey, grey: _Grey) -> bool:
-    """Sensors are never still: even of an empty road no two frames are the same."""
-    return float(np.abs(grey - before).mean()) < 0.01
+def _change(before: _Grey, grey: _Grey) -> float:
+    """The mean step from one picture to the next."""
+    return float(np.abs(grey - before).mean()) if before.shape == grey.shape else math.nan
 
 
 def _small(pixels: Pixels) -> Pixels:
@@ -89,10 +144,6 @@ def flatness(grey: _Grey) -> float:
     across = np.abs(np.diff(grey, axis=1))[:-1]
     down = np.abs(np.diff(grey, axis=0))[:, :-1]
     return float(((across < 1) & (down < 1)).mean()) if across.size else 0.0
-
-
-def _drawn(grey: _Grey) -> bool:
-    return flatness(grey) > 0.8
 
 
 def smeared(grey: _Grey) -> float:
@@ -138,10 +189,6 @@ def slipped(grey: _Grey) -> float:
     return worst
 
 
-def _torn(grey: _Grey) -> bool:
-    return smeared(grey) > 0.08 or slipped(grey) > 2
-
-
 def veil(small: Pixels) -> float:
     """How dark the darkest of each neighbourhood is (its upper quarter left out), 0 to 255: shade
     and tyres are dark in clear air, and grey in fog. Source: He et al., Single Image Haze Removal
@@ -158,8 +205,3 @@ def veil(small: Pixels) -> float:
 def detail(grey: _Grey) -> float:
     """The mean step from pixel to pixel."""
     return float(np.abs(np.diff(grey, axis=1)).mean()) if grey.shape[1] > 1 else 0.0
-
-
-def _foggy(small: Pixels, grey: _Grey) -> bool:
-    # Dry asphalt fills the picture of a steep camera: as smooth as fog, but darker.
-    return veil(small) > 90 and detail(grey) < 4.2 and brightness(grey, 0.5) > 130

@@ -111,3 +111,42 @@ class Counted:
     """For the pictures that follow, so that what crosses between two requests is counted once."""
     picture: bytes | None = None
     """As asked for by `draw`; None too when no picture is usable."""
+
+
+@dataclass(frozen=True, slots=True)
+class QualityTask:
+    """Pictures of one fixed camera, in order; or one."""
+
+    images: tuple[bytes, ...]
+    draw: Literal["JPEG", "PNG"] | None = None
+    """Whether, and how encoded, a picture is wanted with the faults named on it; of several a sheet
+    of small ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredValue:
+    name: str
+    value: float | None
+    """None: not measured, for nothing comparable came before."""
+    excess: float | None
+    """How far it is beyond its limit; above 0 it speaks for the fault."""
+    fault: str
+
+
+@dataclass(frozen=True, slots=True)
+class PictureQuality:
+    width: int
+    """0 where not even the size can be read."""
+    height: int
+    faults: tuple[str, ...]
+    measures: tuple[MeasuredValue, ...]
+    """Empty for a picture that cannot be decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    pictures: tuple[PictureQuality, ...]
+    usable: int
+    """Those without a fault."""
+    picture: bytes | None = None
+    """As asked for by `draw`."""

@@ -10,7 +10,7 @@ import typer
 from numpy.typing import NDArray
 
 import plaza
-from plaza_serving.cli import inputs
+from plaza_serving.cli import drawings, inputs
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import plain, table_of
 
@@ -72,12 +72,38 @@ def detect(
         name = model or only(hub, "vision.detect")
         found = hub.detect(picture, model=name, version=version, threshold=threshold)
     if draw is not None:
-        draw.write_bytes(_drawn(picture, found, draw.suffix))
+        draw.write_bytes(drawings.detections(picture, found, draw.suffix))
     rows = [(d.label, f"{d.score:.3f}", *(f"{v:.1f}" for v in d.box)) for d in found.detections]
     here.answer(found, table_of(["label", "score#", "x1#", "y1#", "x2#", "y2#"], rows))
     if found.faults and not here.as_json:
         line = f"not to be counted on: {', '.join(found.faults)}"
         here.out.print(plain(line), style="bold red")
+    _origin(context, found)
+
+
+@app.command()
+def quality(
+    *,
+    context: typer.Context,
+    images: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True)],
+    model: Chosen = None,
+    version: AtVersion = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Write a picture with the faults here (.png or .jpg).")
+    ] = None,
+) -> None:
+    """What is wrong with pictures of one camera, in order: black, white, foggy, torn, frozen …"""
+    here = session(context)
+    pictures = [image.read_bytes() for image in images]
+    with here.hub() as hub:
+        found = hub.quality(pictures, model=model, version=version)
+    if draw is not None:
+        draw.write_bytes(drawings.quality(pictures, found, draw.suffix))
+    rows = [
+        (image.name, ", ".join(one["faults"]) or "none", drawings.reasons(one))
+        for image, one in zip(images, found.pictures, strict=True)
+    ]
+    here.answer(found, table_of(["picture", "faults", "beyond their limits"], rows))
     _origin(context, found)
 
 
@@ -160,18 +186,13 @@ def only(hub: plaza.Client, family: str) -> str:
     return names[0]
 
 
-def _drawn(picture: bytes, found: plaza.Detections, suffix: str) -> bytes:
-    from plaza_models.tasks import Detection, Detections
-    from plaza_models.vision.draw import draw
-
-    boxes = tuple(Detection(one.label, one.score, one.box) for one in found.detections)
-    answer = Detections(found.width, found.height, boxes, found.faults)
-    return draw(picture, answer, format="PNG" if suffix.lower() == ".png" else "JPEG")
-
-
 def _origin(
     context: typer.Context,
-    found: plaza.Detections | plaza.Forecast | plaza.Classification | plaza.Embeddings,
+    found: plaza.Detections
+    | plaza.Quality
+    | plaza.Forecast
+    | plaza.Classification
+    | plaza.Embeddings,
 ) -> None:
     """Who answered and how fast, below the table."""
     here = session(context)

@@ -1,4 +1,4 @@
-"""The endpoints for pictures: one picture to detections, a sequence to counts.
+"""The endpoints for pictures: detections of one, counts of a sequence, faults of either.
 
 Thin on purpose: what a picture must be, and what is drawn on it, is the family's business.
 """
@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from plaza_core.errors import InvalidInput
 from plaza_core.principal import Right
 from plaza_models.tasks import DetectTask
-from plaza_models.vision.tasks import Counted, CountTask, Line, Zone
+from plaza_models.vision.tasks import Counted, CountTask, Line, Quality, QualityTask, Zone
 from plaza_serving.doors import vision_answers as answers
 from plaza_serving.doors.accept import JSON, form_of
 from plaza_serving.doors.asking import COMMON, Asking, cost_headers, media_of, timed
@@ -28,6 +28,7 @@ PICTURES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 _OR_PICTURES = f", {', '.join(PICTURES[:3])}"
 MAX_DETECTIONS = 1000
 MAX_FPS = 1000
+_QUALITY = "vision.quality"
 _PLACE = ("longitude", "latitude")
 _ASKED = ("threshold", "max_detections", *_PLACE)
 _COUNTED = ("images", "fps", "lines", "zones", "metres_per_pixel", "ground", "threshold", "state")
@@ -43,20 +44,18 @@ class Vision:
         return (
             Route("POST", "/v1/vision/detect", Right.INFER, self.detect),
             Route("POST", "/v1/vision/count", Right.INFER, self.count),
+            Route("POST", "/v1/vision/quality", Right.INFER, self.quality),
         )
 
     async def detect(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
         form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS)
         if media_of(exchange) in PICTURES:
-            pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
-            picture = await self._ask.bodies.read(exchange)
-            fields = Fields.of_query(pairs, known=(*COMMON, *_ASKED))
+            fields, picture = await self._raw(exchange, *_ASKED)
         else:
             fields = await self._ask.fields(exchange, "image", *_ASKED, also=_OR_PICTURES)
             picture = await off_loop(fields.size, _picture, fields.text("image"), "image")
-        if not picture:
-            raise InvalidInput("there is no picture", input="image")
+            _require(picture, "image")
         place = _place(fields)
         if form == answers.GEOJSON and place is None:
             raise InvalidInput("GeoJSON takes the camera's place", input="longitude")
@@ -93,7 +92,32 @@ class Vision:
         found: Counted = outcome.answer
         if found.picture is not None:
             return answers.picture(form, found.picture, cost_headers(outcome))
-        return timed(outcome, answers.counted(found))
+        return timed(outcome, answers.without_picture(found))
+
+    async def quality(self, exchange: Exchange) -> Reply:
+        started = self._ask.begin(exchange)
+        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
+        if media_of(exchange) in PICTURES:
+            fields, picture = await self._raw(exchange)
+            pictures: tuple[bytes, ...] = (picture,)
+        else:
+            fields = await self._ask.fields(exchange, "images", also=_OR_PICTURES)
+            pictures = await off_loop(fields.size, _pictures, fields.value("images"))
+        task = QualityTask(pictures, answers.DRAWN.get(form))
+        model = self._ask.meant(exchange, fields, _QUALITY)
+        outcome = await self._ask.infer(exchange, started, fields, _QUALITY, task, model=model)
+        found: Quality = outcome.answer
+        if found.picture is not None:
+            return answers.judged(form, found, found.picture, cost_headers(outcome))
+        return timed(outcome, answers.without_picture(found))
+
+    async def _raw(self, exchange: Exchange, *known: str) -> tuple[Fields, bytes]:
+        """The picture is the body; the fields are in the query."""
+        pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
+        picture = await self._ask.bodies.read(exchange)
+        fields = Fields.of_query(pairs, known=(*COMMON, *known))
+        _require(picture, "image")
+        return fields, picture
 
 
 def _place(fields: Fields) -> tuple[float, float] | None:
@@ -109,6 +133,11 @@ def _pictures(value: Any) -> tuple[bytes, ...]:
     if type(value) is not list or not value or not all(type(each) is str for each in value):
         raise InvalidInput("images must be a list of pictures in base64", input="images")
     return tuple(_picture(each, "images") for each in value)
+
+
+def _require(picture: bytes, name: str) -> None:
+    if not picture:
+        raise InvalidInput("there is no picture", input=name)
 
 
 def _picture(text: str, name: str) -> bytes:

@@ -7,12 +7,13 @@ height). GeoJSON (RFC 7946): one feature at the camera's place.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from plaza_core.inference import Outcome
 from plaza_models.tasks import Detections
-from plaza_models.vision.tasks import Counted
+from plaza_models.vision.tasks import Counted, Quality
 from plaza_serving.doors.accept import JSON
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.reply import Header, Reply
@@ -34,8 +35,8 @@ def plain(found: Detections) -> dict[str, Any]:
     }
 
 
-def counted(found: Counted) -> dict[str, Any]:
-    """Without the picture, and without copying it."""
+def without_picture(found: Counted | Quality) -> dict[str, Any]:
+    """All else, and the picture is not copied."""
     document = asdict(replace(found, picture=None))
     del document["picture"]
     return document
@@ -45,14 +46,25 @@ def picture(form: str, drawn: bytes, costs: tuple[Header, ...]) -> Reply:
     return Reply(200, form.encode(), drawn, costs)
 
 
+def judged(form: str, found: Quality, drawn: bytes, costs: tuple[Header, ...]) -> Reply:
+    """The faults of one picture, or how many of several are usable, are in the headers too."""
+    headers = [(b"x-plaza-usable", b"%d" % found.usable)]
+    if len(found.pictures) == 1:
+        headers.append(_faults(found.pictures[0].faults))
+    return picture(form, drawn, (*costs, *headers))
+
+
+def _faults(faults: Sequence[str]) -> Header:
+    return b"x-plaza-faults", ",".join(faults).encode()
+
+
 def written(
     form: str, outcome: Outcome, place: tuple[float, float] | None, costs: tuple[Header, ...]
 ) -> Reply:
     """In any form but ours. A picture tells its faults in the header `x-plaza-faults`."""
     found: Detections = outcome.answer
     if form in DRAWN:
-        faults = (b"x-plaza-faults", ",".join(found.faults).encode())
-        return picture(form, found.picture or b"", (*costs, faults))
+        return picture(form, found.picture or b"", (*costs, _faults(found.faults)))
     document = coco(outcome) if form == COCO else geojson(outcome, place)
     return Reply(200, form.encode(), dumps(document), costs)
 

@@ -18,23 +18,35 @@ def picture_and_boxes(draw):
     return width, height, (boxes * [width, height, width, height]).astype(np.float32)
 
 
-@given(picture_and_boxes(), inputs, st.sampled_from(["centre", "corner", "stretch"]))
+fits = st.sampled_from(["centre", "corner", "stretch", "down"])
+
+
+@given(picture_and_boxes(), inputs, fits)
 def test_there_and_back_within_half_a_pixel(case, size, how):
     width, height, boxes = case
-    fit = stretch(width, height, size) if how == "stretch" else letterbox(width, height, size, how)
+    if how == "stretch":
+        fit = stretch(width, height, size)
+    elif how == "down":
+        fit = letterbox(width, height, size, "corner", "down")
+    else:
+        fit = letterbox(width, height, size, how)
     there = fit.to_input(boxes)
     assert (there >= -1e-3).all()
     assert (there <= np.array([*size, *size]) + 1e-3).all()
     assert np.abs(fit.to_picture(there) - boxes).max() <= 0.5
 
 
-@given(sides, sides, inputs)
-def test_a_letterbox_fills_one_side_and_keeps_the_proportions(width, height, size):
-    fit = letterbox(width, height, size)
-    assert fit.inner[0] == size[0] or fit.inner[1] == size[1]
+@given(sides, sides, inputs, st.sampled_from(["nearest", "down"]))
+def test_a_letterbox_fills_one_side_and_keeps_the_proportions(width, height, size, rounding):
+    fit = letterbox(width, height, size, rounding=rounding)
     ratio = min(size[0] / width, size[1] / height)
-    assert abs(fit.inner[0] - max(1, width * ratio)) <= 0.5 + 1e-6
-    assert abs(fit.inner[1] - max(1, height * ratio)) <= 0.5 + 1e-6
+    exact = np.maximum(1, [width * ratio, height * ratio])
+    if rounding == "nearest":
+        assert fit.inner[0] == size[0] or fit.inner[1] == size[1]
+        assert (np.abs(fit.inner - exact) <= 0.5 + 1e-6).all()
+    else:
+        assert (fit.inner <= exact + 1e-6).all()
+        assert (fit.inner > exact - 1 - 1e-6).all()
 
 
 def test_boxes_outside_the_picture_are_clipped_to_it():

@@ -43,6 +43,14 @@ def test_what_was_counted():
     assert travelled(found) == found
 
 
+def test_pictures_to_judge_and_what_was_found():
+    task = tasks.QualityTask((b"one", b"two"), "PNG")
+    measured = tasks.MeasuredValue("change", None, None, "frozen")
+    found = tasks.Quality((tasks.PictureQuality(8, 6, ("torn",), (measured,)),), 0, b"drawn")
+    assert travelled(task) == task
+    assert travelled(found) == found
+
+
 def test_a_drawn_picture():
     found = tasks.Detections(8, 6, (), ("torn",), b"\x89PNG")
     assert travelled(found) == found

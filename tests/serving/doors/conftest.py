@@ -212,6 +212,12 @@ def _detect(task: tasks.DetectTask | tasks.CountTask) -> tasks.Detections | task
     return tasks.Detections(8, 8, (tasks.Detection("car", 0.75, (1.0, 2.0, 3.0, 4.5)),))
 
 
+def _judge(task: tasks.QualityTask) -> tasks.Quality:
+    measured = (tasks.MeasuredValue("change", None, None, "frozen"),)
+    fine = tasks.PictureQuality(8, 8, (), measured)
+    return tasks.Quality((fine,) * len(task.images), len(task.images))
+
+
 def _forecast(task: Any) -> Any:
     if isinstance(task, AnomalyTask | WarningTask):
         return small.ask(small.family(), task)
@@ -259,6 +265,7 @@ def new_hub() -> Callable[[], SmallHub]:
         )
         plain = _signature(fp32, _tensor("v", "FP32", "batch", 4))
         hub.add("detector", {"family": "vision.detect", **plain}, _detect)
+        hub.add("judge", {"family": "vision.quality", **plain}, _judge)
         hub.add("forecaster", {"family": "forecast.quantile", **plain}, _forecast)
         hub.add("classifier", {"family": "text.classify", **plain}, _classify)
         hub.add("embedder", {"family": "text.embed", **plain}, _embed)

@@ -43,6 +43,7 @@ TASKS = {
         "zones": [{"name": "z", "points": [[0, 0], [8, 0], [8, 8]]}],
         "ground": [[0, 0, 0, 0], [8, 0, 1, 0], [8, 8, 1, 1], [0, 8, 0, 1]],
     },
+    "/v1/vision/quality": {"model": "judge", "images": ["iVBORw=="]},
     "/v1/forecast": {"model": "forecaster", "values": [1, 2], "horizon": 2, "quantiles": [0.5]},
     "/v1/anomaly/score": {"model": "forecaster", "values": [1, 2, 3, 4, 5, 6], "steps": 2},
     "/v1/warning/level": {

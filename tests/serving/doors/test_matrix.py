@@ -96,6 +96,7 @@ MATRIX = {
         query="model={model}",
     ),
     "POST /v1/vision/count": task("/v1/vision/count", "vision.detect", images=["iVBORw=="], fps=5),
+    "POST /v1/vision/quality": task("/v1/vision/quality", "vision.quality", images=["iVBORw=="]),
     "POST /v1/forecast": task("/v1/forecast", "forecast.quantile", values=[1, 2], horizon=1),
     "POST /v1/anomaly/score": task("/v1/anomaly/score", "forecast.quantile", values=[1] * 5),
     "POST /v1/warning/level": task(
@@ -225,7 +226,7 @@ async def test_each_is_answered_as_the_matrix_says_and_hears_of_nothing_foreign(
 
 async def test_the_owner_sees_what_the_others_were_denied(callers):
     listed = await ask(callers["owner"], "GET /v1/models", "")
-    assert len(listed.json()["data"]) == 5
+    assert len(listed.json()["data"]) == 6
     (petal, *_) = (await ask(callers["owner"], "POST /v2/repository/index", "")).json()
     assert petal["state"] == "READY"
     for other in ("project", "stranger"):

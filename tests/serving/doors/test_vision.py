@@ -17,6 +17,9 @@ TEXT = base64.b64encode(PNG).decode()
 DETECT = {"model": "detector", "image": TEXT}
 COUNT = {"model": "detector", "images": [TEXT, TEXT], "fps": 12.5}
 
+BLACK = tasks.PictureQuality(8, 6, ("black",), (tasks.MeasuredValue("bright", 9.0, 23.0, "black"),))
+FINE = tasks.PictureQuality(8, 6, (), (tasks.MeasuredValue("change", None, None, "frozen"),))
+
 
 @pytest.fixture
 def found(hub):
@@ -40,13 +43,19 @@ def found(hub):
         ),
     }
 
+    answers["quality"] = tasks.Quality((BLACK, FINE), 1)
+
     def work(task):
         return answers["count" if isinstance(task, CountTask) else "detect"]
+
+    def judge(task):
+        return answers["quality"]
 
     signature = {
         "inputs": [{"name": "image", "datatype": "FP32", "shape": ["batch", 3, 8, 8]}],
         "outputs": [{"name": "boxes", "datatype": "FP32", "shape": ["batch", 4, 4]}],
     }
+    hub.add("judge", {"family": "vision.quality", "signature": signature}, judge)
     hub.add("detector", {"family": "vision.detect", "signature": signature}, work)
     return answers
 
@@ -178,3 +187,59 @@ async def test_a_wrong_field_is_named(client, found, change, field):
         assert answer.status == 200
     else:
         assert answer.problem() == (422, "invalid_input", field)
+
+
+# ── quality ──────────────────────────────────────────────────────────────────────────────────────
+async def test_a_picture_is_judged_by_the_only_model_of_its_family(client, hub, found):
+    raw = {"headers": {"content-type": "image/png"}}
+    answer = await client.send("POST", "/v1/vision/quality", PNG, **raw)
+    assert answer.status == 200, answer.body
+    assert (hub.calls[-1].model, hub.calls[-1].family) == ("judge", "vision.quality")
+    assert hub.calls[-1].task == tasks.QualityTask((PNG,))
+    document = answer.json()
+    assert document["usable"] == 1
+    assert document["pictures"][0]["faults"] == ["black"]
+    measured = {"name": "bright", "value": 9.0, "excess": 23.0, "fault": "black"}
+    assert document["pictures"][0]["measures"] == [measured]
+    assert document["pictures"][1]["measures"][0]["value"] is None
+    assert answer.headers["x-plaza-charge"] == "14"
+
+
+async def test_faults_may_be_drawn_and_are_told_all_the_same(client, hub, found):
+    body, wanted = {"images": [TEXT, TEXT]}, {"accept": "image/png"}
+    found["quality"] = tasks.Quality((BLACK, FINE), 1, b"\x89PNG sheet")
+    answer = await client.post("/v1/vision/quality", body, headers=wanted)
+    assert hub.calls[-1].task == tasks.QualityTask((PNG, PNG), "PNG")
+    assert (answer.headers["content-type"], answer.body) == ("image/png", b"\x89PNG sheet")
+    assert answer.headers["x-plaza-usable"] == "1"
+    assert "x-plaza-faults" not in answer.headers
+    found["quality"] = tasks.Quality((BLACK,), 0, b"\x89PNG drawn")
+    answer = await client.post("/v1/vision/quality", {"images": [TEXT]}, headers=wanted)
+    assert answer.headers["x-plaza-faults"] == "black"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "images"),
+        ({"images": []}, "images"),
+        ({"images": TEXT}, "images"),
+        ({"images": ["%"]}, "images"),
+        ({"images": [TEXT], "fps": 5}, "fps"),
+        ({"images": [TEXT], "model": ""}, "model"),
+    ],
+)
+async def test_what_cannot_be_judged_is_named(client, found, body, field):
+    answer = await client.post("/v1/vision/quality", body)
+    assert answer.problem() == (422, "invalid_input", field)
+
+
+async def test_nothing_is_no_picture(client, found):
+    answer = await client.send(
+        "POST", "/v1/vision/quality", b"", headers={"content-type": "image/png"}
+    )
+    assert answer.problem() == (422, "invalid_input", "image")
+    answer = await client.send(
+        "POST", "/v1/vision/quality", b"x", headers={"content-type": "text/html"}
+    )
+    assert answer.problem()[:2] == (415, "unsupported_media")

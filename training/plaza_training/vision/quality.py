@@ -8,7 +8,7 @@ are named at all, and by the right name.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -39,8 +39,15 @@ class Told:
     """Given the right one; of good pictures 0."""
 
 
-def tell(images: Iterable[bytes], seed: int = 7) -> dict[str, Told]:
-    """`good` and every damage."""
+def look_at(image: bytes) -> tuple[str, ...]:
+    """The faults of one picture."""
+    return look(decode(image).pixels).faults
+
+
+def tell(
+    images: Iterable[bytes], seed: int = 7, faults_of: Callable[[bytes], Sequence[str]] = look_at
+) -> dict[str, Told]:
+    """`good` and every damage, as `faults_of` judges them."""
     pictures: Counter[str] = Counter()
     named: Counter[str] = Counter()
     rightly: Counter[str] = Counter()
@@ -51,7 +58,7 @@ def tell(images: Iterable[bytes], seed: int = 7) -> dict[str, Told]:
             name: (fault, encoded(how(rng, pixels))) for name, (fault, how) in DAMAGES.items()
         }
         for name, (fault, data) in made.items():
-            faults: Sequence[str] = look(decode(data).pixels).faults
+            faults = faults_of(data)
             pictures[name] += 1
             named[name] += bool(faults)
             rightly[name] += fault in faults

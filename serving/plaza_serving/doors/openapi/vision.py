@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from plaza_models.vision.tasks import MOST_IMAGES
-from plaza_serving.doors.openapi.parts import ONCE, STICKY, json_body, post
+from plaza_serving.doors.openapi.parts import json_body, post
 from plaza_serving.doors.openapi.schemas import (
     COUNT,
     NUMBERS,
+    REQUEST_FIELDS,
     TEXT,
     Schema,
     example,
@@ -32,13 +33,23 @@ _FAULTS: Schema = {
     "description": "Why the picture cannot be counted on: black, white, foggy, torn, frozen, "
     "offline, damaged, other-size. With one of these, nothing found does not mean an empty road",
 }
+_NUMBER_OR_NOT: Schema = {"type": ["number", "null"]}
 _POINT: Schema = {**NUMBERS, "minItems": 2, "maxItems": 2, "description": "x, y in pixels"}
 _PLACE: Schema = {
     "longitude": {"type": "number", "minimum": -180, "maximum": 180},
     "latitude": {"type": "number", "minimum": -90, "maximum": 90},
 }
 _IMAGE: Schema = {"type": "string", "contentEncoding": "base64"}
+_IMAGES: Schema = {
+    **list_(_IMAGE),
+    "minItems": 1,
+    "maxItems": MOST_IMAGES,
+    "description": "Of one camera, in order",
+}
 _PIXELS: Schema = {"schema": {"type": "string", "format": "binary"}}
+_TAKEN: Schema = {f"image/{kind}": _PIXELS for kind in ("jpeg", "png", "webp")} | {
+    "application/octet-stream": _PIXELS
+}
 _FREE: Schema = {"type": "object", "additionalProperties": True}
 
 SCHEMAS: dict[str, Schema] = {
@@ -60,12 +71,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "CountRequest": task_request(
         {
-            "images": {
-                **list_(_IMAGE),
-                "minItems": 1,
-                "maxItems": MOST_IMAGES,
-                "description": "Of one camera, in order",
-            },
+            "images": _IMAGES,
             "fps": {"type": "number", "maximum": MAX_FPS, "description": "Pictures per second"},
         },
         {
@@ -123,6 +129,41 @@ SCHEMAS: dict[str, Schema] = {
             "state": TEXT,
         }
     ),
+    "QualityRequest": object_(
+        {"images": _IMAGES},
+        {
+            **REQUEST_FIELDS,
+            "model": {**TEXT, "description": "Left out: the only one of its family"},
+        },
+    ),
+    "QualityResponse": task_response(
+        {
+            "pictures": list_(
+                object_(
+                    {
+                        "width": COUNT,
+                        "height": COUNT,
+                        "faults": _FAULTS,
+                        "measures": list_(
+                            object_(
+                                {
+                                    "name": TEXT,
+                                    "value": _NUMBER_OR_NOT,
+                                    "excess": {
+                                        **_NUMBER_OR_NOT,
+                                        "description": "How far beyond its limit; above 0 it "
+                                        "speaks for the fault",
+                                    },
+                                    "fault": TEXT,
+                                }
+                            )
+                        ),
+                    }
+                )
+            ),
+            "usable": {**COUNT, "description": "Pictures without a fault"},
+        }
+    ),
 }
 
 _PICTURE = (
@@ -149,6 +190,7 @@ EXAMPLES: dict[str, Schema] = {
             },
         )
     },
+    "QualityRequest": {"one": example("One picture", {"images": [_PICTURE]})},
 }
 
 
@@ -166,16 +208,18 @@ def paths() -> dict[str, Any]:
         "and lines drawn on it. Without a usable picture it is JSON."
     )
     count["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, _PIXELS)
-    return {"/v1/vision/detect": {"post": _detect(tag)}, "/v1/vision/count": {"post": count}}
+    return {
+        "/v1/vision/detect": {"post": _detect(tag)},
+        "/v1/vision/count": {"post": count},
+        "/v1/vision/quality": {"post": _quality(tag)},
+    }
 
 
 def _detect(tag: str) -> dict[str, Any]:
-    taken = {f"image/{kind}": _PIXELS for kind in ("jpeg", "png", "webp")}
-    taken["application/octet-stream"] = _PIXELS
     detect = post(
         "detect",
         "Find objects in a picture",
-        {**json_body("DetectRequest", EXAMPLES), **taken},
+        {**json_body("DetectRequest", EXAMPLES), **_TAKEN},
         "DetectResponse",
         tag,
     )
@@ -187,15 +231,37 @@ def _detect(tag: str) -> dict[str, Any]:
     free = {"schema": _FREE}
     detect["responses"]["200"]["content"] |= {COCO: free, GEOJSON: free}
     detect["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, _PIXELS)
-    fields = SCHEMAS["DetectRequest"]["properties"]
-    names = ("model", "version", "threshold", "max_detections", "timeout_us", "sticky")
-    detect["parameters"] = [ONCE, STICKY] + [
+    detect["parameters"] += _in_query("DetectRequest", "threshold", "max_detections", *_PLACE)
+    return detect
+
+
+def _quality(tag: str) -> dict[str, Any]:
+    quality = post(
+        "quality",
+        "Say what is wrong with pictures of a camera",
+        {**json_body("QualityRequest", EXAMPLES), **_TAKEN},
+        "QualityResponse",
+        tag,
+    )
+    quality["description"] = (
+        "The body is one picture itself, or JSON with pictures in base64. The answer is what "
+        "`Accept` asks for: JSON, or the picture with its faults named on it; of several a sheet. "
+        "What begins as a picture and cannot be decoded is `damaged`."
+    )
+    quality["responses"]["200"]["content"] |= dict.fromkeys(DRAWN, _PIXELS)
+    quality["parameters"] += _in_query("QualityRequest")
+    return quality
+
+
+def _in_query(schema: str, *names: str) -> list[Schema]:
+    """The fields of a request whose body is a picture."""
+    fields = SCHEMAS[schema]["properties"]
+    return [
         {
             "name": name,
             "in": "query",
             "description": "For a picture as the body",
             "schema": fields[name],
         }
-        for name in (*names, *_PLACE)
+        for name in ("model", "version", *names, "timeout_us", "sticky")
     ]
-    return detect
