@@ -5,7 +5,7 @@ By the engine that control runs and the embedder that ships, in this process:
     case       311 cases of San Francisco, 170 different texts, each asked for with one wrong letter
                in every word of more than three: the case itself is meant
     category   the same texts as they are: others of the same category are meant
-    intent     banking77 and CLINC150: a sentence of an intent that the embedder was not trained on,
+    intent     banking77 and CLINC150: a test sentence of an intent, no label of which was learnt,
                meaning those of the same intent in other words, among 25,003 of all intents
     title      THUCNews: half of a Chinese title, meaning the whole among 10,000
     topic      THUCNews: a title, meaning those of the same topic
@@ -39,7 +39,7 @@ from plaza_models.search.wire import from_bytes, to_bytes
 from plaza_models.tasks import EmbedTask
 from plaza_training.cli import open_runners
 from plaza_training.served import Served, serve
-from plaza_training.text.embed import hold_out, read_both
+from plaza_training.text.embed import HELD_OUT_INTENTS, hold_out, read_both
 
 EMBEDDER = Path(__file__).parents[1] / "models" / "bundles" / "sentence-embedder"
 SEED = 7
@@ -86,8 +86,7 @@ def _intents(data: Path, draw: random.Random) -> Trial:
     folders = data / "nlp-banking77", data / "nlp-clinc150"
     train, test = (read_both(*folders, split) for split in ("train", "test"))
     card = read_card((EMBEDDER / "CARD.md").read_text(encoding="utf-8")).front
-    intents = (card.parameters or {})["held_out_intents"]
-    unseen = hold_out(train, test, intents, card.seed or 0).queries
+    unseen = hold_out(train, test, HELD_OUT_INTENTS, card.seed or 0).queries
     of = _by_label(train.labels)
     chosen = draw.sample(range(len(unseen)), QUERIES)
     meant = [of[unseen.labels[n]] for n in chosen]

@@ -12,6 +12,7 @@ torch = pytest.importorskip("torch", reason="needs the extra `train`")
 from plaza_core.errors import NotFound  # noqa: E402  after the skip
 from plaza_training.progress import Silent  # noqa: E402
 from plaza_training.text import corpus, distil, memory, sts  # noqa: E402
+from plaza_training.text.network import ServedTable  # noqa: E402
 from plaza_training.text.vocabulary import without_marks  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -59,7 +60,7 @@ def test_eight_bits_with_a_scale_for_each_row_keep_directions():
     random = np.random.default_rng(0)
     sizes = np.geomspace(1e-3, 100, 50)[:, None]
     table = (random.normal(size=(50, 64)) * sizes).astype(np.float32)
-    served = distil.ServedTable(table)
+    served = ServedTable(torch.from_numpy(table))
     assert served.table.dtype == torch.int8
     indices = torch.from_numpy(random.integers(0, 50, (8, 6)))
     weights = torch.from_numpy(random.random((8, 6), np.float32))

@@ -12,7 +12,7 @@ from plaza_training.progress import Silent  # noqa: E402
 from plaza_training.text import classify, guide  # noqa: E402
 from plaza_training.text.bags import Bags  # noqa: E402
 from plaza_training.text.linear import fit_linear, summed  # noqa: E402
-from plaza_training.text.rejecting import Rejection, choose  # noqa: E402
+from plaza_training.text.rejecting import Rejection, Wanted, choose  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
@@ -30,25 +30,24 @@ def test_it_is_the_best_answer_where_the_best_label_is_less_likely_than_the_thre
         assert (outside > max(logits)) == (likely < threshold)
 
 
-def test_the_threshold_is_the_highest_that_keeps_what_must_be_kept():
+def test_the_threshold_keeps_away_from_missing_either_share():
     random = np.random.default_rng(0)
     truth = random.integers(0, 5, 600)
     inside = torch.tensor(random.normal(size=(600, 5)) + 5 * np.eye(5)[truth])
     outside = torch.tensor(random.normal(size=(200, 5)))
-    found = choose(inside, truth, outside, keep=0.9)
     sure, best = (x.numpy() for x in torch.softmax(inside, 1).max(1))
+    strange = torch.softmax(outside, 1).amax(1).numpy()
 
-    def kept(threshold):
-        return ((best == truth) & (sure >= threshold)).mean()
+    def shares(wanted):
+        threshold = choose(inside, truth, outside, wanted).threshold
+        return ((best == truth) & (sure >= threshold)).mean(), (strange < threshold).mean()
 
-    assert kept(found.threshold) >= 0.9 > kept(found.threshold + 0.011)
-    rejected = (torch.softmax(outside, 1).amax(1) < found.threshold).double().mean()
-    assert rejected > 0.5
-
-
-def test_what_cannot_be_kept_rejects_as_little_as_it_can():
-    wrong = torch.eye(3)[[1, 2, 0]] * 9
-    assert choose(wrong, np.array([0, 1, 2]), wrong, keep=0.5).threshold == pytest.approx(0.02)
+    both = shares(Wanted(inside=0.85, outside=0.5))
+    assert both[0] > 0.85
+    assert both[1] > 0.5
+    careful, strict = shares(Wanted(0.95, 0.1)), shares(Wanted(0.5, 0.9))
+    assert careful[0] >= both[0] >= strict[0]
+    assert careful[1] <= both[1] <= strict[1]
 
 
 def test_a_guide_speaks_of_what_it_did_not_learn():
@@ -63,6 +62,16 @@ def test_a_guide_speaks_of_what_it_did_not_learn():
     doubted = guide.unseen(vectors, truth, seed=1).numpy()[0, 2]
     learnt = guide.LinearHead(vectors, truth, 3).probabilities(vectors[:1]).numpy()[0, 2]
     assert doubted < learnt
+
+
+@given(rows, st.floats(1.5, 5))
+def test_a_softened_guide_is_less_sure_in_the_same_order(logits, temperature):
+    sharp = torch.softmax(torch.tensor([logits], dtype=torch.float64), dim=1)
+    soft = guide.softened(sharp, temperature)
+    assert float(soft.sum()) == pytest.approx(1)
+    assert float(soft.max()) <= float(sharp.max()) + 1e-9
+    order = sharp[0].argsort(stable=True)
+    assert (soft[0][order].diff() >= -1e-12).all()
 
 
 def test_a_sentence_without_a_label_teaches_what_the_guide_says():
@@ -85,6 +94,6 @@ def test_logistic_regression_learns_words_and_gives_unseen_ones_nothing():
     bags = Bags(texts, options)
     table = fit_linear(bags, np.repeat([0, 1, 2], 10), bags.rarity(4096), 10.0, Silent())
     asked = Bags(["it is late", "lost again", "a new one", "never heard"], options)
-    logits = summed(table, asked).numpy()
+    logits = summed(table, asked.batch(range(4))).numpy()
     assert logits.argmax(1).tolist()[:3] == [0, 1, 2]
     assert (logits[3] == 0).all()

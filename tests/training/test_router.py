@@ -49,6 +49,8 @@ def test_a_router_learns_several_languages_from_one_file(messages, job, tmp_path
     frequent = card["baselines"]["always the most frequent label"]
     assert card["metrics"]["accuracy_percent"] > frequent["accuracy_percent"]
     assert "TF-IDF, nearest mean of a label" in card["baselines"]
+    assert card["parameters"]["messages"] + card["parameters"]["repeated"] == 140 + 72
+    assert card["parameters"]["contradicted"] == 0
     assert card["command"].endswith("--seed 7")
     assert "text --csv city messages.csv --name city" in card["command"]
     served = serve(made.directory, runners)
@@ -71,6 +73,13 @@ def test_every_message_is_in_one_part_and_labels_are_spread_evenly():
         assert sum(found) == count
 
 
+def test_of_a_long_file_a_fifth_is_asked():
+    targets = np.tile([0, 1, 2], 20_000)
+    (part,) = router.parts_of(targets, seed=1)
+    assert len(part) == len(set(part)) == 12_000
+    assert len(np.concatenate(router.parts_of(targets[:6_000], seed=1))) == 6_000
+
+
 def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
     """Cross-validation must not flatter: with labels by lot it finds no more than chance."""
     messages = make_messages(np.random.default_rng(4), 200)
@@ -78,3 +87,18 @@ def test_labels_that_mean_nothing_are_not_said_to_be_learnt(job):
     shuffled = router.Examples(messages.texts, tuple(str(label) for label in lot))
     report = router.train(shuffled, job).evaluate(None)
     assert report.metrics["accuracy_percent"] < 35
+
+
+def test_many_labels_are_learnt_by_a_network_that_sees_a_long_file_less_often():
+    assert router.chosen(100, router.FEW_LABELS)[1] == router.Linear()
+    seen = {rows: router.chosen(rows, 101)[1] for rows in (100, 10_000, 100_000)}
+    assert [choices.epochs for choices in seen.values()][1:] == [8, 4]
+    assert seen[100_000].rows_per_step > seen[10_000].rows_per_step > seen[100].rows_per_step
+
+
+def test_many_labels_are_learnt_too(job, monkeypatch):
+    monkeypatch.setattr(router, "FEW_LABELS", 2)
+    monkeypatch.setattr(router, "_ROWS_TO_SEE", 1_000)
+    messages = make_messages(np.random.default_rng(4), 120)
+    report = router.train(messages, job).evaluate(None)
+    assert report.metrics["accuracy_percent"] > 90

@@ -12,7 +12,7 @@ from plaza_training.pipeline import produce  # noqa: E402
 from plaza_training.text import classify  # noqa: E402
 from plaza_training.text.bags import Bags  # noqa: E402
 from plaza_training.text.neighbours import score, tfidf  # noqa: E402
-from plaza_training.text.network import BagEncoder  # noqa: E402
+from plaza_training.text.network import BagEncoder, joined  # noqa: E402
 from plaza_training.text.scoring import calibration_error  # noqa: E402
 from plaza_training.text.sets import Examples  # noqa: E402
 
@@ -71,6 +71,26 @@ def test_the_temperature_only_divides():
     with torch.no_grad():
         plain, divided = encoder.served()(*given), encoder.served(temperature=2.0)(*given)
     np.testing.assert_allclose(divided.numpy() * 2, plain.numpy(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_members_side_by_side_give_the_mean_of_what_each_gives(rounded):
+    options = EmbedOptions(buckets=64, width=32)
+    texts = ["one", "two words", "three small words"]
+    bags = Bags(texts, options)
+    members = []
+    for seed in range(3):
+        torch.manual_seed(seed)
+        members.append(BagEncoder(bags.rarity(64), 4, 2, dropout=0.0).eval())
+    one = joined(members)
+    read = features(texts, options)
+    with torch.no_grad():
+        mean = sum(member(bags.batch(range(3))) for member in members) / 3
+        served = one.served(temperature=0.5, rounded=rounded)(
+            torch.from_numpy(read.indices), torch.from_numpy(read.weights)
+        )
+        np.testing.assert_allclose(one(bags.batch(range(3))), mean, atol=1e-6)
+    np.testing.assert_allclose(served, 2 * mean, atol=2e-2 if rounded else 5e-3)
 
 
 def test_neighbour_scores_of_a_known_case():

@@ -36,7 +36,9 @@ def open_runners(name: str) -> RunnerFactory:
     return found
 
 
-def _asked(recipe: str, csv: Path | None, name: str | None) -> tuple[str, Recipe]:
+def _asked(
+    recipe: str, csv: Path | None, name: str | None, encoding: str | None
+) -> tuple[str, Recipe]:
     """The bundle's name and the recipe. Raises InvalidInput for a name that is none."""
     if (recipe == TEXT) != (csv is not None):
         raise InvalidInput(f"--csv and the recipe `{TEXT}` belong together", input="csv")
@@ -47,7 +49,7 @@ def _asked(recipe: str, csv: Path | None, name: str | None) -> tuple[str, Recipe
     name = name or re.sub(r"[^a-z0-9]+", "-", csv.stem.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63:
         raise InvalidInput("say a --name of lower-case letters, digits and '-'", input="name")
-    return name, text_router(csv, name)
+    return name, text_router(csv, name, encoding)
 
 
 @app.command()
@@ -67,6 +69,9 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Of the bundle, with --csv; else that of the file.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="Of the CSV file, where it is not UTF-8 or UTF-16.")
+    ] = None,
     runner: Annotated[
         str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
     ] = "cpu",
@@ -83,7 +88,7 @@ def train(
     """Train, export, compare with torch, measure and describe one model."""
     console = Console()
     try:
-        name, chosen = _asked(recipe, csv, name)
+        name, chosen = _asked(recipe, csv, name, encoding)
         runners = open_runners(runner)
         # Imports torch and, where a run is written down, mlflow; not needed for --help.
         from plaza_training.tracked import produce_tracked

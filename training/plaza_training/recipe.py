@@ -33,6 +33,7 @@ _PROTOCOLS = (
 )
 
 RECIPES: dict[str, str] = {
+    "all-minilm-l6-v2": "plaza_training.text.minilm:all_minilm_l6_v2",
     "assistant-intents": "plaza_training.text.scope:assistant_intents",
     "banking-intents": "plaza_training.text.classify:banking_intents",
     "chinese-titles": "plaza_training.text.titles:chinese_titles",

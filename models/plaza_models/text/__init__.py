@@ -1,1 +1,1 @@
-"""Families that read short texts. They share one way to turn text into hashed n-grams."""
+"""Families that read texts: by hashed n-grams, by pieces of a vocabulary, or with attention."""

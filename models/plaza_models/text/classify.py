@@ -1,6 +1,6 @@
 """Family `text.classify`: short texts in, labels with probabilities out.
 
-    texts ─reader─▶ indices, weights ─▶ model ─▶ logits (batch, labels) ─softmax─▶ Classified
+    texts ─reader─▶ tensors ─▶ model ─▶ logits (batch, labels) ─softmax─▶ Classified
 
 The labels stand in a text file of the bundle, one a line, in the order of the logits.
 """
@@ -18,11 +18,13 @@ from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import Manifest
 from plaza_core.running import Prepared
 from plaza_core.tensors import Array
-from plaza_models.options import Options, read_options
+from plaza_models.options import Options
 from plaza_models.tasks import Classified, ClassifyTask, Label
-from plaza_models.text.graph import Reader, TextGraph
-from plaza_models.text.ngrams import NgramOptions, NgramReader
-from plaza_models.text.tokens import TokenOptions, TokenReader
+from plaza_models.text.encoder import EncoderOptions
+from plaza_models.text.graph import Graph
+from plaza_models.text.ngrams import NgramOptions
+from plaza_models.text.opening import open_graph, options_of
+from plaza_models.text.tokens import TokenOptions
 
 _LABELS_LIMIT = 1 << 20
 """Bytes of a label file that are worth reading."""
@@ -42,8 +44,14 @@ class ClassifyTokenOptions(_Labelled, TokenOptions):
     """`options` of the manifest of a model that reads pieces of a vocabulary."""
 
 
+class ClassifyEncoderOptions(_Labelled, EncoderOptions):
+    """`options` of the manifest of a model with attention; where its graph gives the logits
+    itself, `pooling` is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
+    counts: tuple[int, ...]
     top: int
     raw: bool
 
@@ -51,7 +59,7 @@ class _Asked:
 class ClassifyFamily:
     """`prepare` takes a ClassifyTask, `interpret` gives a Classified."""
 
-    def __init__(self, graph: TextGraph, labels: tuple[str, ...]) -> None:
+    def __init__(self, graph: Graph, labels: tuple[str, ...]) -> None:
         self.labels = labels
         self._graph = graph
 
@@ -61,14 +69,16 @@ class ClassifyFamily:
             raise InvalidInput("ask for at least one label", input="top_k")
         prepared = self._graph.prepare(payload.texts, payload.cut)
         top = min(payload.top_k, len(self.labels))
-        return Prepared(prepared.tensors, prepared.rows, context=_Asked(top, payload.raw))
+        return Prepared(
+            prepared.tensors, prepared.rows, context=_Asked(prepared.context, top, payload.raw)
+        )
 
     def interpret(self, outputs: Mapping[str, Array], context: _Asked) -> Classified:
         """The best labels of every text; equal scores keep the order of the label file.
 
         Raises ModelFailed, naming the text, when its logits are not numbers.
         """
-        logits = self._graph.rows(outputs).astype(np.float64)
+        logits = self._graph.rows(outputs, context.counts).astype(np.float64)
         if not (usable := np.isfinite(logits).all(axis=1)).all():
             bad = int(np.flatnonzero(~usable)[0])
             raise ModelFailed("the model's scores are not finite", input=f"texts[{bad}]")
@@ -87,15 +97,8 @@ class ClassifyFamily:
 
 def open_family(directory: Path, manifest: Manifest) -> ClassifyFamily:
     """Entry point `text.classify`. Raises InvalidBundle when options, labels or graph disagree."""
-    options: ClassifyOptions | ClassifyTokenOptions
-    reader: Reader
-    if "tokenizer" in manifest.options:
-        options = read_options(ClassifyTokenOptions, manifest.options)
-        reader = TokenReader.open(directory, options)
-    else:
-        options = read_options(ClassifyOptions, manifest.options)
-        reader = NgramReader(options)
-    graph = TextGraph.of(manifest, reader)
+    options = options_of(manifest, ClassifyEncoderOptions, ClassifyTokenOptions, ClassifyOptions)
+    graph = open_graph(directory, manifest, options)
     labels = _read_labels(directory / options.labels)
     if len(labels) != graph.outputs:
         raise InvalidBundle(

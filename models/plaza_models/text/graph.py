@@ -20,6 +20,21 @@ INDICES = "indices"
 WEIGHTS = "weights"
 
 
+class Graph(Protocol):
+    """Texts to the tensors of a graph, and what it gives to one row for each text."""
+
+    @property
+    def outputs(self) -> int:
+        """Values per text."""
+
+    def prepare(self, texts: Sequence[str], cut: Cut = "no") -> Prepared:
+        """One row per text; `context` says how many words or pieces were read of each. Raises
+        InvalidInput naming the text."""
+
+    def rows(self, outputs: Mapping[str, Array], counts: Sequence[int]) -> Array:
+        """(texts, values); `counts` is the context that `prepare` gave."""
+
+
 class Reader(Protocol):
     """How a text becomes features."""
 
@@ -49,7 +64,7 @@ class TextGraph:
         """Raises InvalidBundle naming the tensor that does not fit."""
         signature = manifest.signature_spec()
         have = {s.name: (s.datatype, s.shape) for s in signature.inputs}
-        width = _width(manifest, reader)
+        width = width_of(manifest, INDICES, reader.width)
         shape = (BATCH_AXIS, width)
         want = {INDICES: (DType.INT64, shape), WEIGHTS: (DType.FP32, shape)}
         if have != want:
@@ -69,26 +84,27 @@ class TextGraph:
         return cls(reader, isinstance(width, str), answer.name, count)
 
     def prepare(self, texts: Sequence[str], cut: Cut = "no") -> Prepared:
-        """One row per text; `context` is the number of words read."""
+        """As `Graph`."""
         read = self.reader.read(texts, cut, narrow=self.narrow)
         tensors: dict[str, Array] = {INDICES: read.indices, WEIGHTS: read.weights}
-        return Prepared(tensors, rows=len(texts), context=read.words)
+        return Prepared(tensors, rows=len(texts), context=read.counts)
 
-    def rows(self, outputs: Mapping[str, Array]) -> Array:
+    def rows(self, outputs: Mapping[str, Array], counts: Sequence[int]) -> Array:
+        """As `Graph`."""
         return outputs[self.output]
 
 
-def _width(manifest: Manifest, reader: Reader) -> Dim:
-    """The second axis of `indices`, where it is variable; else what the options say."""
-    indices = next((e for e in manifest.signature.inputs if e.name == INDICES), None)
-    axis = indices.shape[1] if indices is not None and len(indices.shape) > 1 else reader.width
+def width_of(manifest: Manifest, name: str, width: int) -> Dim:
+    """The second axis of the input `name`, where it is variable; else `width`, what the options
+    say. Raises InvalidBundle where no declared size of the axis holds `width`."""
+    entry = next((e for e in manifest.signature.inputs if e.name == name), None)
+    axis = entry.shape[1] if entry is not None and len(entry.shape) > 1 else width
     if not isinstance(axis, str):
-        return reader.width
+        return width
     sizes = manifest.buckets.get(axis)
-    if sizes is None or sizes[-1] < reader.width:
+    if sizes is None or sizes[-1] < width:
         raise InvalidBundle(
-            f"say sizes for the axis '{axis}', the last of them at least options.width, "
-            f"{reader.width}",
+            f"say sizes for the axis '{axis}', the last of them at least options.width, {width}",
             input="buckets",
         )
     return axis

@@ -68,8 +68,13 @@ class Features:
     """(texts, width)"""
     weights: NDArray[np.float32]
     """(texts, width); the weights of a text have length 1 (Euclidean)."""
-    words: int
-    """Words read, over all texts."""
+    counts: tuple[int, ...]
+    """Words or pieces read of each text."""
+
+    @property
+    def words(self) -> int:
+        """Over all texts."""
+        return sum(self.counts)
 
 
 class NgramReader:
@@ -135,8 +140,7 @@ def features(
         indices[row, :filled] = np.fromiter(counts.keys(), np.int64, filled)
         raw = np.fromiter(counts.values(), np.float32, filled)
         weights[row, :filled] = np.sqrt(raw / raw.sum())
-    total = sum(len(words) for words, _ in read)
-    return Features(indices, weights, total)
+    return Features(indices, weights, tuple(len(words) for words, _ in read))
 
 
 def _read(

@@ -3,8 +3,8 @@
     text ─tokenizer.json─▶ pieces ─▶ indices and weights
 
 The file is that of the `tokenizers` library: normaliser, splitter and vocabulary. It is read when
-the model is opened, and nothing in it is code. Marks that it would add at the ends are left out:
-a sum of vectors has no ends.
+the model is opened, and nothing in it is code. Marks that it would add at the ends are left out for
+a sum of vectors, which has no ends, and kept for an encoder, which learnt to see them.
 """
 
 from __future__ import annotations
@@ -38,14 +38,21 @@ class TokenOptions(Options):
 class TokenReader:
     """Pieces with weight 1, in order. Equal pieces stand as often as they occur."""
 
-    def __init__(self, tokenizer: Any, options: TokenOptions) -> None:
+    def __init__(self, tokenizer: Any, options: TokenOptions, *, marks: bool = False) -> None:
         self._tokenizer = tokenizer
         self._options = options
+        self._marked = marks
         self.width = options.width
+        self._room = options.width
+        if marks:
+            self._room -= tokenizer.num_special_tokens_to_add(is_pair=False)
+        if self._room < 1:
+            raise InvalidBundle("nothing but marks has room in this", input="options.width")
 
     @classmethod
-    def open(cls, directory: Path, options: TokenOptions) -> TokenReader:
-        """Raises InvalidBundle naming `options.tokenizer` for a file that is none."""
+    def open(cls, directory: Path, options: TokenOptions, *, marks: bool = False) -> TokenReader:
+        """With `marks`, a text has those at its ends that the file says. Raises InvalidBundle
+        naming `options.tokenizer` for a file that is none."""
         from tokenizers import Tokenizer  # models that read n-grams do without
 
         said = _read_file(directory / options.tokenizer)
@@ -58,7 +65,7 @@ class TokenReader:
         # Whatever the file says about length is overruled: the options say it.
         tokenizer.no_padding()
         tokenizer.no_truncation()
-        return cls(tokenizer, options)
+        return cls(tokenizer, options, marks=marks)
 
     @property
     def size(self) -> int:
@@ -68,24 +75,32 @@ class TokenReader:
 
     def pieces(self, text: str) -> list[int]:
         """The numbers of the pieces of `text`, in order, however many there are."""
+        found: list[int] = self._encode(text).ids
+        return found
+
+    def _encode(self, text: str) -> Any:
         # Surrogates that stand alone are no characters, and the library takes none.
         clean = text.encode("utf-8", "replace").decode("utf-8")
-        found: list[int] = self._tokenizer.encode(clean, add_special_tokens=False).ids
-        return found
+        return self._tokenizer.encode(clean, add_special_tokens=False)
 
     def read(self, texts: Sequence[str], cut: Cut, *, narrow: bool) -> Features:
         """Raises InvalidInput naming `texts`, or `texts[i]` when that text has no piece, or too
         many and is not to be `cut`."""
-        if not texts:
-            raise InvalidInput("send at least one text", input="texts")
-        rows = [self._row(text, cut, f"texts[{i}]") for i, text in enumerate(texts)]
-        width = max(map(len, rows)) if narrow else self.width
+        rows = self.rows(texts, cut)
+        counts = tuple(map(len, rows))
+        width = max(counts) if narrow else self.width
         indices = np.zeros((len(rows), width), np.int64)
         weights = np.zeros((len(rows), width), np.float32)
         for place, row in enumerate(rows):
             indices[place, : len(row)] = row
             weights[place, : len(row)] = 1
-        return Features(indices, weights, sum(map(len, rows)))
+        return Features(indices, weights, counts)
+
+    def rows(self, texts: Sequence[str], cut: Cut) -> list[list[int]]:
+        """The numbers of the pieces of every text, and of its marks. Raises as `read`."""
+        if not texts:
+            raise InvalidInput("send at least one text", input="texts")
+        return [self._row(text, cut, f"texts[{i}]") for i, text in enumerate(texts)]
 
     def _row(self, text: str, cut: Cut, where: str) -> list[int]:
         if not isinstance(text, str):
@@ -97,17 +112,20 @@ class TokenReader:
                     f"a text may have {most} characters, this has {len(text)}", input=where
                 )
             text = text[:most] if cut == "end" else text[-most:]
-        found = self.pieces(text)
-        if not found:
+        read = self._encode(text)
+        if not read.ids:
             raise InvalidInput("the text has no letter and no digit", input=where)
-        if len(found) > self.width:
+        if len(read.ids) > self._room:
             if cut == "no":
                 raise InvalidInput(
-                    f"the text is too long: it has {len(found)} pieces and the model reads "
-                    f"{self.width}",
+                    f"the text is too long: it has {len(read.ids)} pieces and the model reads "
+                    f"{self._room}",
                     input=where,
                 )
-            found = found[: self.width] if cut == "end" else found[-self.width :]
+            read.truncate(self._room, direction="right" if cut == "end" else "left")
+        if self._marked:
+            read = self._tokenizer.post_process(read)
+        found: list[int] = read.ids
         return found
 
 

@@ -113,8 +113,9 @@ def test_joined_tensors_of_two_requests_are_the_tensors_of_one(embedder):
 
 
 def test_a_text_without_a_direction_is_named(embedder):
+    context = embedder.prepare(EmbedTask(("one", "two"))).context
     with pytest.raises(ModelFailed) as failure:
-        embedder.interpret({"rows": np.float32([[1, 0, 0], [0, 0, 0]])}, 2)
+        embedder.interpret({"rows": np.float32([[1, 0, 0], [0, 0, 0]])}, context)
     assert failure.value.input == "texts[1]"
 
 

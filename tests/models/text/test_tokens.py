@@ -12,6 +12,7 @@ from plaza_core.manifest import manifest_from
 from plaza_models.tasks import ClassifyTask, EmbedTask
 from plaza_models.text import classify, embed
 from plaza_models.text.tokens import TokenOptions, TokenReader
+from tests.models.text.texts import anything
 
 pytest.importorskip("tokenizers", reason="needs the library of tokenisers")
 
@@ -49,32 +50,6 @@ FILE = {
 }
 WIDTH = 64
 OPTIONS = TokenOptions(tokenizer="tokenizer.json", width=WIDTH, max_characters=300)
-
-# Whatever may arrive: long, of many scripts, emoji with joiners, control characters, half a pair.
-anything = st.one_of(
-    st.text(max_size=400),
-    st.text(st.characters(categories=("Cc", "Cf", "Co", "Cs", "Cn", "Zs", "Mn")), max_size=60),
-    st.lists(
-        st.sampled_from(
-            (
-                "my",
-                "cards",
-                "地铁",
-                "كتاب",
-                "हिन्दी",
-                "ไทย",
-                "👩‍👩‍👧",
-                "🏳️‍🌈",
-                "e\u0301",
-                "\x00",
-                "\u202e",
-                "\ud800",
-                "ﬁ",
-            )
-        ),
-        max_size=120,
-    ).map(" ".join),
-)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import encoders
 from plaza_accel.providers import cpu
 from plaza_core.errors import InvalidTensor
 from plaza_core.ids import RequestId
@@ -101,6 +102,44 @@ def test_joined_texts_have_the_vectors_of_each_alone_to_the_last_bit(embedder, r
         for other in (alone.outcome.answer, family.interpret(full, prepared.context)):
             assert done.outcome.answer.vectors.tobytes() == other.vectors.tobytes()
             assert done.outcome.answer.tokens == other.tokens
+
+
+@pytest.fixture(scope="module", params=["mean", "cls", "last"])
+def encoder(request, tmp_path_factory):
+    place = tmp_path_factory.mktemp("encoder")
+    encoders.write(place, "encoder", encoders.SMALL, pooling=request.param)
+    manifest = parse_manifest((place / MANIFEST_FILE).read_bytes())
+    runner = cpu.provider.open(place, manifest)
+    yield manifest, runner, open_family(place, manifest)
+    runner.close()
+
+
+@given(st.lists(st.lists(texts(), min_size=1, max_size=3), min_size=1, max_size=8))
+@settings(max_examples=25)
+def test_an_encoders_vectors_are_those_of_each_text_alone_without_padding(encoder, requests):
+    """States of the small encoder are near 1; sums of other lengths round differently."""
+    manifest, runner, family = encoder
+    run = batch_runner(runner, family, manifest.buckets, FakeClock())
+    tasks = [EmbedTask(tuple(request), cut="end") for request in requests]
+    joined = outcomes(run, [asking(task) for task in tasks])
+    for task, done in zip(tasks, joined, strict=True):
+        answer = done.outcome.answer
+        for text, vector in zip(task.texts, answer.vectors, strict=True):
+            alone = family.prepare(EmbedTask((text,), cut="end"))
+            plain = family.interpret(runner.run(alone.tensors), alone.context)
+            np.testing.assert_allclose(vector, plain.vectors[0], atol=2e-6)
+
+
+def test_texts_of_several_lengths_share_the_runs_of_an_encoder(encoder):
+    manifest, runner, family = encoder
+    clock = FakeClock()
+    recording = Recording(runner, clock)
+    run = batch_runner(recording, family, manifest.buckets, clock)
+    words = (1, 2, 6, 3, 12, 9, 10, 20)
+    works = [asking(EmbedTask((" ".join("a" * n),))) for n in words]
+    charged = [done.bill.compute_us for done in outcomes(run, works)]
+    assert sorted(recording.shapes) == [(1, 32), (3, 16), (4, 8)]
+    assert charged == [80, 80, 80, 80, 160, 160, 160, 320]
 
 
 @given(st.integers(1, 640), st.integers(0, 2**32 - 1))

@@ -21,7 +21,6 @@ from torch.nn import functional
 from plaza_training.recipe import Job
 
 Table = NDArray[np.float32]
-_LEVELS = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +116,3 @@ def _sums(bags: Sequence[NDArray[np.int64]], table: Tensor, weight: Tensor) -> T
         mode="sum",
         per_sample_weights=weight.exp()[pieces],
     )
-
-
-class ServedTable(nn.Module):  # type: ignore[misc]  # torch is untyped here
-    """(batch, width) indices and weights -> (batch, dimension) float32, from 8-bit rows.
-
-    A row is widened after it has been gathered, so that only what a text needs is converted.
-    """
-
-    def __init__(self, table: Table) -> None:
-        super().__init__()
-        scale = np.maximum(np.abs(table).max(axis=1, keepdims=True), 1e-12) / _LEVELS
-        rounded = np.rint(table / scale).astype(np.int8)
-        self.table = nn.Parameter(torch.from_numpy(rounded), requires_grad=False)
-        self.scale = nn.Parameter(torch.from_numpy(scale.astype(np.float32)), requires_grad=False)
-
-    def forward(self, indices: Tensor, weights: Tensor) -> Tensor:
-        rows = functional.embedding(indices, self.table).float()
-        scaled = weights * functional.embedding(indices, self.scale).squeeze(2)
-        return torch.matmul(scaled.unsqueeze(1), rows).squeeze(1)

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
@@ -23,9 +24,9 @@ from plaza_training.served import Served
 from plaza_training.text import memory, sts
 from plaza_training.text.bags import Bags
 from plaza_training.text.corpus import not_measured, read_wordnet, sample
-from plaza_training.text.distil import Choices, Lesson, ServedTable, learn, start
+from plaza_training.text.distil import Choices, Lesson, learn, start
 from plaza_training.text.neighbours import embed, score, score_served, tfidf
-from plaza_training.text.network import FEATURES, WIDTHS
+from plaza_training.text.network import FEATURES, WIDTHS, ServedTable
 from plaza_training.text.sets import Examples, read_banking, read_clinc
 from plaza_training.text.teacher import TEACHER, Teacher, Vectors, find_teacher
 from plaza_training.text.vocabulary import TOKENIZER_FILE, open_reader, pieces_of, without_marks
@@ -143,7 +144,7 @@ def train(
     batches = padded(reader, split.queries.texts, (32, 1, 7))
     sample = json.dumps({"texts": SAMPLES}).encode()
     return Trained(
-        graph=Graph(ServedTable(table), batches[0], ("vectors",), FEATURES),
+        graph=Graph(ServedTable(torch.from_numpy(table)), batches[0], ("vectors",), FEATURES),
         family="text.embed",
         options=OPTIONS.model_dump(mode="json"),
         data=(WORDNET, BANKING77, CLINC150, TEACHER),

@@ -25,6 +25,7 @@ _STRETCH = 8.0
 """Vectors have length 1; logits must reach further than that."""
 _PENALTY = 2e-5
 _STEPS = 60
+_LEAST = 1e-6
 
 
 class LinearHead:
@@ -63,6 +64,12 @@ def unseen(vectors: Vectors, targets: NDArray[np.int64], seed: int) -> Tensor:
             vectors[rest], targets[rest], labels
         ).probabilities(vectors[part])
     return found
+
+
+def softened(probabilities: Tensor, temperature: float) -> Tensor:
+    """Less sure, in the same order: what else a sentence is like, and how much, can be learnt
+    better (Hinton et al. 2015)."""
+    return torch.softmax(torch.log(probabilities + _LEAST) / temperature, dim=1)
 
 
 def vectors_of(texts: Sequence[str], data_dir: Path, progress: Progress) -> Vectors:

@@ -1,4 +1,4 @@
-"""TF-IDF and multinomial logistic regression: a baseline, and all that Chinese titles need.
+"""TF-IDF and multinomial logistic regression: all that few labels need, Chinese titles among them.
 
 Solved as the convex problem that it is, by L-BFGS over all texts at once. A table trained step by
 step with a rate of its own for every number learns rare n-grams by heart; the penalty here does not
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from plaza_training.progress import Progress
-from plaza_training.text.bags import Bags
+from plaza_training.text.bags import Bags, Batch
 
 _STEPS = 40
 _HISTORY = 8
@@ -26,16 +26,20 @@ def fit_linear(
     rarity: NDArray[np.float32],
     strength: float,
     progress: Progress,
+    *,
+    rows: NDArray[np.int64] | None = None,
 ) -> Tensor:
     """(buckets, labels): logits are the sum of a text's rows, by weight. `strength` is the C of
-    support vector machines: the larger, the less is held back."""
+    support vector machines: the larger, the less is held back. `rows`: the texts to learn from;
+    None: all."""
     labels = int(targets.max()) + 1
-    batch = bags.batch(range(len(bags)))
+    rows = np.arange(len(bags)) if rows is None else rows
+    batch = bags.batch(rows)
     seen, places = torch.unique(batch.indices, return_inverse=True)
     weights = batch.weights * torch.from_numpy(rarity)[batch.indices]
-    truth = torch.from_numpy(targets)
+    truth = torch.from_numpy(targets[rows])
     table = torch.zeros(len(seen), labels, requires_grad=True)
-    penalty = 1 / (2 * strength * len(bags))
+    penalty = 1 / (2 * strength * len(rows))
     optimiser = torch.optim.LBFGS(
         [table], max_iter=1, history_size=_HISTORY, line_search_fn="strong_wolfe"
     )
@@ -56,9 +60,8 @@ def fit_linear(
     return out * torch.from_numpy(rarity)[:, None]
 
 
-def summed(table: Tensor, bags: Bags) -> Tensor:
+def summed(table: Tensor, batch: Batch) -> Tensor:
     """The logits of every text."""
-    batch = bags.batch(range(len(bags)))
     found: Tensor = functional.embedding_bag(
         batch.indices, table, batch.offsets, mode="sum", per_sample_weights=batch.weights
     )

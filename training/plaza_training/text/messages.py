@@ -1,14 +1,18 @@
 """An organisation's own labelled messages: a CSV file with the columns `text` and `label`.
 
-Commas, semicolons and tabs are known apart by the first line; UTF-8, with a mark in front or
-without. What is wrong with a file is said with the line where it is.
+Commas, semicolons and tabs are known apart by the first line; UTF-8 or UTF-16 by the mark in front,
+other encodings are named. What is wrong with a file is said with the line where it is. Texts that a
+model reads alike are one message, so that no part of a cross-validation has learnt another's.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
-from collections import Counter
+import io
+from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from plaza_core.errors import InvalidInput, NotFound
@@ -31,7 +35,7 @@ class CsvMissing(NotFound):
 
 
 class CsvUnreadable(InvalidInput):
-    """The file is not UTF-8, or no CSV."""
+    """The file is in another encoding than said, or no CSV."""
 
     code = "csv_unreadable"
 
@@ -54,22 +58,70 @@ class CsvLabels(InvalidInput):
     code = "csv_labels"
 
 
-def read_messages(path: Path) -> Examples:
-    """Every pair of text and label once, in the order of the file.
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """What a file has to learn from, in its order, and what was done about the rest."""
+
+    examples: Examples
+    """Texts that no two read alike, each with one label."""
+    repeated: int
+    """Rows that say again what another says, with the same label."""
+    contradicted: int
+    """Texts that have several labels: each keeps the one most of its rows have, else the first."""
+    wordless: int
+    """Rows whose text has neither letter nor digit."""
+
+
+def read_messages(path: Path, encoding: str | None = None) -> Messages:
+    """`encoding`: None takes UTF-8, or UTF-16 where the file begins as such.
 
     Raises CsvMissing, CsvUnreadable, CsvColumns, CsvRow or CsvLabels.
     """
+    lines = io.StringIO(_decoded(path, encoding), newline="")
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            found = list(dict.fromkeys(_rows(file.readline(), file, path.name)))
-    except FileNotFoundError as error:
-        raise CsvMissing(f"there is no file '{path.name}'", input="csv") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise CsvUnreadable(f"'{path.name}' cannot be read as UTF-8", input="csv") from error
+        rows = list(_rows(lines.readline(), lines, path.name))
     except csv.Error as error:
         raise CsvUnreadable(f"'{path.name}' is no CSV: {error}", input="csv") from error
-    _check_labels(Counter(label for _, label in found))
-    return Examples(tuple(text for text, _ in found), tuple(label for _, label in found))
+    first: dict[str, str] = {}
+    labels: dict[str, Counter[str]] = defaultdict(Counter)
+    wordless = 0
+    for text, label in rows:
+        if not (words := " ".join(split(text))):
+            wordless += 1
+            continue
+        first.setdefault(words, text)
+        labels[words][label] += 1
+    chosen = tuple(counts.most_common(1)[0][0] for counts in labels.values())
+    _check_labels(Counter(chosen))
+    return Messages(
+        Examples(tuple(first.values()), chosen),
+        repeated=len(rows) - wordless - sum(map(len, labels.values())),
+        contradicted=sum(len(counts) > 1 for counts in labels.values()),
+        wordless=wordless,
+    )
+
+
+def _decoded(path: Path, encoding: str | None) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CsvMissing(f"there is no file '{path.name}'", input="csv") from error
+    except OSError as error:
+        raise CsvUnreadable(f"'{path.name}' cannot be read", input="csv") from error
+    if encoding is None:
+        marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if marked else "utf-8-sig"
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise CsvUnreadable(
+            f"line {line} of '{path.name}' is not {encoding}: save it as UTF-8, or say how it is "
+            "written with --encoding, such as gb18030, big5, shift_jis or windows-1252",
+            input="csv",
+        ) from error
+    except LookupError as error:
+        raise CsvUnreadable(f"there is no encoding '{encoding}'", input="encoding") from error
 
 
 def _rows(head: str, lines: Iterator[str], name: str) -> Iterator[tuple[str, str]]:
@@ -86,8 +138,8 @@ def _rows(head: str, lines: Iterator[str], name: str) -> Iterator[tuple[str, str
     places = [columns.index(column) for column in COLUMNS]
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     for count, row in enumerate(reader, start=1):
-        if not row:
-            continue  # an empty line
+        if not any(map(str.strip, row)):
+            continue  # an empty line, or cells without anything
         if count > _MOST_ROWS:
             raise CsvRow(f"'{name}' has more than {_MOST_ROWS:,} rows", input="csv")
         where = f"the row that ends on line {reader.line_num + 1} of '{name}'"
@@ -99,8 +151,6 @@ def _rows(head: str, lines: Iterator[str], name: str) -> Iterator[tuple[str, str
 def _usable(text: str, label: str, where: str) -> tuple[str, str]:
     if len(text) > _LONGEST_TEXT:
         raise CsvRow(f"{where} has a text of over {_LONGEST_TEXT:,} characters", input="csv")
-    if not split(text):
-        raise CsvRow(f"{where} has a text without a letter or digit", input="csv")
     if not label or len(label) > _LONGEST_LABEL or len(label.splitlines()) != 1:
         raise CsvRow(
             f"{where} needs a label of one line, at most {_LONGEST_LABEL} characters", input="csv"

@@ -17,10 +17,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from plaza_core.tensors import Array
-from plaza_training.text.network import ServedBag
 
 OUTSIDE = "out-of-scope"
-_THRESHOLDS = np.linspace(0.02, 0.98, 97)
+_THRESHOLDS = np.linspace(0.02, 0.98, 193)
 _SLOPES = np.geomspace(0.5, 20, 41)
 
 
@@ -41,15 +40,38 @@ class Rejection:
         return largest + self.slope * (float(np.log(self.threshold)) - sure)
 
 
-def choose(inside: Tensor, truth: Array, outside: Tensor, *, keep: float) -> Rejection:
-    """The highest threshold that leaves a share of `keep` of the sentences of a label answered
-    rightly, or the lowest of all; and the slope of least log loss, both kinds weighing alike."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Shares to reach: of the sentences of a label, those that are answered rightly; of the others,
+    those that are rejected."""
+
+    inside: float
+    outside: float
+
+
+def choose(inside: Tensor, truth: Array, outside: Tensor, wanted: Wanted) -> Rejection:
+    """The threshold that is farthest from missing either share, in standard errors of the shares of
+    these sentences; and the slope of least log loss, both kinds weighing alike."""
     sure, best = (found.numpy() for found in torch.softmax(inside, dim=1).max(dim=1))
+    strange = torch.softmax(outside, dim=1).amax(dim=1).numpy()
     right = best == truth
-    kept = [t for t in _THRESHOLDS if float((right & (sure >= t)).mean()) >= keep]
-    threshold = float(max(kept, default=_THRESHOLDS[0]))
+
+    def margin(threshold: float) -> float:
+        answered = float((right & (sure >= threshold)).mean())
+        rejected = float((strange < threshold).mean())
+        return min(
+            (answered - wanted.inside) / _error(wanted.inside, len(right)),
+            (rejected - wanted.outside) / _error(wanted.outside, len(strange)),
+        )
+
+    threshold = float(max(_THRESHOLDS, key=margin))
     losses = [_loss(Rejection(threshold, float(k)), inside, truth, outside) for k in _SLOPES]
     return Rejection(threshold, float(_SLOPES[int(np.argmin(losses))]))
+
+
+def _error(share: float, count: int) -> float:
+    """Standard error of a share of `count`."""
+    return float(np.sqrt(share * (1 - share) / count))
 
 
 def _loss(rejection: Rejection, inside: Tensor, truth: Array, outside: Tensor) -> float:
@@ -64,7 +86,7 @@ def _loss(rejection: Rejection, inside: Tensor, truth: Array, outside: Tensor) -
 class ServedRejecting(nn.Module):  # type: ignore[misc]  # torch is untyped here
     """As the bag inside, with the logit of `OUTSIDE` behind the others."""
 
-    def __init__(self, inner: ServedBag, rejection: Rejection) -> None:
+    def __init__(self, inner: nn.Module, rejection: Rejection) -> None:
         super().__init__()
         self.inner = inner
         self._rejection = rejection

@@ -2,14 +2,15 @@
 
     messages ─▶ cross-validation: numbers of the card, temperature ─▶ one fit on all of them
 
-Hashed n-grams of words and characters need no vocabulary, so any language does.
+Hashed n-grams of words and characters need no vocabulary, so any language does. Of few labels each
+bucket has a weight for each; of many it has a short vector, else the table would be large.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,39 +23,59 @@ from plaza_core.tensors import Array
 from plaza_models.text.classify import ClassifyOptions
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.recipe import Graph, Job, Metrics, Recipe, Report, Story, Trained
-from plaza_training.text.bags import Bags
+from plaza_training.text.bags import Bags, Batch
 from plaza_training.text.classify import Choices, Known, calmest, fit, numbered, padded
+from plaza_training.text.linear import fit_linear, summed
 from plaza_training.text.messages import read_messages
-from plaza_training.text.network import FEATURES
+from plaza_training.text.network import FEATURES, BagEncoder, ServedBag
 from plaza_training.text.scoring import calibration_error, macro_f1
 from plaza_training.text.sets import Examples
 
-OPTIONS = ClassifyOptions(
-    buckets=16_384, width=4_096, words=3, characters=(3, 4), max_characters=10_000
+FEW_LABELS = 30
+_FEW, _MANY = (
+    ClassifyOptions(buckets=buckets, width=4_096, words=3, characters=(3, 4), max_characters=10_000)
+    for buckets in (65_536, 16_384)
 )
 WIDTHS = (32, 64, 128, 256, 512, 1_024, 2_048, 4_096)
 """Messages of people may be long."""
 LICENCE = "all rights reserved"
 _FOLDS = 5
 _FOLDS_OF_MANY = 3
-_MANY = 4_000
+_SHORT = 4_000
+_LONG = 50_000
+"""Rows of a short and of a long file."""
 _ROWS_TO_SEE = 24_000
-"""Rows that a fit sees, over all its epochs, where there are few."""
+"""Rows that a network sees, over all its epochs, where there are few."""
 
 
-def text_router(csv: Path, name: str) -> Recipe:
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """The convex way: nothing to choose but how little is held back."""
+
+    strength: float = 3.0
+
+
+def text_router(csv: Path, name: str, encoding: str | None = None) -> Recipe:
     """The recipe over that file, for a bundle of that name."""
-    return partial(_route, csv, name)
+    return partial(_route, csv, name, encoding)
 
 
-def _route(csv: Path, name: str, job: Job) -> Trained:
-    messages = read_messages(csv)
-    trained = train(messages, job)
+def _route(csv: Path, name: str, encoding: str | None, job: Job) -> Trained:
+    read = read_messages(csv, encoding)
+    told = {
+        "messages": len(read.examples),
+        "repeated": read.repeated,
+        "contradicted": read.contradicted,
+        "wordless": read.wordless,
+    }
+    job.progress.note(", ".join(f"{count:,} {what}" for what, count in told.items()))
+    trained = train(read.examples, job)
+    said = f" --encoding {encoding}" if encoding else ""
     return replace(
         trained,
         data=(DataSet(csv.stem, "Messages of our own", LICENCE, "not published", "theirs", ()),),
-        parameters={**trained.parameters, "data_sha256": sha256_of(csv), "rows": len(messages)},
-        invoked=f"text --csv {csv.name} --name {name}",
+        parameters={**trained.parameters, "data_sha256": sha256_of(csv), **told},
+        invoked=f"text --csv {csv.name} --name {name}{said}",
     )
 
 
@@ -63,7 +84,7 @@ def _story(labels: Sequence[str]) -> Story:
         title=f"Messages to {len(labels)} labels",
         summary=(
             "Says where a message belongs, with probabilities, by hashed n-grams of words and "
-            "characters: a vector for each bucket, their weighted sum, one linear layer. The "
+            "characters: what each bucket says of every label is learnt, and summed up. The "
             "temperature of the probabilities was chosen on answers of the cross-validation."
         ),
         limits=(
@@ -76,18 +97,21 @@ def _story(labels: Sequence[str]) -> Story:
 def train(messages: Examples, job: Job) -> Trained:
     """Learns from all of `messages`, measured by cross-validation on them."""
     labels = sorted(set(messages.labels))
-    choices = chosen(len(messages), len(labels))
-    bags = Bags(messages.texts, OPTIONS)
-    known = Known(bags, numbered(messages), bags.rarity(OPTIONS.buckets))
-    parts = folds(known.targets, _FOLDS if len(messages) <= _MANY else _FOLDS_OF_MANY, job.seed)
+    options, choices = chosen(len(messages), len(labels))
+    bags = Bags(messages.texts, options)
+    known = Known(bags, numbered(messages), bags.rarity(options.buckets))
+    parts = parts_of(known.targets, job.seed)
+    asked = np.concatenate(parts)
+    truth = known.targets[asked]
     logits = cross_validated(known, parts, choices, job)
-    temperature = calmest(logits, known.targets)
+    temperature = calmest(logits, truth)
     report = Report(
         split=(
-            f"cross-validation in {len(parts)} parts: each of the {len(messages):,} messages by a "
-            "model that did not learn it (the model that is served learnt all of them)"
+            f"cross-validation in {len(parts)} part{'s' * (len(parts) > 1)}: {len(asked):,} of the "
+            f"{len(messages):,} messages, each by a model that did not learn it (the model that is "
+            "served learnt all of them)"
         ),
-        metrics=measured(logits / temperature, known.targets),
+        metrics=measured(logits / temperature, truth),
         baselines={
             "TF-IDF, nearest mean of a label": _by_means(known, parts),
             "always the most frequent label": {
@@ -95,13 +119,13 @@ def train(messages: Examples, job: Job) -> Trained:
             },
         },
     )
-    encoder = fit(known, np.arange(len(bags)), choices, job)
-    batches = padded(messages.texts, OPTIONS, (min(8, len(messages) // 2), 1), cut="end")
+    model = learnt(known, np.arange(len(bags)), choices, job)
+    batches = padded(messages.texts, options, (min(8, len(messages) // 2), 1), cut="end")
     sample = json.dumps({"texts": messages.texts[:3], "top_k": 3}, ensure_ascii=False).encode()
     return Trained(
-        graph=Graph(encoder.served(temperature=temperature), batches[0], ("logits",), FEATURES),
+        graph=Graph(model.served(temperature=temperature), batches[0], ("logits",), FEATURES),
         family="text.classify",
-        options=OPTIONS.model_dump(mode="json"),
+        options=options.model_dump(mode="json"),
         data=(),
         licence=LICENCE,
         story=_story(labels),
@@ -115,13 +139,40 @@ def train(messages: Examples, job: Job) -> Trained:
     )
 
 
-def chosen(rows: int, labels: int) -> Choices:
-    """Few messages are seen more often; few labels need short vectors."""
-    return Choices(
-        dimension=16 if labels <= 12 else 32 if labels <= 40 else 64,
-        epochs=int(np.clip(_ROWS_TO_SEE // rows, 8, 40)),
-        rows_per_step=32 if rows <= _MANY else 64,
+def chosen(rows: int, labels: int) -> tuple[ClassifyOptions, Choices | Linear]:
+    """Of a network: few messages are seen more often; fewer labels need shorter vectors."""
+    if labels <= FEW_LABELS:
+        return _FEW, Linear()
+    return _MANY, Choices(
+        dimension=64,
+        epochs=int(np.clip(_ROWS_TO_SEE // rows, 8 if rows <= _LONG else 4, 40)),
+        rows_per_step=32 if rows <= _SHORT else 64 if rows <= _LONG else 128,
     )
+
+
+class LinearBag:
+    """What `BagEncoder` is to a network."""
+
+    def __init__(self, table: Tensor) -> None:
+        self._table = table
+
+    def __call__(self, batch: Batch) -> Tensor:
+        return summed(self._table, batch)
+
+    def served(self, *, temperature: float) -> ServedBag:
+        return ServedBag(self._table / temperature, None)
+
+
+def learnt(
+    known: Known, rows: Array, choices: Choices | Linear, job: Job
+) -> BagEncoder | LinearBag:
+    """From `rows` of what is known."""
+    if isinstance(choices, Choices):
+        return fit(known, rows, choices, job)
+    table = fit_linear(
+        known.bags, known.targets, known.rarity, choices.strength, job.progress, rows=rows
+    )
+    return LinearBag(table)
 
 
 def folds(targets: Array, count: int, seed: int) -> list[Array]:
@@ -132,15 +183,23 @@ def folds(targets: Array, count: int, seed: int) -> list[Array]:
     return [np.sort(by_label[first::count]) for first in range(count)]
 
 
-def cross_validated(known: Known, parts: Sequence[Array], choices: Choices, job: Job) -> Tensor:
-    """(messages, labels): logits of each message by a model that learnt from the other parts."""
-    logits = torch.zeros(len(known.bags), int(known.targets.max()) + 1)
+def parts_of(targets: Array, seed: int) -> list[Array]:
+    """What models are asked that did not learn it: everything in turn; of a long file a fifth."""
+    parts = folds(targets, _FOLDS_OF_MANY if _SHORT < len(targets) <= _LONG else _FOLDS, seed)
+    return parts if len(targets) <= _LONG else parts[:1]
+
+
+def cross_validated(
+    known: Known, parts: Sequence[Array], choices: Choices | Linear, job: Job
+) -> Tensor:
+    """(messages, labels): logits of each part in turn, by a model that learnt all the others."""
+    found = []
     everything = np.arange(len(known.bags))
     for part in parts:
-        encoder = fit(known, np.setdiff1d(everything, part), choices, job)
+        model = learnt(known, np.setdiff1d(everything, part), choices, job)
         with torch.no_grad():
-            logits[torch.from_numpy(part)] = encoder(known.bags.batch(part))
-    return logits
+            found.append(model(known.bags.batch(part)))
+    return torch.cat(found)
 
 
 def measured(logits: Tensor, truth: Array) -> Metrics:
@@ -167,7 +226,7 @@ def _by_means(known: Known, parts: Sequence[Array]) -> Metrics:
         for row in part:
             likeness = means[:, known.bags.indices[row]] @ _weighted(known, row)
             right += int(likeness.argmax() == known.targets[row])
-    return {"accuracy_percent": right / len(known.bags) * 100}
+    return {"accuracy_percent": right / sum(map(len, parts)) * 100}
 
 
 def _weighted(known: Known, row: int) -> Array:

