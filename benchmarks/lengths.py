@@ -11,7 +11,7 @@ tokeniser, and the graph alone (tensors are sent). Over a hub: one key, 64 conne
 
     python -m benchmarks.lengths [--hub] [--encoder] [--rounds 5] [--seconds 10]
 
-of the shipped embedder, which is a table, or of one with attention (`benchmarks.encoder`).
+of the shipped embedder, which is a table, or of one with attention (`benchmarks.encoders`).
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import encoder, load
+from benchmarks import load
 from benchmarks.hub import running_hub
-from benchmarks.peers.asked import Asked
+from benchmarks.peers.asked import Asked, encoder
 from benchmarks.queueing import requests as some_requests
 from plaza_accel.providers.cpu import provider
 from plaza_core.clock import SystemClock
@@ -233,7 +233,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="plaza-lengths-") as scratch:
         bundle = BUNDLE
         if asked.encoder:
-            bundle = encoder.write(Path(scratch) / "encoder", BUNDLE / "tokenizer.json")
+            bundle = encoder(Path(scratch) / "encoder")
         if asked.hub:
             rates = over_hub(console, bundle, asked.rounds, seconds, join_ms=join_ms)
             show(console, f"over a hub, {WAITING} connections", rates)

@@ -99,7 +99,7 @@ def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, di
                 everybody: dict[str, Measure] = {"plaza": ours.measure}
                 if plan.alone and dialect != "grpc":
                     everybody["alone"] = alone(model, dialect, scratch)
-                skipped = {}
+                skipped: dict[str, str] = {}
                 for peer in plan.peers:
                     cell = (model, dialect)
                     found = _start(peer, cell, plan.environments, scratch, servers)
@@ -109,7 +109,7 @@ def run(plan: Plan, hub: Hub, key: str, scratch: Path) -> Iterator[tuple[str, di
                         everybody[peer.name] = found
                 for connections in plan.connections_of(model):
                     name = f"{model} {dialect} {connections}"
-                    for rows in _rounds(name, everybody, connections, plan):
+                    for rows in _rounds(name, everybody, skipped, connections, plan):
                         yield name, _told(rows, skipped, plan.seconds)
 
 
@@ -173,13 +173,26 @@ def alone(model: str, dialect: str, scratch: Path) -> Measure:
 
 
 def _rounds(
-    name: str, everybody: dict[str, Measure], connections: int, plan: Plan
+    name: str,
+    everybody: dict[str, Measure],
+    skipped: dict[str, str],
+    connections: int,
+    plan: Plan,
 ) -> Iterator[dict[str, list[dict[str, float]]]]:
-    """After each round what there is so far: a run that is cut short keeps its whole rounds."""
+    """After each round what there is so far: a run that is cut short keeps its whole rounds. A
+    server that can no longer be measured goes from `everybody` to `skipped`."""
     rows: dict[str, list[dict[str, float]]] = {who: [] for who in everybody}
     for number in range(plan.rounds):
-        for who, measure in everybody.items():
-            found = measure(connections, plan.seconds)
+        for who, measure in list(everybody.items()):
+            try:
+                found = measure(connections, plan.seconds)
+            except subprocess.CalledProcessError as error:
+                if who == "plaza":
+                    raise
+                console.print(f"[red]{name}: {who}: {error.stderr!r}", highlight=False)
+                skipped[who] = f"it stopped answering, {connections} connections"
+                del everybody[who], rows[who]
+                continue
             rows[who].append(found)
             speed = f"{found['requests_per_second']:>9,.0f}/s"
             console.print(f"{name}, round {number + 1}: {who:<10}{speed}", highlight=False)

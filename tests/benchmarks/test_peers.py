@@ -1,10 +1,12 @@
 """What others are measured with: every lock pins what its program names, every request is whole."""
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import asked
+from benchmarks.peers import asked, compare
 from benchmarks.peers.catalogue import PEERS
 from benchmarks.peers.compare import DIALECTS
 from benchmarks.peers.table import BARS, page, verdicts
@@ -43,6 +45,24 @@ def test_the_texts_are_of_mixed_lengths_and_the_same_each_time():
 def runs(speed):
     fields = {"requests_per_second": speed, "p50_ms": [1.0] * 3, "p99_ms": [2.0] * 3}
     return {**fields, "cpu_us": [3.0] * 3, "errors": 0}
+
+
+def test_a_server_that_stops_answering_is_left_out_and_the_others_are_measured_on():
+    answers = dict.fromkeys((*compare.FIELDS, "errors"), 1.0)
+    calls = iter([answers])
+
+    def breaks(_connections, _seconds):
+        if (found := next(calls, None)) is None:
+            raise subprocess.CalledProcessError(1, ["wrk"], stderr="unable to connect")
+        return found
+
+    everybody = {"plaza": lambda *_: answers, "mosec": breaks}
+    plan = compare.Plan((), (), (), (), alone=False, rounds=3, seconds=1, environments=Path())
+    skipped = {}
+    *_, rows = compare._rounds("tiny json 1", everybody, skipped, 1, plan)
+    assert [len(rows[who]) for who in rows] == [3]
+    assert list(everybody) == ["plaza"]
+    assert "stopped answering" in skipped["mosec"]
 
 
 def test_a_ratio_is_of_the_same_round_and_a_bar_is_told_as_it_is():

@@ -61,7 +61,7 @@ def settings(place):
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
-    place = Path(tempfile.mkdtemp(prefix="plaza-mlserver-"))
+    place = Path(tempfile.mkdtemp(dir=os.environ["PLACE"]))
     settings(place)
     program = Path(sys.executable).with_name("mlserver")
     os.execv(program, [str(program), "start", str(place)])  # noqa: S606 its own command line

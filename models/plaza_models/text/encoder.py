@@ -90,11 +90,7 @@ class EncoderGraph:
         """One row per text; `context` says how many pieces each has, marks included."""
         rows = self.reader.rows(texts, cut)
         counts = tuple(map(len, rows))
-        ids = np.zeros((len(rows), max(counts) if self.narrow else self.reader.width), np.int64)
-        mask = np.zeros_like(ids)
-        for place, row in enumerate(rows):
-            ids[place, : len(row)] = row
-            mask[place, : len(row)] = 1
+        ids, mask = filled(rows, max(counts) if self.narrow else self.reader.width)
         values = {self.options.ids: ids, self.options.mask: mask}
         tensors = {
             name: values[name].astype(NUMPY[kind], copy=False)
@@ -119,6 +115,16 @@ class EncoderGraph:
         seen = np.arange(states.shape[1]) < pieces[:, None]
         mean: Array = np.einsum("nwd,nw->nd", states, seen.astype(np.float32)) / pieces[:, None]
         return mean
+
+
+def filled(rows: Sequence[Sequence[int]], width: int) -> tuple[Array, Array]:
+    """(rows, width) int64: the numbers of the pieces, and 1 where there is one."""
+    ids = np.zeros((len(rows), width), np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    return ids, mask
 
 
 def _values(answer: TensorSpec, width: Dim, options: EncoderOptions) -> int:

@@ -17,6 +17,7 @@ from torch.nn import functional
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
 from plaza_models.text.embed import EmbedEncoderOptions
+from plaza_models.text.encoder import filled
 from plaza_training.data import locate
 from plaza_training.data.sentences import ENGLISH_PAIRS
 from plaza_training.recipe import Graph, Job, Metrics, Report, Story, Trained
@@ -101,12 +102,7 @@ def wrapped(encoder: Encoder, tokenizer: bytes, pairs: Path) -> Trained:
 
 def tensors(rows: Sequence[Sequence[int]]) -> dict[str, Array]:
     """As the encoder takes them, in the order of its arguments."""
-    ids = np.zeros((len(rows), max(map(len, rows))), np.int64)
-    mask = np.zeros_like(ids)
-    for place, row in enumerate(rows):
-        ids[place, : len(row)] = row
-        mask[place, : len(row)] = 1
-    return {OPTIONS.ids: ids, OPTIONS.mask: mask}
+    return dict(zip((OPTIONS.ids, OPTIONS.mask), filled(rows, max(map(len, rows))), strict=True))
 
 
 def _alone(encoder: Encoder, rows: Sequence[Sequence[int]]) -> Vectors:
