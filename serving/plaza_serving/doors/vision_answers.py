@@ -20,7 +20,7 @@ from plaza_serving.reply import Header, Reply
 JSON, COCO, GEOJSON = "application/json", "application/coco+json", "application/geo+json"
 DRAWN: dict[str, Literal["JPEG", "PNG"]] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 FORMS = (JSON, COCO, GEOJSON, *DRAWN)
-FORMS_OF_COUNTS = (JSON, *DRAWN)
+FORMS_OF_SEQUENCES = (JSON, *DRAWN)
 
 
 def form_of(accept: bytes, forms: Sequence[str] = FORMS) -> str:
