@@ -72,7 +72,7 @@ class Vision:
 
     async def count(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
-        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
+        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_SEQUENCES)
         fields = await self._ask.fields(exchange, *_COUNTED)
         fps = fields.number("fps", low=0, high=MAX_FPS)
         if fps is None:
@@ -96,7 +96,7 @@ class Vision:
 
     async def quality(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
-        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
+        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_SEQUENCES)
         if media_of(exchange) in PICTURES:
             fields, picture = await self._raw(exchange)
             pictures: tuple[bytes, ...] = (picture,)

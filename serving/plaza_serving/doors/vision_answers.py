@@ -21,7 +21,7 @@ from plaza_serving.reply import Header, Reply
 COCO, GEOJSON = "application/coco+json", "application/geo+json"
 DRAWN: dict[str, Literal["JPEG", "PNG"]] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 FORMS = (JSON, COCO, GEOJSON, *DRAWN)
-FORMS_OF_COUNTS = (JSON, *DRAWN)
+FORMS_OF_SEQUENCES = (JSON, *DRAWN)
 
 
 def plain(found: Detections) -> dict[str, Any]:
