@@ -137,7 +137,8 @@ def windows(table: Table, first: int, last: int) -> Pairs:
 
 def fit(pairs: Pairs, penalty: float) -> Course:
     x = applied(seen, *_tensors(pairs))
-    return Course(*standard_ridge(x, pairs.future - pairs.past[:, -1:], penalty))
+    ahead = (pairs.future - pairs.past[:, -1:]).astype(np.float64)
+    return Course(*standard_ridge(x, ahead, penalty))
 
 
 def fit_width(pairs: Pairs, member: Course) -> Width:
@@ -225,8 +226,8 @@ STORY = Story(
     summary=(
         "Reads a week of hourly wet-bulb temperatures, the hour and the day of the year, and gives "
         "eleven quantiles and a mean for each of the next 48 hours. A ridge on three days of "
-        "values, levels and seasons; intervals as wide as such weather is restless. Two warning levels, "
-        "raised from a chance that warned about 2 % of the hours without such heat ahead."
+        "values, levels and seasons; intervals as wide as such weather is restless. Two warning "
+        "levels, raised from a chance that warned about 2 % of the hours without such heat ahead."
     ),
     limits=(
         "Learnt from one cold, high station (22 inches of mercury): its hottest wet bulb in four "
