@@ -19,6 +19,7 @@ _STRANGE = ((0.99, "#b91c1c"), (0.95, "#d97706"))
 """Score from which a value is marked, and how."""
 _UNITS = ((86_400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 _LEAST_UNITS = 4
+_LARGEST = 1e30
 _HISTORY = 6
 """So many times what is ahead is shown of what was."""
 
@@ -42,7 +43,7 @@ def with_anomalies(task: AnomalyTask, answer: Anomalies, options: ForecastOption
     """The answer with one of its series, what was expected of it, and marks."""
     at = task.draw or 0
     one = answer.series[at]
-    values = np.array(task.series[at], np.float64)
+    values = _drawable(task.series[at])
     count, first = len(values), answer.first
     shown = values[max(0, first - 2 * (count - first)) :]
     expected = np.array(one.values)
@@ -80,7 +81,7 @@ def _fan(  # noqa: PLR0917 one drawing: past, future, words, levels
     levels: Sequence[LevelSaid],
 ) -> bytes:
     steps = ahead.shape[1]
-    shown = np.array(past[-_HISTORY * steps :], np.float64)
+    shown = _drawable(past[-_HISTORY * steps :])
     per_unit, unit = _time(len(shown) + steps, options)
     before, after = np.arange(1 - len(shown), 1) * per_unit, np.arange(steps + 1) * per_unit
     plot = Plot.around(
@@ -104,6 +105,12 @@ def _fan(  # noqa: PLR0917 one drawing: past, future, words, levels
         said = f"{level.name}: {side} {level.threshold:g}, chance {100 * level.chance:.0f} %"
         plot.level(level.threshold, colours[min(at, len(colours) - 1)], said)
     return plot.svg()
+
+
+def _drawable(values: Sequence[float]) -> Values:
+    """What no model has read may be of any size; differences of these are finite."""
+    found: Values = np.clip(np.array(values, np.float64), -_LARGEST, _LARGEST)
+    return found
 
 
 def _bands(plot: Plot, x: Values, quantiles: Sequence[float], values: Values) -> None:

@@ -69,6 +69,13 @@ def test_whatever_is_drawn_lies_within_the_picture(values, threshold):
             assert 0 <= y <= 440
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, 5e-324])
+def test_values_that_no_model_has_read_may_be_of_any_size(value):
+    answer = ask(family(), AnomalyTask(((value, 1.0, 1.0, 1.0, 1.0, -value),), steps=1, draw=0))
+    assert answer.series[0].scores[0] > 0
+    assert words(answer.picture)
+
+
 @given(st.floats(-1e9, 1e9), st.floats(1, 1e9))
 def test_ticks_are_round_few_and_inside(low, width):
     found = ticks(low, low + width)

@@ -16,7 +16,7 @@ OPTIONS = ForecastOptions(
     context=heat.CONTEXT,
     horizon=heat.HORIZON,
     quantiles=[0.1, 0.5, 0.9],
-    scaling="standard",
+    scaling="none",
     known=list(heat.KNOWN),
 )
 
@@ -41,7 +41,7 @@ def test_a_window_knows_the_hour_of_its_last_value(station):
 
 def test_the_course_of_a_day_is_learnt(station):
     learning, asked = heat.windows(station, 0, 7000), heat.windows(station, 7000, 9600)
-    member = heat.fit(learning, OPTIONS, 0.003)
+    member = heat.fit(learning, 0.003)
     module = Forecaster([member], Fixed([1.0]), np.zeros((3, heat.HORIZON)))
     found = expected(module, asked, OPTIONS)[:, 1]
     assert np.abs(found - asked.future).mean() < 0.5
@@ -51,9 +51,20 @@ def test_the_course_of_a_day_is_learnt(station):
 
 def test_it_can_be_exported(station):
     learning = heat.windows(station, 0, 3000)
-    module = Forecaster(
-        [heat.fit(learning, OPTIONS, 0.1)], Fixed([1.0]), np.zeros((3, heat.HORIZON))
-    )
+    module = Forecaster([heat.fit(learning, 0.1)], Fixed([1.0]), np.zeros((3, heat.HORIZON)))
     tensors = {name: rows[:3] for name, rows in inputs_of(learning, OPTIONS).items()}
     assert len(export(module, tensors, OUTPUTS)) > 1000
     assert applied(module.point, *tensors.values()).shape == (3, heat.HORIZON)
+
+
+def test_intervals_are_wider_where_the_weather_is_restless(station):
+    """The same days, with twice the noise in winter."""
+    hours = np.arange(len(station.values))
+    winter = np.cos(2 * np.pi * hours / 8766) > 0
+    noise = np.random.default_rng(2).normal(size=len(hours)) * np.where(winter, 3.0, 0.3)
+    known = station.known
+    table = heat.Table(station.values + np.float32(noise), known)
+    pairs = heat.windows(table, 0, 8000)
+    width = heat.fit_width(pairs, heat.fit(pairs, 0.01))
+    found = applied(width, pairs.past, pairs.known)[:, 0]
+    assert found[1000] > 2 * found[4000] > 0

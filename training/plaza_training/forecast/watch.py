@@ -117,7 +117,8 @@ def _measured(
     ahead: Flags = came.max(2)
     fresh = ~now
     noticed = _noticed(watch, raised, came, now)
-    found = [steps for steps in noticed if steps is not None]
+    # Raised as it begins is no notice: by then the value is known.
+    found = [steps for steps in noticed if steps]
     return {
         "threshold": list(level.thresholds) if len(level.thresholds) > 1 else level.threshold(0),
         "raised_from": level.enter,
