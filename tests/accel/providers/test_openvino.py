@@ -57,7 +57,7 @@ def test_a_shipped_bundle_runs_whole_with_the_answers_of_the_cpu(directory):
     theirs = select("openvino").open(directory, manifest)
     ours = cpu.provider.open(directory, manifest)
     assert set(theirs.placement) == {OPENVINO}
-    assert theirs.placement[OPENVINO] >= 5
+    assert theirs.placement[OPENVINO] >= 2  # as many as the judge of pictures has
     for rows in (1, 3):
         inputs = inputs_of(manifest, rows)
         expected, answer = ours.run(inputs), theirs.run(inputs)

@@ -19,6 +19,7 @@ from plaza_accel.quantised.calibrated import quantise_calibrated
 from plaza_core.card import parse_card
 from plaza_core.manifest import CARD_FILE, MODEL_FILE
 from plaza_models.tasks import DetectTask
+from plaza_models.vision.detect import open_family
 from plaza_registry.bundle import Bundle, read_bundle
 from plaza_registry.deriving import derived, derived_card
 from plaza_training.cli import open_runners
@@ -34,14 +35,12 @@ _TOLD = ("ap50_known", "ap50_unseen", "ap50_roadcam4", "count_mae_known", "count
 def quantise(source: Bundle, data: RoadData, out: Path) -> Report:
     """Write the variant of `source` to `out` and say what it does. Raises Conflict when there is
     something at `out`."""
-    runners = open_runners("cpu")
-    original = serve(source.directory, runners)
-    original.runner.close()
+    family = open_family(source.directory, source.manifest)
     frames = data.train[:: max(1, len(data.train) // FRAMES)][:FRAMES]
-    feeds = [original.family.prepare(DetectTask(frame.image)).tensors for frame in frames]
+    feeds = [family.prepare(DetectTask(frame.image)).tensors for frame in frames]
     content = quantise_calibrated(onnx.load(source.directory / MODEL_FILE), feeds)
     with derived(source, out, io.BytesIO(content)) as draft:
-        served = serve(draft.directory, runners)
+        served = serve(draft.directory, open_runners("cpu"))
         try:
             report = Evaluation(data, source.manifest.options["threshold"])(served)
         finally:
