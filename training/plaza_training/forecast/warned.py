@@ -74,7 +74,7 @@ def _traffic(data: Path) -> Case:
     series, test = read_speeds(locate(LOS_LOOP, data)), LOS_LOOP.split("test")
     middle = test.first + test.count // 2
     watch = Watch(
-        said="a speed below the threshold within the hour, mph",
+        said="a detector's speed below the threshold",
         thresholds={"slow": 40.0, "jam": 25.0},
         false_alarms=0.02,
         above=False,
