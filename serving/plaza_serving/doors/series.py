@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from plaza_core.errors import InvalidInput
+from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.forecast.tasks import AnomalyTask, LevelWanted, WarningTask
 from plaza_models.tasks import Forecast, Forecasts, ForecastsTask, ForecastTask
@@ -17,7 +18,7 @@ from plaza_serving.doors import series_answers as answers
 from plaza_serving.doors import series_body
 from plaza_serving.doors.accept import form_of
 from plaza_serving.doors.asking import Asking
-from plaza_serving.doors.body import parse_json
+from plaza_serving.doors.body import off_loop, parse_json
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.routes import Route
@@ -27,6 +28,8 @@ from plaza_serving.reply import Reply
 FAMILY = "forecast.quantile"
 MAX_LEVELS = 10
 _DEPTH = 4
+_CELL_JSON, _CELL_CSV = 16, 160
+"""Bytes of JSON that take as long to read as one number takes to be written."""
 _FORECAST = ("horizon", "quantiles")
 _SCORED = ("steps", "every", "draw")
 _WARNED = ("horizon", "levels", "state", "at", "draw")
@@ -51,7 +54,8 @@ class Series:
         fields, drawn = sheet.fields, form == answers.SVG
         context, reach = self._model(exchange, sheet)
         horizon = fields.integer("horizon", low=1, default=sheet.ahead or reach)
-        quantiles = fields.numbers("quantiles") if fields.has("quantiles") else None
+        asked = Fields({"quantiles": _listed(fields, "quantiles")}, None)
+        quantiles = asked.numbers("quantiles") if asked.has("quantiles") else None
         known = sheet.known_from(context)
         task: ForecastTask | ForecastsTask
         if sheet.one:
@@ -63,7 +67,7 @@ class Series:
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
         answer: Forecast | Forecasts = outcome.answer
         many = answer.forecasts if isinstance(answer, Forecasts) else (answer,)
-        return answers.written(form, outcome, answers.ForecastTold(many, sheet.one), sheet)
+        return await _written(form, outcome, answers.ForecastTold(many, sheet.one), sheet)
 
     async def score(self, exchange: Exchange) -> Reply:
         started, form = self._ask.begin(exchange), _form(exchange)
@@ -79,7 +83,7 @@ class Series:
         )
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
         told = answers.AnomaliesTold(outcome.answer, sheet.series, sheet.one)
-        return answers.written(form, outcome, told, sheet)
+        return await _written(form, outcome, told, sheet)
 
     async def warn(self, exchange: Exchange) -> Reply:
         started, form = self._ask.begin(exchange), _form(exchange)
@@ -96,7 +100,7 @@ class Series:
             _drawn(fields, form),
         )
         outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
-        return answers.written(form, outcome, answers.WarnedTold(outcome.answer, sheet.one), sheet)
+        return await _written(form, outcome, answers.WarnedTold(outcome.answer, sheet.one), sheet)
 
     def _at(self, sheet: Sheet) -> str:
         """When the last values were measured: as said, else as the table says, else now."""
@@ -116,6 +120,12 @@ class Series:
         return options.get("context", 0), options.get("horizon")
 
 
+async def _written(form: str, outcome: Outcome, told: answers.Told, sheet: Sheet) -> Reply:
+    """A long answer is written in a thread."""
+    each = _CELL_CSV if form == series_body.CSV else _CELL_JSON
+    return await off_loop(told.cells() * each, answers.written, form, outcome, told, sheet)
+
+
 def _form(exchange: Exchange) -> str:
     return form_of(exchange.headers.get(b"accept", b""), answers.FORMS)
 
@@ -129,13 +139,17 @@ def _drawn(fields: Fields, form: str) -> int | None:
     return wanted if form == answers.SVG else None
 
 
+def _listed(fields: Fields, name: str) -> Any:
+    """A list; in a query string it is written as JSON."""
+    value = fields.value(name)
+    return parse_json(value.encode(), _DEPTH) if type(value) is str else value
+
+
 def _levels(fields: Fields) -> tuple[LevelWanted, ...] | None:
-    """A list of objects; in a query string it is written as JSON."""
-    value = fields.value("levels")
+    """A list of objects."""
+    value = _listed(fields, "levels")
     if value is None:
         return None
-    if type(value) is str:
-        value = parse_json(value.encode(), _DEPTH)
     if type(value) is not list or not 0 < len(value) <= MAX_LEVELS:
         raise InvalidInput(f"levels must be a list of 1 to {MAX_LEVELS}", input="levels")
     return tuple(_level(one) for one in value)

@@ -36,6 +36,10 @@ class Told(Protocol):
     def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
         """Those of each series."""
 
+    @abstractmethod
+    def cells(self) -> int:
+        """How many numbers it has, more or less."""
+
     def first(self, sheet: Sheet) -> int:
         """Place of the first row: after the values that were sent."""
         return len(sheet.series[0])
@@ -65,6 +69,9 @@ class ForecastTold(Told):
         quantiles = self.forecasts[0].quantiles
         return {"quantiles": quantiles, **(each[0] if self.one else {"forecasts": each})}
 
+    def cells(self) -> int:
+        return sum(_size(each.values) for each in self.forecasts)
+
     def columns(self) -> list[str]:
         first = self.forecasts[0]
         means = ["mean"] if first.mean is not None else []
@@ -84,12 +91,15 @@ class AnomaliesTold(Told):
     one: bool
 
     def document(self) -> dict[str, Any]:
-        each = [asdict(series) for series in self.answer.series]
+        each = [{"scores": one.scores, "values": one.values} for one in self.answer.series]
         head = {"first": self.answer.first, "quantiles": self.answer.quantiles}
         return {**head, **(each[0] if self.one else {"series": each})}
 
     def columns(self) -> list[str]:
         return ["value", "score", *_named(self.answer.quantiles)]
+
+    def cells(self) -> int:
+        return sum(_size(each.values) for each in self.answer.series)
 
     def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
         for sent, series in zip(self.values, self.answer.series, strict=True):
@@ -114,6 +124,9 @@ class WarnedTold(Told):
     def columns(self) -> list[str]:
         levels = [f"chance {level.name}" for level in self.answer.series[0].levels]
         return ["step", "level", "since", *levels, *_named(self.answer.quantiles)]
+
+    def cells(self) -> int:
+        return sum(_size(each.values) for each in self.answer.series)
 
     def rows(self) -> Iterator[list[tuple[Cell, ...]]]:
         for series in self.answer.series:
@@ -141,6 +154,10 @@ def _table(outcome: Outcome, told: Told, sheet: Sheet) -> Reply:
             writer.writerow([*([name] * several), *times[at : at + 1], *map(_cell, row)])
     headers = (*cost_headers(outcome), *told.headers())
     return Reply(200, f"{CSV}; charset=utf-8".encode(), out.getvalue().encode(), headers)
+
+
+def _size(rows: Sequence[Sequence[float]]) -> int:
+    return len(rows) * len(rows[0])
 
 
 def _named(quantiles: Sequence[float]) -> list[str]:

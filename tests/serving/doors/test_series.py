@@ -187,6 +187,20 @@ async def test_what_is_known_beside_and_ahead(table, hub):
     assert answer.problem() == (422, "invalid_input", "body")
 
 
+async def test_lists_in_the_query_are_json(table, hub):
+    answer = await table("/v1/forecast", TABLE, "model=forecaster&horizon=2&quantiles=[0.25,0.5]")
+    assert hub.calls[-1].task.quantiles == (0.25, 0.5)
+    assert [(row["step"], row["q0.25"]) for row in rows(answer)] == [("1", "16"), ("2", "16")]
+    wrong = await table("/v1/forecast", TABLE, "model=forecaster&horizon=2&quantiles=0.5")
+    assert wrong.problem() == (422, "invalid_input", "quantiles")
+
+
+async def test_a_long_answer_is_written_too(client):
+    body = {"model": "forecaster", "series": [[1.0] * 300] * 20}
+    answer = await client.post("/v1/anomaly/score", body, headers={"accept": "text/csv"})
+    assert len(rows(answer)) == 20 * 296
+
+
 async def test_several_columns_are_several_series(table):
     text = "a,b\n" + "1,9\n" * 5
     found = rows(await table("/v1/anomaly/score", text))

@@ -7,6 +7,7 @@ pytest.importorskip("torch", reason="needs the extra `train`")
 
 from plaza_models.forecast.levels import follow
 from plaza_models.forecast.options import ForecastOptions
+from plaza_training.forecast import warned
 from plaza_training.forecast.protocols import Pairs
 from plaza_training.forecast.watch import (
     History,
@@ -129,3 +130,16 @@ def test_where_forecasts_do_not_overlap_notice_is_up_to_the_first_step():
     numbers = metrics_of({"very high": found})
     assert numbers["very_high_recall_percent"] == 50
     assert numbers["very_high_false_alarms_percent"] == 0
+
+
+def test_numbers_become_a_diagram_and_a_table():
+    levels = set_levels(watch(), history(1, watch()), OPTIONS)
+    options = OPTIONS.model_copy(update={"levels": levels})
+    found = measured(watch(), history(2, watch()), options)
+    drawn = warned.diagram(found, "Reliability: <made up>").decode()
+    assert "Reliability: &lt;made up&gt;" in drawn
+    assert drawn.count("<polyline") == 3, "two levels and the diagonal"
+    found["high"]["by_lead"][0]["precision"] = float("nan")
+    told = warned.told(found, "hour")
+    assert "| 1 | – |" in told
+    assert "very high: raised from" in told

@@ -258,7 +258,7 @@ def watched(table: Table) -> Watch:
     """The same rates everywhere, as counts of each location."""
     counts = {name: (rate * table.people).round(1).tolist() for name, rate in RATES.items()}
     return Watch(
-        said="more admissions in one of the next four weeks than the threshold per 100,000",
+        said="a week's admissions per 100,000 above the threshold",
         thresholds=counts,
         false_alarms=0.05,
     )

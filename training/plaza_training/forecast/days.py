@@ -38,7 +38,7 @@ PENALTIES = (0.01, 0.02, 0.03, 0.06, 0.1)
 KNOWN = ("temperature", "weekday", "holiday", "day of the year", "summer time")
 """Degrees Fahrenheit; 0 is Monday; see `holidays`; 1 to 366; 0 or 1."""
 WATCH = Watch(
-    said="an hour of the day with more load than the threshold, MW",
+    said="an hour's load above the threshold",
     thresholds={"high": 19_000.0, "very high": 21_000.0},
     false_alarms=0.05,
     stride=DAY,

@@ -38,7 +38,7 @@ KNOWN = ("hour", "day of the year")
 WATCH = Watch(
     thresholds={"hot": 12.0, "very hot": 13.5},
     false_alarms=0.02,
-    said="a wet bulb above the threshold, °C",
+    said="a wet-bulb temperature above the threshold",
 )
 """About the highest 5 % and 1 % of the hours that teach."""
 

@@ -10,6 +10,7 @@ the traffic model has none, so they are set on the first half of its test and me
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ def _traffic(data: Path) -> Case:
     series, test = read_speeds(locate(LOS_LOOP, data)), LOS_LOOP.split("test")
     middle = test.first + test.count // 2
     watch = Watch(
-        said="a speed below the threshold within the hour, mph",
+        said="a detector's speed below the threshold",
         thresholds={"slow": 40.0, "jam": 25.0},
         false_alarms=0.02,
         above=False,
@@ -140,11 +141,15 @@ def told(found: Mapping[str, Any], step: str) -> str:
             f"| {step} ahead | precision | recall | false alarms |\n|---:|---:|---:|---:|",
         ]
         lines += [
-            f"| {lead['steps']} | {lead['precision']:.1%} | {lead['recall']:.1%} "
-            f"| {lead['false_alarms']:.1%} |"
+            f"| {lead['steps']} | {_percent(lead['precision'])} | {_percent(lead['recall'])} "
+            f"| {_percent(lead['false_alarms'])} |"
             for lead in (leads[at] for at in sorted(set(map(round, places))))
         ]
     return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.1%}"
 
 
 def main(
@@ -164,7 +169,9 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     document = {"event": case.watch.said, "bundle": subject.bundle, "levels": found}
     path = out / f"{name}.json"
-    path.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    # Where nothing was warned of there is no precision: null, for JSON knows no NaN.
+    known = json.loads(json.dumps(document), parse_constant=lambda _: None)
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     (out / f"{name}.svg").write_bytes(diagram(found, f"Reliability: {case.watch.said}"))
     typer.echo(told(found, subject.step))
 
