@@ -140,6 +140,8 @@ def _again(exams: Sequence[Exam], results: Mapping[str, Result]) -> list[str]:
 
 def _made(exams: Sequence[Exam], results: Mapping[str, Result]) -> list[str]:
     lines = [
+        "A star behind a commit: files differed from it. Seconds are those of asking and scoring.",
+        "",
         "| exam | model | where from | its graph | commit | date | machine | seconds | problem |",
         "|---|---|---|---|---|---|---|---:|---|",
     ]
