@@ -23,7 +23,6 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +38,6 @@ ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 MODELS = tuple(compare.DIALECTS)
 OTHERS = ("latency", "overload", "density", "books", "cells")
-LONG = {"encoder": 200_000}
-"""Measured on a hub of its own, which joins longer runs: the usual 12 ms hold two texts."""
 CELL_SECONDS, EACH, TIMES = 20.0, 24, (5, 10)
 _BOOK_RUNS, _WATCH_S = 5, 2.0
 console = Console(stderr=True)
@@ -59,11 +56,8 @@ def main(given: Sequence[str] | None = None) -> int:
         environments=asked_for.environments,
     )
     results = Results(asked_for.results)
-    short = replace(plan, models=tuple(m for m in plan.models if m not in LONG))
-    if short.models or {"latency", "overload"} & {*asked_for.only}:
-        _with_a_hub(short, asked_for.only, results)
-    for model in set(plan.models) - set(short.models):
-        _with_a_hub(replace(plan, models=(model,)), (), results, batch_join_us=LONG[model])
+    if plan.models or {"latency", "overload"} & {*asked_for.only}:
+        _with_a_hub(plan, asked_for.only, results)
     if "density" in asked_for.only:
         with tempfile.TemporaryDirectory(prefix="plaza-bench-") as scratch:
             results.part("density", density.measure(Path(scratch), EACH))
@@ -125,13 +119,11 @@ class Results:
         return dated
 
 
-def _with_a_hub(
-    plan: compare.Plan, only: Sequence[str], results: Results, **settings: object
-) -> None:
+def _with_a_hub(plan: compare.Plan, only: Sequence[str], results: Results) -> None:
     console.print("starting the hub")
     with (
         tempfile.TemporaryDirectory(prefix="plaza-bench-") as made,
-        running_hub(Path(made) / "state", model_memory_mb=6000, **settings) as hub,
+        running_hub(Path(made) / "state", model_memory_mb=6000) as hub,
     ):
         scratch = Path(made)
         key = compare.prepare(hub, scratch, {*plan.models, "conv"})

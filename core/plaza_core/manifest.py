@@ -79,7 +79,8 @@ class Limits(BaseModel):
         ge=1,
         le=600_000,
         description="a request that would be answered later than this, because others wait, is "
-        "refused at once; not given: what the hub's settings say",
+        "refused at once, and half of it is how long a joined run may take; not given: what the "
+        "hub's settings say",
     )
 
 

@@ -143,7 +143,8 @@ class Settings(BaseSettings):
         12_000,
         ge=0,
         description="Requests are joined while their run stays under this; 0 joins up to the "
-        "model's own limit. On a CPU longer joined runs save nothing and delay everybody.",
+        "model's own limit. On a CPU longer joined runs save nothing and delay everybody; a model "
+        "for which they do names a `latency_target_ms`, and half of that counts instead.",
     )
     model_memory_mb: int = Field(
         2048,

@@ -101,7 +101,8 @@ def lanes_of(
 
     def make_lane(runner: Runner, family: Family, manifest: Manifest) -> Lane:
         metered, device_ns = device.meter(runner)
-        target_ms = manifest.limits.latency_target_ms or settings.latency_target_ms
+        own_ms = manifest.limits.latency_target_ms
+        target_ms = own_ms or settings.latency_target_ms
         target_us = target_ms * 1000 if target_ms else None
         remote = runner if isinstance(runner, RemoteRunner) else None
         batch = BatchRunner(
@@ -109,7 +110,7 @@ def lanes_of(
             family,
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
-            join_ns=join_ns(settings.batch_join_us, target_us),
+            join_ns=join_ns(0 if own_ms else settings.batch_join_us, target_us),
             row_us=calibrate(metered, manifest.buckets, device_ns),
             borne_us=BORNE_EVEN_US if getattr(runner, "even", False) else BORNE_US,
             buckets=manifest.buckets,

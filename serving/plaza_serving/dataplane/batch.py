@@ -51,8 +51,9 @@ class _Run(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def join_ns(join_us: int, target_us: float | None) -> int:
-    """How long a joined run may take: `join_us` (0: as long as it likes), and where requests are to
-    be answered in `target_us`, half of that: one may have to wait for the run before its own."""
+    """How long a joined run may take: `join_us` (0: as long as it likes; so for a model that says
+    itself how soon it must answer), and where requests are to be answered in `target_us`, half of
+    that: one may have to wait for the run before its own."""
     target_ns = 0 if target_us is None else max(1, int(target_us * 500))
     return min(filter(None, (join_us * 1000, target_ns)), default=0)
 
