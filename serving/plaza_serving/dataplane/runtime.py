@@ -2,8 +2,9 @@
 
 A device that likes batches has a large `once`: one row in 0.41 ms may mean forty in 0.8. So the
 mean time of a row says too little, and while all runs have had equally many rows nothing more is
-known: then one row more is tried now and then. Used by worker threads without a lock: a lost update
-costs a little precision.
+known: then half as many more are tried now and then, until the line is. It counts from then on,
+also while runs are of one size, as long as they take what it says, or a quarter more or less. Used
+by worker threads without a lock: a lost update costs a little precision.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ class RunTime:
     def __init__(self) -> None:
         self._runs = 0
         self._weight = self._rows = self._ns = self._rows_rows = self._rows_ns = 0.0
+        self._line: tuple[float, float] | None = None
+        """(once, each) in ns as they were last learnt from runs of different sizes."""
 
     def note(self, rows: int, ns: int) -> None:
         """A run of so many rows took so long."""
@@ -35,10 +38,14 @@ class RunTime:
             return None
         rows, took = self._rows / self._weight, self._ns / self._weight
         variance = self._rows_rows / self._weight - rows * rows
-        if variance < _DIFFER * rows * rows:
-            return int(ns * rows / took) + (self._runs % _TRY == 0)
-        each = (self._rows_ns / self._weight - rows * took) / variance
-        once = took - each * rows
-        if each <= 0 or once < 0:  # disturbed
-            return int(ns * rows / took)
+        if variance >= _DIFFER * rows * rows:
+            each = (self._rows_ns / self._weight - rows * took) / variance
+            once = took - each * rows
+            if each <= 0 or once < 0:  # disturbed
+                return int(ns * rows / took)
+            self._line = once, each
+        elif self._line is None or abs(self._line[0] + self._line[1] * rows - took) > took / 4:
+            more = 0 if self._runs % _TRY else max(1, int(rows / 2))
+            return int(ns * rows / took) + more
+        once, each = self._line
         return int((ns - once) / each)
