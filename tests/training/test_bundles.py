@@ -20,13 +20,14 @@ from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED  # noqa: E402
 from plaza_training.forecast.watch import metrics_of  # noqa: E402
 from plaza_training.forecast.windows import Windows  # noqa: E402
 from plaza_training.served import serve  # noqa: E402
-from plaza_training.text import embed, neighbours, scoring, sts  # noqa: E402
-from plaza_training.text.sets import read_banking  # noqa: E402
+from plaza_training.text import embed, neighbours, scope, scoring, sts  # noqa: E402
+from plaza_training.text.sets import read_banking, read_clinc  # noqa: E402
 
 pytestmark = pytest.mark.torch
 
 BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 NAMES = (
+    "assistant-intents",
     "banking-intents",
     "electricity-load-quantiles",
     "flusight-forecaster",
@@ -139,6 +140,13 @@ def agree(name, measured):
 def test_the_classifiers_card_is_true(opened, data_dir):
     held_out = read_banking(locate(BANKING77, data_dir), "test")
     agree("banking-intents", scoring.score(opened("banking-intents"), held_out))
+
+
+@pytest.mark.data
+def test_the_card_of_the_classifier_that_rejects_is_true(opened, data_dir):
+    folder = locate(CLINC150, data_dir)
+    inside, outside = (read_clinc(folder, part) for part in ("test", "oos_test"))
+    agree("assistant-intents", scope.score(opened("assistant-intents"), inside, outside))
 
 
 @pytest.mark.data
