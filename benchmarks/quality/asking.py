@@ -31,6 +31,7 @@ from plaza_models.tasks import (
     ForecastTask,
     Label,
 )
+from plaza_models.vision.tasks import MeasuredValue, PictureQuality, Quality, QualityTask
 from plaza_training.served import Served
 
 AT_ONCE = 4
@@ -52,6 +53,21 @@ def _detect(hub: plaza.Client, model: str, tasks: Sequence[DetectTask]) -> Seque
     found = hub.detect(task.image, model=model, threshold=task.threshold)
     rows = tuple(Detection(one.label, one.score, one.box) for one in found.detections)
     return [Detections(found.width, found.height, rows, found.faults)]
+
+
+def _quality(hub: plaza.Client, model: str, tasks: Sequence[QualityTask]) -> Sequence[Quality]:
+    (task,) = tasks
+    found = hub.quality(task.images, model=model)
+    pictures = tuple(
+        PictureQuality(
+            one["width"],
+            one["height"],
+            tuple(one["faults"]),
+            tuple(MeasuredValue(**measured) for measured in one["measures"]),
+        )
+        for one in found.pictures
+    )
+    return [Quality(pictures, found.usable)]
 
 
 def _forecast(hub: plaza.Client, model: str, tasks: Sequence[ForecastTask]) -> Sequence[Forecast]:
@@ -108,6 +124,7 @@ def _embed(hub: plaza.Client, model: str, tasks: Sequence[EmbedTask]) -> Sequenc
 
 WAYS: Mapping[type, Way] = {
     DetectTask: Way(_detect),
+    QualityTask: Way(_quality),
     ForecastTask: Way(
         _forecast,
         together=32,

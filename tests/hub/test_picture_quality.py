@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 import plaza
+from benchmarks.quality.sitting import BUNDLES
 from plaza_training.vision.conditions import render_camera
 from plaza_training.vision.damage import black, encoded, smear
 from plaza_training.vision.limits import with_limits
-from tests.hub.conftest import BUNDLES
 from tests.hub.waiting import until
 
 pytestmark = pytest.mark.hub

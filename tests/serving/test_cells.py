@@ -20,6 +20,7 @@ from plaza_core.settings import Settings
 from plaza_core.table import VersionEntry
 from plaza_models.forecast.tasks import AnomalyTask, WarningTask
 from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastsTask, ForecastTask
+from plaza_models.vision.tasks import QualityTask
 from plaza_serving.assembly import cells_of, open_family
 from tests.serving.whole import ROWS, whole_hub
 
@@ -57,6 +58,8 @@ def task_of(directory, manifest):
     match manifest.family:
         case "vision.detect":
             return DetectTask((directory / manifest.samples[0]).read_bytes(), threshold=0.05)
+        case "vision.quality":
+            return QualityTask(((directory / manifest.samples[0]).read_bytes(),))
         case "forecast.quantile":
             context, ahead = manifest.options["context"], 2
             values = tuple((np.sin(np.arange(context) / 3) * 40 + 50).tolist())

@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "bentoml==1.4.39", "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson",
-#   "pydantic", "pyyaml", "tokenizers==0.23.3",
+#   "pydantic", "pyyaml", "msgspec", "tokenizers==0.23.3",
 # ]
 # ///
 """BentoML: a worker process per core; adaptive batching where a batch gains anything."""

@@ -3,7 +3,7 @@
 # dependencies = [
 #   "litserve==0.2.19", "python-multipart", "uvloop", "httptools", "onnxruntime==1.31.1",
 #   "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
-#   "tokenizers==0.23.3",
+#   "msgspec", "tokenizers==0.23.3",
 # ]
 # ///
 """LitServe: a worker process per core, as many HTTP processes, ZeroMQ instead of a shared queue.

@@ -3,7 +3,7 @@
 # dependencies = [
 #   "mlserver==1.7.1", "uvloop<0.22",  # its worker processes need the event loop of older versions
 #   "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic", "pyyaml",
-#   "tokenizers==0.23.3",
+#   "msgspec", "tokenizers==0.23.3",
 # ]
 # ///
 """MLServer: its custom runtime. One process, or with WORKERS=2 a pool that runs the models.

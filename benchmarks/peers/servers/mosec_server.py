@@ -2,7 +2,7 @@
 # requires-python = ">=3.11"
 # dependencies = [
 #   "mosec==0.9.8", "onnxruntime==1.31.1", "numpy==2.4.6", "pillow==13.0.0", "orjson", "pydantic",
-#   "pyyaml", "tokenizers==0.23.3",
+#   "pyyaml", "msgspec", "tokenizers==0.23.3",
 # ]
 # ///
 """mosec: a front in Rust, a worker process per core, requests joined while workers are busy."""

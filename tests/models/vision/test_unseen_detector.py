@@ -15,15 +15,16 @@ import onnxruntime
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.quality.direct import apart, nearest_four
 from plaza_accel.examination.examine import SandboxExaminer
 from plaza_accel.providers.cpu import provider
 from plaza_accel.sandbox.confinement import sandbox_support
 from plaza_core.manifest import parse_manifest
 from plaza_models.tasks import DetectTask
 from plaza_models.vision.detect import open_family
-from plaza_training.served import Served
+from plaza_training.served import Opened
 from plaza_training.vision.metrics import average_precision
-from tests.models.vision.test_direct_evaluation import apart, judged, nearest_four
+from tests.models.vision.test_direct_evaluation import judged
 from tests.models.vision.third_parties import MANIFESTS
 
 WHEEL = "ddddocr==1.6.1"
@@ -115,7 +116,7 @@ def test_the_gate_takes_it(bundle, manifest):
 
 @pytest.mark.prove
 def test_it_finds_what_its_own_project_finds(bundle, manifest):
-    served = Served(manifest, open_family(bundle, manifest), provider.open(bundle, manifest))
+    served = Opened(manifest, open_family(bundle, manifest), provider.open(bundle, manifest))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(bundle / "model.onnx", options)
