@@ -8,6 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmarks.peers.compare import median
 from benchmarks.peers.table import BARS, TITLES
@@ -50,6 +51,10 @@ def _bars(comparisons: dict[str, Any], shown: list[str], field: str) -> Figure:
         axes.set_xscale("log")
         low, high = min(middles), max(middles)
         axes.set_xlim(low / 2, high * 4)
+        steps = (1, 2, 5) if high < 100 * low else (1,)  # 1, 2, 5 of each decade, while they fit
+        axes.xaxis.set_major_locator(LogLocator(subs=steps))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         for at, (value, more) in enumerate(zip(middles, spread[1], strict=True)):
             axes.text((value + more) * 1.25, at, f"{value:,.0f}", va="center", fontsize=8)
         model, dialect, connections = name.split()
