@@ -29,6 +29,7 @@ from plaza_models.tasks import (
     EmbedTask,
     ForecastsTask,
     ForecastTask,
+    QualityTask,
 )
 from plaza_training.cases import mean_of
 from plaza_training.cli import open_runners
@@ -138,7 +139,8 @@ class TestAsking:
             yield Asked(client, "cars", manifest=None), hub.state
 
     def test_there_is_a_way_for_every_kind_of_task(self):
-        assert set(WAYS) == {ClassifyTask, DetectTask, EmbedTask, ForecastTask, ForecastsTask}
+        kinds = {ClassifyTask, DetectTask, EmbedTask, ForecastTask, ForecastsTask, QualityTask}
+        assert set(WAYS) == kinds
 
     def test_texts_share_requests_and_keep_their_order(self, asked):
         served, state = asked
