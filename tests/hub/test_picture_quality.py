@@ -19,6 +19,12 @@ TORN = encoded(smear(np.random.default_rng(0), ROAD))
 DARK = encoded(black(np.random.default_rng(0), ROAD))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def judge(hub):
+    """The public one; a hub of tests has it only here."""
+    hub.admin.models.register(BUNDLES / "picture-quality", visibility="public")
+
+
 def charged(hub, name):
     used = hub.admin.usage(by="model", organisation=name)
     return sum(one.charge for one in used if one.labels["model"] == "picture-quality")
