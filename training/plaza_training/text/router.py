@@ -140,7 +140,7 @@ def train(messages: Examples, job: Job) -> Trained:
 
 
 def chosen(rows: int, labels: int) -> tuple[ClassifyOptions, Choices | Linear]:
-    """Of a network: few messages are seen more often; fewer labels need shorter vectors."""
+    """A network sees few messages more often."""
     if labels <= FEW_LABELS:
         return _FEW, Linear()
     return _MANY, Choices(

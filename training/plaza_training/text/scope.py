@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from plaza_core.manifest import Limits
+from plaza_core.tensors import Array
 from plaza_models.tasks import ClassifyTask
 from plaza_models.text.classify import ClassifyOptions
 from plaza_training.data import locate
@@ -31,7 +32,7 @@ from plaza_training.text.classify import (
 )
 from plaza_training.text.guide import LinearHead, softened, unseen
 from plaza_training.text.network import FEATURES, WIDTHS, BagEncoder, joined
-from plaza_training.text.rejecting import OUTSIDE, ServedRejecting, Wanted, choose
+from plaza_training.text.rejecting import OUTSIDE, Rejection, ServedRejecting, Wanted, choose
 from plaza_training.text.scoring import calibration_error
 from plaza_training.text.sets import Examples, read_banking, read_clinc
 from plaza_training.text.teacher import TEACHER, Teacher, find_teacher
@@ -150,12 +151,7 @@ def train(
     truth = numbered(parts.checking)
     temperature = calmest(inside, truth)
     rejection = choose(inside / temperature, truth, outside / temperature, WANTED)
-    for name, some in (("of a label", inside), ("of none", outside)):
-        sure = torch.softmax(some / temperature, dim=1).amax(dim=1)
-        believed = float((sure >= rejection.threshold).double().mean())
-        job.progress.note(f"validation, {name}: {100 * believed:.1f} % believed")
-    right = float((inside.argmax(dim=1).numpy() == truth).mean())
-    job.progress.note(f"validation: {100 * right:.2f} % right, threshold {rejection.threshold:.3f}")
+    _tell(rejection, inside / temperature, truth, outside / temperature, job)
     batches = padded(parts.asking.texts, options, (32, 1, 7))
     sample = json.dumps({"texts": SAMPLES, "top_k": 3}).encode()
     return Trained(
@@ -188,6 +184,19 @@ def train(
         samples=("sample.json",),
         limits=Limits(max_batch=64),
         buckets={FEATURES: WIDTHS},
+    )
+
+
+def _tell(rejection: Rejection, inside: Tensor, truth: Array, outside: Tensor, job: Job) -> None:
+    """What the threshold does to the sentences that it was chosen on."""
+    right = float((inside.argmax(dim=1).numpy() == truth).mean())
+    believed = [
+        100 * float((torch.softmax(some, dim=1).amax(dim=1) >= rejection.threshold).double().mean())
+        for some in (inside, outside)
+    ]
+    job.progress.note(
+        f"validation: {100 * right:.2f} % right; believed at {rejection.threshold:.3f}: "
+        f"{believed[0]:.1f} % of those in scope, {believed[1]:.1f} % of the others"
     )
 
 
