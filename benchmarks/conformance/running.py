@@ -12,9 +12,9 @@ from pathlib import Path
 from benchmarks import graphs
 from benchmarks.conformance.environments import Script
 from benchmarks.hub import Hub
+from benchmarks.shipped import REGISTERED
 from plaza_core.tensors import DType
 
-BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 _RUN_S = 900
 _ORGANISATION = "conformance"
 FUZZED = "fuzzed"
@@ -43,8 +43,8 @@ class Report:
 
 def prepare(hub: Hub, scratch: Path) -> dict[str, str]:
     """Register what the clients ask for; returns the environment that they are told."""
-    for bundle in sorted(BUNDLES.glob("*/plaza.yaml")):
-        hub.admin.models.register(bundle.parent, visibility="public")
+    for bundle in REGISTERED:
+        hub.admin.models.register(bundle, visibility="public")
     named = {f"identity-{datatype.lower()}": graphs.identity(datatype) for datatype in DType}
     plain = {"tiny": graphs.tiny(), "simple": graphs.sum_and_difference()}
     for name, graph in (plain | named).items():

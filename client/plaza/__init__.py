@@ -15,6 +15,16 @@ from plaza._cards import Card
 from plaza._certificates import Certificate
 from plaza._indexes import Document, DocumentPage, DocumentsPut, Hit, Hits, SearchIndex
 from plaza._ledger import Chain, Correction, Drift, Dropped
+from plaza._series import (
+    Anomalies,
+    LevelAnswer,
+    ScoredSeries,
+    Table,
+    TableForm,
+    Warned,
+    WarnedSeries,
+    WarningLevel,
+)
 from plaza._sync import Client
 from plaza._tracking import Accepted, Proposal
 from plaza._vision import Counts
@@ -75,6 +85,7 @@ __all__ = [
     "AlertHost",
     "AlertTarget",
     "AliasStep",
+    "Anomalies",
     "AsyncClient",
     "AuditEntry",
     "Budget",
@@ -107,6 +118,7 @@ __all__ = [
     "Inference",
     "Key",
     "Label",
+    "LevelAnswer",
     "Member",
     "Metadata",
     "Model",
@@ -125,13 +137,19 @@ __all__ = [
     "PublishRequest",
     "Registered",
     "Rollout",
+    "ScoredSeries",
     "SearchIndex",
     "Share",
     "Status",
+    "Table",
+    "TableForm",
     "Tensor",
     "Timing",
     "Unreachable",
     "Usage",
     "Version",
+    "Warned",
+    "WarnedSeries",
+    "WarningLevel",
     "WhoAmI",
 ]

@@ -24,6 +24,7 @@ from plaza import (
     _models,
     _people,
     _quotas,
+    _series,
     _tracking,
     _vision,
 )
@@ -321,6 +322,9 @@ class Client:
     detect = _verb(_inference.detect)
     count = _verb(_vision.count)
     forecast = _verb(_inference.forecast)
+    anomalies = _verb(_series.anomalies)
+    warn = _verb(_series.warn)
+    table = _verb(_series.table)
     classify = _verb(_inference.classify)
     embed = _verb(_inference.embed)
 

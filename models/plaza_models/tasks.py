@@ -6,6 +6,16 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from plaza_core.tensors import Array
+from plaza_models.forecast.tasks import (  # noqa: F401 as below
+    Anomalies,
+    AnomalyTask,
+    LevelSaid,
+    LevelWanted,
+    Scored,
+    Warned,
+    WarnedSeries,
+    WarningTask,
+)
 from plaza_models.vision.tasks import (  # noqa: F401 the vocabulary of all tasks is this module's
     Counted,
     CountedFrame,
@@ -64,6 +74,8 @@ class ForecastTask:
     known: tuple[tuple[float, ...], ...] = ()
     """What is known beside the series, as the model names it: a row each, over the model's context
     and the steps ahead."""
+    draw: bool = False
+    """Whether a drawing is wanted as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +85,8 @@ class Forecast:
     """One row per quantile, `horizon` values each; rows never cross."""
     mean: tuple[float, ...] | None = None
     """Expected values, where the model gives them."""
+    picture: bytes | None = None
+    """SVG, as asked for by `draw`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,12 @@ def error(status, code, message, **more):
     return JSONResponse(body, status, headers)
 
 
+SCORED = "time,value,score,q0.05,q0.5,q0.95\n2026-07-01T04:00:00,16,0.91,1,15,20\n"
+WARNED = (
+    "step,level,since,chance watch,q0.05,q0.5,q0.95\n1,watch,2026-07-01T04:00:00Z,0.75,11,15,19\n"
+)
+
+
 class MiniHub:
     def __init__(self) -> None:
         self.state = State()
@@ -72,6 +78,8 @@ class MiniHub:
             Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
             Route("/v1/vision/detect", self.detect, methods=["POST"]),
             Route("/v1/forecast", self.forecast, methods=["POST"]),
+            Route("/v1/anomaly/score", self.table, methods=["POST"]),
+            Route("/v1/warning/level", self.table, methods=["POST"]),
             Route("/v1/text/classify", self.classify, methods=["POST"]),
             Route("/v1/embeddings", self.embeddings, methods=["POST"]),
             Route("/api/v1/uploads", self.begin, methods=["POST"]),
@@ -151,6 +159,14 @@ class MiniHub:
         values = [[last + q] * asked["horizon"] for q in quantiles]
         answer = {"model": asked["model"], "version": 1, "timing": TIMING}
         return JSONResponse(answer | {"quantiles": quantiles, "values": values})
+
+    async def table(self, request):
+        """Of a row, with a state for warnings."""
+        if request.headers["accept"] == "image/svg+xml":
+            return Response("<svg/>", media_type="image/svg+xml")
+        if request.url.path == "/v1/anomaly/score":
+            return Response(SCORED, media_type="text/csv")
+        return Response(WARNED, headers={"x-plaza-state": '{"version":1}'}, media_type="text/csv")
 
     async def classify(self, request):
         asked = await request.json()

@@ -7,6 +7,7 @@ import pytest
 import plaza
 from plaza_core.running import Prepared
 from plaza_core.settings import Settings
+from plaza_models.forecast.tasks import AnomalyTask, WarningTask
 from plaza_models.tasks import (
     Classified,
     ClassifyTask,
@@ -25,6 +26,7 @@ from plaza_models.tasks import (
     Label,
 )
 from plaza_serving.doors.http import HttpDoor
+from tests.models.forecast import small
 from tests.serving.dataplane.world import PlaneKit, make_key, make_manifest, make_model, make_table
 
 FAMILIES = ("vision.detect", "forecast.quantile", "text.classify", "text.embed")
@@ -37,7 +39,7 @@ class Parrot:
     def prepare(self, payload):
         return Prepared({"x": np.zeros((1, 2), np.float32)}, rows=1, context=payload)
 
-    def interpret(self, outputs, task):
+    def interpret(self, outputs, task):  # noqa: PLR0911 an answer for each task
         match task:
             case DetectTask():
                 box = Detection("car", task.threshold, (1.0, 2.0, 3.0, 4.0))
@@ -53,6 +55,8 @@ class Parrot:
             case ForecastsTask():
                 one = Forecast(task.quantiles, ((1.0,) * task.horizon,) * len(task.quantiles))
                 return Forecasts((one,) * len(task.series))
+            case AnomalyTask() | WarningTask():
+                return small.ask(small.family(), task)
             case ClassifyTask():
                 labels = tuple(Label(f"l{i}", 0.5) for i in range(min(task.top_k, 3)))
                 return Classified((labels,) * len(task.texts))

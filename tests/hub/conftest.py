@@ -2,17 +2,16 @@
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import exact, graphs
 from benchmarks.hub import running_hub
+from benchmarks.shipped import REGISTERED
 from plaza_core.tensors import DType
 from tests.hub.waiting import until
 
-BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 AT_ONCE = 3
 """Registrations side by side: each examines its model in a process of its own."""
 _numbers = itertools.count(1)
@@ -27,8 +26,8 @@ def hub(tmp_path_factory):
         admin = running.admin
         with ThreadPoolExecutor(AT_ONCE) as pool:
             made = [
-                pool.submit(admin.models.register, bundle.parent, visibility="public")
-                for bundle in sorted(BUNDLES.glob("*/plaza.yaml"))
+                pool.submit(admin.models.register, bundle, visibility="public")
+                for bundle in REGISTERED
             ]
             made.append(pool.submit(register, running, "tiny", graphs.tiny()))
             made.append(pool.submit(exact.prepare, running, running.models))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import signal
 from pathlib import Path
@@ -17,7 +18,8 @@ from plaza_core.ids import Digest, OrganisationId
 from plaza_core.manifest import MANIFEST_FILE, parse_manifest
 from plaza_core.settings import Settings
 from plaza_core.table import VersionEntry
-from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastTask
+from plaza_models.forecast.tasks import AnomalyTask, WarningTask
+from plaza_models.tasks import ClassifyTask, DetectTask, EmbedTask, ForecastsTask, ForecastTask
 from plaza_serving.assembly import cells_of, open_family
 from tests.serving.whole import ROWS, whole_hub
 
@@ -56,19 +58,22 @@ def task_of(directory, manifest):
         case "vision.detect":
             return DetectTask((directory / manifest.samples[0]).read_bytes(), threshold=0.05)
         case "forecast.quantile":
-            values = np.sin(np.arange(manifest.options["context"]) / 3) * 40 + 50
-            return ForecastTask(tuple(values.tolist()), 2)
+            context, ahead = manifest.options["context"], 2
+            values = tuple((np.sin(np.arange(context) / 3) * 40 + 50).tolist())
+            known = ((1.0,) * (context + ahead),) * len(manifest.options.get("known", ()))
+            if (series := manifest.options.get("series", 1)) > 1:
+                return ForecastsTask((values,) * series, ahead, known=known)
+            return ForecastTask(values, ahead, known=known)
         case "text.classify":
             return ClassifyTask(("when does my card arrive", "what is this fee"))
         case "text.embed":
             return EmbedTask(("eins", "zwei drei"))
 
 
-@pytest.mark.parametrize("name", sorted(each.name for each in BUNDLES.iterdir()))
-def test_a_shipped_bundle_answers_in_a_cell_as_outside(name, tmp_path):
+def in_a_cell_as_outside(name, task, tmp_path):
+    """Both answers, the one that was given in the cell first."""
     directory = BUNDLES / name
     manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
-    task = task_of(directory, manifest)
 
     def answer(runner, family):
         prepared = family.prepare(task)
@@ -80,12 +85,34 @@ def test_a_shipped_bundle_answers_in_a_cell_as_outside(name, tmp_path):
     cells = cells_of(settings.all_pools[0], settings, SystemClock())
     try:
         entry = VersionEntry(version=1, digest=Digest("0" * 64), manifest=manifest, files=[])
-        found = answer(*cells.open(directory, entry, OrganisationId("org_acme")))
+        return answer(*cells.open(directory, entry, OrganisationId("org_acme"))), expected
     finally:
         cells.close()
+
+
+@pytest.mark.parametrize("name", sorted(each.name for each in BUNDLES.iterdir()))
+def test_a_shipped_bundle_answers_in_a_cell_as_outside(name, tmp_path):
+    directory = BUNDLES / name
+    manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
+    found, expected = in_a_cell_as_outside(name, task_of(directory, manifest), tmp_path)
     assert type(found) is type(expected)
     if manifest.family == "text.embed":
         assert np.array_equal(found.vectors, expected.vectors)
         assert found.tokens == expected.tokens
     else:
         assert found == expected
+
+
+@pytest.mark.parametrize("kind", ["anomalies", "warning"])
+def test_anomalies_and_warnings_leave_a_cell_whole_with_their_drawings(kind, tmp_path):
+    hours = np.arange(168.0 + 48)
+    known = (tuple((hours % 24).tolist()), tuple((180 + hours // 24).tolist()))
+    values = (11 + 2 * np.sin(hours[:168] * np.pi / 12)).tolist()
+    if kind == "warning":
+        task = WarningTask((tuple(values),), "2026-07-01", known=known, draw=0)
+    else:
+        series = (*values, math.nan, 99.0)
+        task = AnomalyTask((series,), known=tuple(row[:170] for row in known), draw=0)
+    found, expected = in_a_cell_as_outside("wet-bulb-forecaster", task, tmp_path)
+    assert found == expected
+    assert found.picture.startswith(b"<svg")

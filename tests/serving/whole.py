@@ -85,9 +85,9 @@ class Hub:
             await asyncio.sleep(0.001)
         return loop.time() - start
 
-    async def register(self, key) -> None:
+    async def register(self, key, files=None) -> None:
         upload = (await self.made("POST", "/api/v1/uploads", key=key))["upload"]
-        for path, content in bundle("doubler").items():
+        for path, content in (files or bundle("doubler")).items():
             where = f"/api/v1/uploads/{upload}/files/{path}"
             await self.made("PUT", where, content, key=key)
         commit = f"/api/v1/uploads/{upload}/commit"

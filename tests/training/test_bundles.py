@@ -4,16 +4,20 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
+from plaza_accel.examination.certify import sample_tensors  # noqa: E402  after the skip
 from plaza_models.tasks import ClassifyTask, EmbedTask, ForecastTask  # noqa: E402  after the skip
 from plaza_training.card import command, read_front_matter  # noqa: E402
 from plaza_training.data import locate  # noqa: E402
+from plaza_training.data.forecasting import WEATHER  # noqa: E402
 from plaza_training.data.sentences import BANKING77, CLINC150, ENGLISH_PAIRS  # noqa: E402
-from plaza_training.forecast import measure  # noqa: E402
+from plaza_training.forecast import measure, warned  # noqa: E402
 from plaza_training.forecast.recipes import LEVELS, LOAD, SPEED  # noqa: E402
+from plaza_training.forecast.watch import metrics_of  # noqa: E402
 from plaza_training.forecast.windows import Windows  # noqa: E402
 from plaza_training.served import serve  # noqa: E402
 from plaza_training.text import embed, neighbours, scoring, sts  # noqa: E402
@@ -25,8 +29,11 @@ BUNDLES = Path(__file__).parents[2] / "models" / "bundles"
 NAMES = (
     "banking-intents",
     "electricity-load-quantiles",
+    "flusight-forecaster",
+    "iso-ne-forecaster",
     "sentence-embedder",
     "traffic-speed-quantiles",
+    "wet-bulb-forecaster",
 )
 LARGEST = 8_000_000
 """Bytes of a graph that ships."""
@@ -67,7 +74,7 @@ def test_a_card_belongs_to_its_model(name):
 def test_a_model_may_be_shipped(name):
     written = card(name)
     assert written["licence"] in {"MIT", "CC-BY-4.0"}
-    fit = {"MIT", "CC-BY-4.0", "CC-BY-3.0", "Apache-2.0"}
+    fit = {"MIT", "CC-BY-4.0", "CC-BY-3.0", "Apache-2.0", WEATHER.licence}
     assert {entry["licence"] for entry in written["data"]} <= fit
 
 
@@ -87,10 +94,15 @@ def test_a_sample_is_answered(name, opened):
     served = opened(name)
     (path,) = served.manifest.samples
     sample = json.loads((BUNDLES / name / path).read_text())
-    if served.manifest.family == "forecast.quantile":
-        answer = served.ask(ForecastTask(tuple(sample["values"]), sample["horizon"]))
-        assert len(answer.values) == len(LEVELS)
-        assert all(20 < value < 80 for value in answer.values[3]), "the sample swings around 50"
+    if "inputs" in sample:
+        inputs = sample_tensors(BUNDLES / name, served.manifest)
+        outputs = served.runner.run(inputs)
+        assert all(np.isfinite(array).all() for array in outputs.values())
+    elif served.manifest.family == "forecast.quantile":
+        known = tuple(map(tuple, sample.get("known", ())))
+        answer = served.ask(ForecastTask(tuple(sample["values"]), sample["horizon"], known=known))
+        middle = answer.values[answer.quantiles.index(0.5)]
+        assert all(20 < value < 80 for value in middle), "the sample swings around 50"
     elif served.manifest.family == "text.classify":
         answer = served.ask(ClassifyTask(tuple(sample["texts"]), sample["top_k"]))
         best = [result[0].label for result in answer.results]
@@ -159,3 +171,16 @@ def test_a_forecasters_card_is_true(name, subject, opened, data_dir):
         series, chosen["context"], chosen["horizon"], chosen["train_until"], len(series)
     )
     agree(name, measure.score_served(opened(name), held_out, LEVELS)[0])
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(
+    "subject", ["epidemic", "load", pytest.param("heat", marks=pytest.mark.prove)]
+)
+def test_what_a_card_says_of_warnings_is_true(subject, opened, data_dir):
+    """Through the exported graph and the family, as they are served."""
+    about = warned.SUBJECTS[subject]
+    found = metrics_of(warned.numbers(about.read(data_dir), opened(about.bundle)))
+    written = card(about.bundle)["metrics"]
+    for metric, value in found.items():
+        assert value == pytest.approx(written[metric], rel=0.02, abs=0.5), metric

@@ -22,7 +22,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from plaza_core.errors import InvalidInput, NotFound
-from plaza_models.forecast.quantile import Scaling
+from plaza_models.forecast.options import Scaling
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.forecast.sets import Series
 from plaza_training.recipe import RECIPE_FILE, Job, Recipe, Story, Trained

@@ -69,7 +69,7 @@ def detect(
     here = session(context)
     picture = image.read_bytes()
     with here.hub() as hub:
-        name = model or _only(hub, "vision.detect")
+        name = model or only(hub, "vision.detect")
         found = hub.detect(picture, model=name, version=version, threshold=threshold)
     if draw is not None:
         draw.write_bytes(_drawn(picture, found, draw.suffix))
@@ -96,7 +96,7 @@ def forecast(
     here = session(context)
     values = inputs.series(file, column)
     with here.hub() as hub:
-        name = model or _only(hub, "forecast.quantile")
+        name = model or only(hub, "forecast.quantile")
         found = hub.forecast(
             values, horizon, model=name, version=version, quantiles=quantile or None
         )
@@ -117,7 +117,7 @@ def classify(
     """The likeliest labels of texts."""
     here = session(context)
     with here.hub() as hub:
-        name = model or _only(hub, "text.classify")
+        name = model or only(hub, "text.classify")
         found = hub.classify(texts, model=name, version=version, top_k=top)
     rows = [
         (_short(text), label.label, f"{label.score:.3f}")
@@ -135,7 +135,7 @@ def embed(
     """Vectors of texts, and how alike the texts are (cosine)."""
     here = session(context)
     with here.hub() as hub:
-        name = model or _only(hub, "text.embed")
+        name = model or only(hub, "text.embed")
         found = hub.embed(texts, model=name, version=version)
     alike = found.vectors @ found.vectors.T
     columns = ["", "text", *(f"{i + 1}#" for i in range(len(texts)))]
@@ -147,7 +147,7 @@ def embed(
     _origin(context, found)
 
 
-def _only(hub: plaza.Client, family: str) -> str:
+def only(hub: plaza.Client, family: str) -> str:
     """The one model of a family that the key may call; never a guess between several."""
     names = [
         model.full_name

@@ -34,6 +34,7 @@ from plaza_serving.cli import (
     quotas,
     reports,
     rollouts,
+    series,
     tenants,
     tracking,
     training,
@@ -72,6 +73,7 @@ app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")
 app.add_typer(indexes.app, name="indexes")
+series.mount(infer.app)
 app.add_typer(infer.app, name="infer")
 login.mount(app)
 app.add_typer(alerts.app, name="alerts")

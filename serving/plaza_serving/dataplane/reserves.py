@@ -90,13 +90,16 @@ class _Recent:
 
 def rows_of(call: Call, *, batched: bool) -> int:
     """Rows that a request will have, as far as its form tells: one for each text, series or
-    picture of several.
+    picture of several, and for each forecast that scores values.
 
     Payloads of other kinds count as one row; a family that makes more of them shows in the cost
     per request, which `Reserves` learns.
     """
     if call.tensors is not None:
         return max(1, len(next(iter(call.tensors.values())))) if batched else 1
+    forecasts: int | None = getattr(call.task, "forecasts", None)
+    if forecasts is not None:
+        return max(1, forecasts)
     for many in ("texts", "series", "images"):
         if payload := getattr(call.task, many, None):
             return len(payload)

@@ -37,6 +37,7 @@ from plaza_serving.doors.openapi.page import page
 from plaza_serving.doors.problems import charged, internal, problem
 from plaza_serving.doors.repository import EXTENSIONS, ModelRepository
 from plaza_serving.doors.routes import Route, Router, WrongMethod
+from plaza_serving.doors.series import Series
 from plaza_serving.doors.tasks import Tasks
 from plaza_serving.doors.tei import TextEmbeddings
 from plaza_serving.doors.tei_about import AboutTextEmbeddings
@@ -135,6 +136,7 @@ class HttpDoor:
             *_repository_routes(shelf),
             *Tasks(asking).routes(),
             *Vision(asking).routes(),
+            *Series(asking).routes(),
             *OpenAI(asking).routes(),
             *TextEmbeddings(asking).routes(),
             *tei.routes(),

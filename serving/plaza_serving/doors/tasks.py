@@ -1,6 +1,7 @@
-"""The hub's own task endpoints for texts and series: fields of a JSON body to a payload.
+"""The hub's own task endpoints for texts: fields of a JSON body to a payload.
 
-Thin on purpose: what a series or a text must be is the family's business. Pictures: `vision.py`.
+Thin on purpose: what a text must be is the family's business. Pictures: `vision.py`, series:
+`series.py`.
 """
 
 from __future__ import annotations
@@ -9,10 +10,7 @@ from plaza_core.principal import Right
 from plaza_models.tasks import (
     Classified,
     ClassifyTask,
-    Forecast,
-    Forecasts,
 )
-from plaza_serving.doors import forecasting
 from plaza_serving.doors.asking import Asking, texts_of, timed
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.routes import Route
@@ -20,24 +18,13 @@ from plaza_serving.reply import Reply
 
 
 class Tasks:
-    """Handlers of `/v1/text/…` and `/v1/forecast`."""
+    """Handlers of `/v1/text/…`."""
 
     def __init__(self, asking: Asking) -> None:
         self._ask = asking
 
     def routes(self) -> tuple[Route, ...]:
-        return (
-            Route("POST", "/v1/forecast", Right.INFER, self.forecast),
-            Route("POST", "/v1/text/classify", Right.INFER, self.classify),
-        )
-
-    async def forecast(self, exchange: Exchange) -> Reply:
-        started = self._ask.begin(exchange)
-        fields = await self._ask.fields(exchange, *forecasting.FIELDS)
-        task = forecasting.task_of(fields)
-        outcome = await self._ask.infer(exchange, started, fields, "forecast.quantile", task)
-        answer: Forecast | Forecasts = outcome.answer
-        return timed(outcome, forecasting.told(answer))
+        return (Route("POST", "/v1/text/classify", Right.INFER, self.classify),)
 
     async def classify(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)

@@ -16,6 +16,7 @@ from plaza_core.principal import Right
 from plaza_models.tasks import DetectTask
 from plaza_models.vision.tasks import Counted, CountTask, Line, Zone
 from plaza_serving.doors import vision_answers as answers
+from plaza_serving.doors.accept import JSON, form_of
 from plaza_serving.doors.asking import COMMON, Asking, cost_headers, media_of, timed
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
@@ -46,7 +47,7 @@ class Vision:
 
     async def detect(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
-        form = answers.form_of(exchange.headers.get(b"accept", b""))
+        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS)
         if media_of(exchange) in PICTURES:
             pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
             picture = await self._ask.bodies.read(exchange)
@@ -66,13 +67,13 @@ class Vision:
             answers.DRAWN.get(form),
         )
         outcome = await self._ask.infer(exchange, started, fields, "vision.detect", task)
-        if form == answers.JSON:
+        if form == JSON:
             return timed(outcome, answers.plain(outcome.answer))
         return answers.written(form, outcome, place, cost_headers(outcome))
 
     async def count(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
-        form = answers.form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
+        form = form_of(exchange.headers.get(b"accept", b""), answers.FORMS_OF_COUNTS)
         fields = await self._ask.fields(exchange, *_COUNTED)
         fps = fields.number("fps", low=0, high=MAX_FPS)
         if fps is None:

@@ -7,47 +7,20 @@ height). GeoJSON (RFC 7946): one feature at the camera's place.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 from plaza_core.inference import Outcome
 from plaza_models.tasks import Detections
 from plaza_models.vision.tasks import Counted
+from plaza_serving.doors.accept import JSON
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.reply import Header, Reply
 
-JSON, COCO, GEOJSON = "application/json", "application/coco+json", "application/geo+json"
+COCO, GEOJSON = "application/coco+json", "application/geo+json"
 DRAWN: dict[str, Literal["JPEG", "PNG"]] = {"image/jpeg": "JPEG", "image/png": "PNG"}
 FORMS = (JSON, COCO, GEOJSON, *DRAWN)
 FORMS_OF_COUNTS = (JSON, *DRAWN)
-
-
-def form_of(accept: bytes, forms: Sequence[str] = FORMS) -> str:
-    """The form wanted most by an Accept header; ours where any will do, and where none does."""
-    wanted: list[tuple[float, int, str]] = []
-    for place, part in enumerate(accept.decode("latin-1").split(",")):
-        media, *parameters = (word.strip().lower() for word in part.split(";"))
-        weight = 1.0
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip() == "q":
-                weight = _weight(value)
-        if media:
-            wanted.append((-weight, place, media))
-    for weight, _, media in sorted(wanted):
-        for form in forms:
-            kind = form.partition("/")[0]
-            if weight < 0 and media in {form, f"{kind}/*", "*/*"}:
-                return form
-    return JSON
-
-
-def _weight(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return 0.0
 
 
 def plain(found: Detections) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidBundle, InvalidInput, ModelFailed
 from plaza_core.manifest import manifest_from
-from plaza_models.forecast.quantile import Scale, open_family
+from plaza_models.forecast.graph import Scale
+from plaza_models.forecast.quantile import open_family
 from plaza_models.tasks import ForecastsTask, ForecastTask
 
 CONTEXT, HORIZON, LEVELS = 6, 3, [0.1, 0.5, 0.9]

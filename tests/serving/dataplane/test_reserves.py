@@ -5,6 +5,7 @@ import pytest
 
 from plaza_core.budget import Price
 from plaza_core.inference import Call
+from plaza_models.forecast.tasks import AnomalyTask
 from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import FIRST_US, Reserves, rows_of
@@ -76,6 +77,7 @@ class Texts:
         ({"tensors": {"x": np.zeros((5, 2))}}, True, 5),
         ({"tensors": {"x": np.zeros((5, 2))}}, False, 1),
         ({"task": Texts()}, True, 3),
+        ({"task": AnomalyTask(((1.0,) * 9, (1.0,) * 9), steps=5, every=2)}, True, 6),
         ({"task": {"x": 1}}, True, 1),
     ],
 )

@@ -44,6 +44,15 @@ TASKS = {
         "ground": [[0, 0, 0, 0], [8, 0, 1, 0], [8, 8, 1, 1], [0, 8, 0, 1]],
     },
     "/v1/forecast": {"model": "forecaster", "values": [1, 2], "horizon": 2, "quantiles": [0.5]},
+    "/v1/anomaly/score": {"model": "forecaster", "values": [1, 2, 3, 4, 5, 6], "steps": 2},
+    "/v1/warning/level": {
+        "model": "forecaster",
+        "series": [[1, 2, 3, 4], [5, 6, 7, 8]],
+        "levels": [{"name": "a", "threshold": [5, 6], "above": True, "enter": 0.5, "leave": 0.2}],
+        "at": "2026-07-01T12:00:00",
+        "horizon": 2,
+        "draw": 0,
+    },
     "/v1/text/classify": {"model": "classifier", "input": ["a"], "top_k": 2},
     "/v1/embeddings": {"model": "embedder", "input": "a", "encoding_format": "base64"},
 }
@@ -153,6 +162,22 @@ def test_wrong_values_before_binary_tensors(new_hub, new_client, settings, head,
 )
 def test_wrong_values_in_tasks(new_hub, new_client, settings, sent):
     ask(new_hub, new_client, settings, "POST", *sent)
+
+
+SHEET = b"time,a\n2026-07-01T00:00,1\n2026-07-01T01:00,2\n,3\n,4\n,5\n,\n"
+LEVELS = 'levels=[{"name":"a","threshold":5}]'
+
+
+@given(
+    st.binary(max_size=64) | damaged([SHEET]),
+    st.sampled_from(["/v1/forecast", "/v1/anomaly/score", "/v1/warning/level"]),
+    st.sampled_from(["", LEVELS, "horizon=2", "steps=1", "at=5", "state=x"]),
+    st.sampled_from(["text/csv", "image/svg+xml", "*/*"]),
+)
+def test_noise_and_damage_in_tables(new_hub, new_client, settings, body, path, query, accept):
+    headers = {"content-type": "text/csv", "accept": accept}
+    query = f"model=forecaster&{query}"
+    ask(new_hub, new_client, settings, "POST", path, body, headers=headers, query=query)
 
 
 @given(

@@ -97,6 +97,13 @@ MATRIX = {
     ),
     "POST /v1/vision/count": task("/v1/vision/count", "vision.detect", images=["iVBORw=="], fps=5),
     "POST /v1/forecast": task("/v1/forecast", "forecast.quantile", values=[1, 2], horizon=1),
+    "POST /v1/anomaly/score": task("/v1/anomaly/score", "forecast.quantile", values=[1] * 5),
+    "POST /v1/warning/level": task(
+        "/v1/warning/level",
+        "forecast.quantile",
+        values=[1] * 4,
+        levels=[{"name": "watch", "threshold": 5}],
+    ),
     "POST /v1/text/classify": task("/v1/text/classify", "text.classify", input=["a"]),
     "POST /v1/embeddings": task("/v1/embeddings", "text.embed", input=["a"]),
     "GET /v1/models/{model}": Row("/v1/models/{model}", "petal"),

@@ -1,4 +1,7 @@
-"""The task endpoints: a payload for the family on one side, a plain answer on the other."""
+"""The task endpoints: a payload for the family on one side, a plain answer on the other.
+
+Tables, anomalies and warnings: `test_series.py`.
+"""
 
 import base64
 import math
@@ -10,11 +13,10 @@ from plaza_models.tasks import (
     ClassifyTask,
     DetectTask,
     Forecast,
-    Forecasts,
     ForecastsTask,
     ForecastTask,
 )
-from plaza_serving.doors import forecasting
+from plaza_serving.doors.series_answers import ForecastTold
 
 PNG = b"\x89PNG picture"
 TIMING = {"queue_us": 1, "prepare_us": 2, "run_us": 3, "interpret_us": 4, "compute_us": 9}
@@ -129,8 +131,10 @@ async def test_several_series_and_what_is_known_beside_them(client, hub):
 
 def test_a_mean_is_told_where_the_model_gives_one():
     told = Forecast((0.5,), ((1.0,),), mean=(1.25,))
-    assert forecasting.told(told) == {"quantiles": (0.5,), "values": ((1.0,),), "mean": (1.25,)}
-    many = forecasting.told(Forecasts((told,)))
+    alone = ForecastTold((told,), one=True)
+    assert alone.document() == {"quantiles": (0.5,), "values": ((1.0,),), "mean": (1.25,)}
+    assert (alone.columns(), list(alone.rows())) == (["step", "q0.5", "mean"], [[(1.0, 1.0, 1.25)]])
+    many = ForecastTold((told,), one=False).document()
     assert many["forecasts"] == [{"values": ((1.0,),), "mean": (1.25,)}]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from plaza_models import tasks
 from plaza_models.tasks import CountTask, DetectTask
-from plaza_serving.doors.vision_answers import form_of
+from plaza_serving.doors.accept import form_of
+from plaza_serving.doors.vision_answers import FORMS
 
 PNG = b"\x89PNG picture"
 TEXT = base64.b64encode(PNG).decode()
@@ -67,7 +68,7 @@ def found(hub):
     ],
 )
 def test_the_form_is_the_one_wanted_most(accept, form):
-    assert form_of(accept) == form
+    assert form_of(accept, FORMS) == form
 
 
 async def test_coco(client, found):

@@ -18,14 +18,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import locate
 from plaza_training.data.forecasting import FLUSIGHT
-from plaza_training.forecast.assemble import Fitted, assembled
+from plaza_training.forecast.assemble import Fitted, assembled, expected
 from plaza_training.forecast.forecaster import Fixed, Forecaster, applied, fixed, quantiles_of
 from plaza_training.forecast.protocols import Exam, Pairs, Trial
 from plaza_training.forecast.ridges import Values, standard_ridge
 from plaza_training.forecast.sets import Series
+from plaza_training.forecast.watch import History, Watch, set_levels
 from plaza_training.forecast.wis import LEVELS, interval_scores, judged, published
 from plaza_training.recipe import Job, Recipe, Story, Trained
 
@@ -37,6 +38,8 @@ CONTEXTS, PENALTIES = (3, 5, 8), (0.001, 0.003, 0.01, 0.03, 0.1)
 _LONGEST = max(CONTEXTS)
 _SHIFT = 0.01
 """Admissions per 100,000 that are added before the root, so that zero is no cliff."""
+RATES = {"high": 5.0, "very high": 10.0}
+"""Admissions per 100,000 and week."""
 _BUMPS = (-8, -6, -4, -2, -1, 0, 1, 2, 3, 4, 6, 8, 10, 12, 15)
 _COARSE = _BUMPS[::2]
 """Weeks from Christmas at which growth may differ."""
@@ -205,6 +208,7 @@ def forecaster(job: Job) -> Trained:
         quantiles = quantiles_for(made(table, VALIDATE, way), valid)
         losses[way] = float(interval_scores(quantiles, valid.future).mean())
     best = min(ways, key=lambda way: losses[way])
+    watch = watched(table)
     hub = published(folder, "2025-26", table.dates, table.locations)
     asked = windows(table, [TEST])
     options = ForecastOptions(
@@ -218,6 +222,7 @@ def forecaster(job: Job) -> Trained:
         series=len(table.locations),
         known=["weeks from Christmas"],
     )
+    history = History.of(expected(made(table, VALIDATE, best), valid, options), valid, watch)
     exam = Exam(
         learning=[],
         calibration=valid,
@@ -227,7 +232,7 @@ def forecaster(job: Job) -> Trained:
     return assembled(
         Fitted(
             module=made(table, TEST, best),
-            options=options,
+            options=options.model_copy(update={"levels": set_levels(watch, history, options)}),
             exam=exam,
             parameters={
                 "chosen": {"weeks": best.weeks, "penalty": best.penalty},
@@ -242,7 +247,18 @@ def forecaster(job: Job) -> Trained:
             judge=partial(
                 judged, table=table, pairs=asked, origins=origins(table, [TEST]), hub=hub
             ),
+            watch=watch,
         )
+    )
+
+
+def watched(table: Table) -> Watch:
+    """The same rates everywhere, as counts of each location."""
+    counts = {name: (rate * table.people).round(1).tolist() for name, rate in RATES.items()}
+    return Watch(
+        said="a week's admissions per 100,000 above the threshold",
+        thresholds=counts,
+        false_alarms=0.05,
     )
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from plaza_core.manifest import Limits
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import DataSet
-from plaza_training.forecast.forecaster import Forecaster
-from plaza_training.forecast.judge import Method, report
+from plaza_training.forecast.forecaster import Forecaster, Values, applied
+from plaza_training.forecast.judge import Method, asked, report
 from plaza_training.forecast.protocols import Exam, Pairs
 from plaza_training.forecast.recipes import scales
+from plaza_training.forecast.watch import History, Watch, measured, metrics_of
 from plaza_training.recipe import Graph, Report, Story, Trained
 from plaza_training.served import Served
 
@@ -41,13 +42,16 @@ class Fitted:
     """Of the sample, what is not the made-up series and the horizon."""
     judge: Callable[[Served], Report] | None = None
     """Where the exam asks for more than point forecasts."""
+    watch: Watch | None = None
+    """What the levels in the options warn of; measured on the last trial."""
 
 
 def assembled(fitted: Fitted) -> Trained:
     options = fitted.options
     batches = _parity_batches(fitted.exam.trials[-1].pairs, options)
-    # A panel's sample is one task of many series, which no sample file says yet.
-    files = {} if options.series > 1 else {"sample.json": _sample(options, fitted.sample)}
+    # A panel is sampled in tensors: that is what an examination can read of many series.
+    panel = options.series > 1
+    files = {"sample.json": _panel(options) if panel else _sample(options, fitted.sample)}
     return Trained(
         graph=Graph(fitted.module, batches[0], OUTPUTS),
         family="forecast.quantile",
@@ -57,15 +61,30 @@ def assembled(fitted: Fitted) -> Trained:
         story=fitted.story,
         parameters=fitted.parameters,
         parity_inputs=batches,
-        evaluate=fitted.judge or partial(_evaluate, fitted),
+        evaluate=partial(_evaluate, fitted),
         files=files,
         samples=tuple(files),
-        limits=Limits(max_batch=16 if options.series > 1 else 256),
+        limits=Limits(max_batch=16 if panel else 256),
     )
 
 
 def _evaluate(fitted: Fitted, served: Served) -> Report:
-    return report(fitted.exam, served, fitted.simpler)
+    found = fitted.judge(served) if fitted.judge else report(fitted.exam, served, fitted.simpler)
+    if fitted.watch is None:
+        return found
+    pairs = fitted.exam.trials[-1].pairs
+    history = History.of(asked(served, pairs)[0], pairs, fitted.watch)
+    warned = metrics_of(measured(fitted.watch, history, fitted.options))
+    return replace(found, metrics={**found.metrics, **warned})
+
+
+def expected(module: Forecaster, pairs: Pairs, options: ForecastOptions) -> Values:
+    """(n, [series,] levels, horizon) quantiles as they will be served."""
+    flat = pairs.past.reshape(-1, pairs.past.shape[-1])
+    shape = (*pairs.past.shape[:-1], 1, 1)
+    offset, factor = (part.reshape(shape) for part in scales(flat, options.scaling))
+    found = applied(lambda *tensors: module(*tensors)[0], *inputs_of(pairs, options).values())
+    return np.sort(found * factor + offset, axis=-2)
 
 
 def inputs_of(pairs: Pairs, options: ForecastOptions) -> dict[str, Any]:
@@ -95,3 +114,18 @@ def _sample(options: ForecastOptions, more: Mapping[str, Any]) -> bytes:
     values = 50 + 10 * np.sin(2 * np.pi * steps / 24)
     body = {"note": "generated", "values": np.round(values, 2).tolist(), **more}
     return json.dumps(body | {"horizon": options.horizon}).encode()
+
+
+def _panel(options: ForecastOptions) -> bytes:
+    """A made-up row of the inputs: every series grows by a tenth at each step."""
+    steps = 1.1 ** np.arange(options.context)
+    values = np.round(np.outer(20 + np.arange(options.series), steps), 2)
+    tensors = {"values": values}
+    if options.known:
+        ahead = options.context + options.horizon
+        tensors["known"] = np.tile(np.arange(ahead) - options.context, (len(options.known), 1))
+    inputs = [
+        {"name": name, "datatype": "FP32", "shape": [1, *rows.shape], "data": rows.ravel().tolist()}
+        for name, rows in tensors.items()
+    ]
+    return json.dumps({"note": "generated", "inputs": inputs}).encode()

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaza_core.manifest import Limits
-from plaza_models.forecast.quantile import ForecastOptions, Scaling
+from plaza_models.forecast.options import ForecastOptions, Scaling
 from plaza_training.forecast.judge import Method, report
 from plaza_training.forecast.linear import (
     LinearQuantiles,

@@ -14,7 +14,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.forecast.assemble import Fitted, assembled, inputs_of
 from plaza_training.forecast.forecaster import (
     Checked,

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import locate
 from plaza_training.data.forecasting import ISO_NE
-from plaza_training.forecast.assemble import Fitted, assembled, inputs_of
+from plaza_training.forecast.assemble import Fitted, assembled, expected, inputs_of
 from plaza_training.forecast.choose import absolute_error, shares_of
 from plaza_training.forecast.forecaster import Fixed, Forecaster, applied, fixed, quantiles_of
 from plaza_training.forecast.holidays import KINDS, kind_of, summer_time
@@ -26,6 +26,7 @@ from plaza_training.forecast.protocols import Exam, Pairs, Trial, percent, perce
 from plaza_training.forecast.recipes import LEVELS
 from plaza_training.forecast.ridges import Values, standard_ridge
 from plaza_training.forecast.sets import Series
+from plaza_training.forecast.watch import History, Watch, set_levels
 from plaza_training.recipe import Job, Recipe, Story, Trained
 
 DAY, WEEKS = 24, 4
@@ -36,6 +37,12 @@ VALIDATION_DAYS = 120
 PENALTIES = (0.01, 0.02, 0.03, 0.06, 0.1)
 KNOWN = ("temperature", "weekday", "holiday", "day of the year", "summer time")
 """Degrees Fahrenheit; 0 is Monday; see `holidays`; 1 to 366; 0 or 1."""
+WATCH = Watch(
+    said="an hour's load above the threshold",
+    thresholds={"high": 19_000.0, "very high": 21_000.0},
+    false_alarms=0.05,
+    stride=DAY,
+)
 _COLD, _WARM = ((50, 30), (30, 30)), ((62, 20), (72, 15))
 """Degrees from which it is heated and cooled, and what is taken for one."""
 
@@ -161,6 +168,7 @@ def forecaster(job: Job) -> Trained:
         step_seconds=3600,
         unit="MW",
         known=list(KNOWN),
+        every=DAY,
     )
     learning, valid = days_of(table, first, border), days_of(table, border, last)
     tensors, actual = inputs_of(valid, options), np.log(_in_units(valid))
@@ -168,12 +176,16 @@ def forecaster(job: Job) -> Trained:
     shares = shares_of(ahead, absolute_error(actual))
     errors = quantiles_of(actual - sum(share * ahead[p] for p, share in shares.items()), LEVELS)
     every = days_of(table, first, last)
-    module = Forecaster(
-        [fit(every, options, penalty) for penalty in shares],
-        Fixed(list(shares.values())),
-        errors,
-        link=Exponential(),
+    tried, module = (
+        Forecaster(
+            [fit(pairs, options, penalty) for penalty in shares],
+            Fixed(list(shares.values())),
+            errors,
+            link=Exponential(),
+        )
+        for pairs in (learning, every)
     )
+    history = History.of(expected(tried, valid, options), valid, WATCH)
     asked = days_of(table, test.first // DAY, test.last // DAY)
     exam = Exam(
         learning=[every],
@@ -184,7 +196,7 @@ def forecaster(job: Job) -> Trained:
     return assembled(
         Fitted(
             module=module,
-            options=options,
+            options=options.model_copy(update={"levels": set_levels(WATCH, history, options)}),
             exam=exam,
             parameters={"chosen": {f"penalty {p:g}": share for p, share in shares.items()}},
             simpler={
@@ -195,6 +207,7 @@ def forecaster(job: Job) -> Trained:
             data=ISO_NE,
             story=STORY,
             sample={"known": _sample_known()},
+            watch=WATCH,
         )
     )
 

@@ -123,13 +123,16 @@ class Forecaster(nn.Module):  # type: ignore[misc]
         errors: Values,
         *,
         link: nn.Module | None = None,
+        width: nn.Module | None = None,
     ) -> None:
-        """`errors` ([series,] levels, horizon), in the units of the members."""
+        """`errors` ([series,] levels, horizon), in the units of the members, or, where they are not
+        equally large at all times, of what `width` expects: (batch, 1) of the same inputs."""
         super().__init__()
         self.members = nn.ModuleList(members)
         self.weighing = weighing
         self.errors = fixed(errors)
         self.link = link or Identity()
+        self.width = width
 
     def point(self, values: Tensor, known: Tensor | None = None) -> Tensor:
         """The forecast in the units of the members."""
@@ -140,7 +143,11 @@ class Forecaster(nn.Module):  # type: ignore[misc]
 
     def forward(self, values: Tensor, known: Tensor | None = None) -> tuple[Tensor, Tensor]:
         point = self.point(values, known)
-        spread = point.unsqueeze(-2) + self.errors
+        errors: Tensor = self.errors
+        if self.width is not None:
+            beside = () if known is None else (known,)
+            errors = self.width(values, *beside).unsqueeze(-1) * errors
+        spread = point.unsqueeze(-2) + errors
         return self.link(spread), self.link(point)
 
 

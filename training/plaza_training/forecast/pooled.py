@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.forecast.assemble import Fitted, assembled
 from plaza_training.forecast.choose import shares_of, squared_error
 from plaza_training.forecast.forecaster import Fixed, Forecaster, Linear, quantiles_of

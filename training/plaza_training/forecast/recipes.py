@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from plaza_core.manifest import Limits
-from plaza_models.forecast.quantile import ForecastOptions, Scale, Scaling
+from plaza_models.forecast.graph import Scale
+from plaza_models.forecast.options import ForecastOptions, Scaling
 from plaza_training.data import DataSet, locate
 from plaza_training.data.forecasting import ISO_NE, LOS_LOOP
 from plaza_training.forecast.measure import repeat, score_points, score_served

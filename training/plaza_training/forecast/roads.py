@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from plaza_models.forecast.quantile import ForecastOptions
+from plaza_models.forecast.options import ForecastOptions
 from plaza_training.data import locate
 from plaza_training.data.forecasting import LOS_LOOP
 from plaza_training.forecast.assemble import Fitted, assembled

@@ -1,70 +1,179 @@
-"""Early warning of influenza, measured: `python -m plaza_training.forecast.warned --data DIR`.
+"""Early warning, measured: `python -m plaza_training.forecast.warned SET --data DIR`.
 
-The event is a week with at least 5 admissions per 100,000. The chance to warn from is set on season
-2024-25, at a stated rate of false alarms, and everything is measured on 2025-26.
+    heat   epidemic   load   traffic
+
+Asks the shipped bundle for every window of the set's test, through its exported graph and family,
+and writes SET.json (all numbers) and SET.svg (the reliability diagram). Levels are the bundle's;
+the traffic model has none, so they are set on the first half of its test and measured on the rest.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import typer
 
-from plaza_models.forecast.chance import chance_above
-from plaza_models.forecast.levels import with_false_alarms
+from plaza_core.plugins import ACCELERATORS, load
+from plaza_models.forecast.options import ForecastOptions
+from plaza_models.forecast.plot import FAN, PALE, Plot
+from plaza_models.options import read_options
 from plaza_training.data import locate
-from plaza_training.data.forecasting import FLUSIGHT
-from plaza_training.forecast import admissions
-from plaza_training.forecast.alarms import brier, by_lead, reliability
-from plaza_training.forecast.wis import LEVELS
-from plaza_training.progress import Silent
+from plaza_training.data.forecasting import FLUSIGHT, ISO_NE, LOS_LOOP, WEATHER
+from plaza_training.forecast import admissions, days, heat
+from plaza_training.forecast.judge import asked
+from plaza_training.forecast.protocols import Pairs
+from plaza_training.forecast.sets import read_speeds
+from plaza_training.forecast.watch import History, Watch, measured, set_levels
+from plaza_training.forecast.windows import Windows
+from plaza_training.served import Served, serve
 
-RATE = 5.0
-"""Admissions per 100,000 and week."""
-WAY = admissions.Way(8, 0.003)
-"""As `flusight-forecaster` chose it on 2024-25."""
-
-
-def chances(table: admissions.Table, season: int) -> tuple[Any, Any]:
-    """(origins x locations, leads): the chance of the event, and whether it came. A state that is
-    above already is left out: nobody needs a warning of what is there."""
-    pairs = admissions.windows(table, [season])
-    module = admissions.made(table, season, WAY)
-    quantiles = np.sort(admissions.quantiles_for(module, pairs), axis=2)
-    limit = RATE * table.people
-    said = chance_above(LEVELS, np.moveaxis(quantiles, 2, 0), limit[None, :, None])
-    came = pairs.future >= limit[None, :, None]
-    quiet = pairs.past[..., -1] < limit
-    return said[quiet], came[quiet]
+_COLOURS = (FAN, "#b91c1c")
+_NAMED = 12
+"""Leads that are printed, at most."""
 
 
-def measured(table: admissions.Table, false_alarms: float) -> Mapping[str, Any]:
-    said, came = chances(table, admissions.VALIDATE)
-    threshold = with_false_alarms(said.ravel().tolist(), came.ravel().tolist(), false_alarms)
-    said, came = chances(table, admissions.TEST)
-    return {
-        "event": f"at least {RATE:g} admissions per 100,000 in a week, in a state below it so far",
-        "warned_from": round(threshold, 4),
-        "false_alarms_stated": false_alarms,
-        "by_lead": [asdict(lead) for lead in by_lead(said, came, threshold)],
-        "brier": brier(said, came),
-        "brier_of_the_frequency": brier(np.full(said.shape, came.mean()), came),
-        "reliability": [asdict(part) for part in reliability(said, came)],
-    }
+@dataclass(frozen=True, slots=True)
+class Case:
+    watch: Watch
+    test: Pairs
+    setting: Pairs | None = None
+    """What levels are set on, where the bundle has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    bundle: str
+    step: str
+    """What one step is called."""
+    read: Callable[[Path], Case]
+    """From the directory of all sets."""
+
+
+def _heat(data: Path) -> Case:
+    table = heat.read(locate(WEATHER, data, only={"WTH.csv"}))
+    test = WEATHER.split("WTH test")
+    return Case(heat.WATCH, heat.windows(table, test.first, test.last))
+
+
+def _epidemic(data: Path) -> Case:
+    table = admissions.read(locate(FLUSIGHT, data))
+    return Case(admissions.watched(table), admissions.windows(table, [admissions.TEST]))
+
+
+def _load(data: Path) -> Case:
+    table, test = days.read(locate(ISO_NE, data)), ISO_NE.split("test")
+    return Case(days.WATCH, days.days_of(table, test.first // days.DAY, test.last // days.DAY))
+
+
+def _traffic(data: Path) -> Case:
+    series, test = read_speeds(locate(LOS_LOOP, data)), LOS_LOOP.split("test")
+    middle = test.first + test.count // 2
+    watch = Watch(
+        said="a detector's speed below the threshold",
+        thresholds={"slow": 40.0, "jam": 25.0},
+        false_alarms=0.02,
+        above=False,
+        series=series.shape[1],
+    )
+    borders = ((middle, test.last), (test.first, middle))
+    windows = (Windows(series, 288, 12, first=first, last=last) for first, last in borders)
+    blocks = (list(each.by_column()) for each in windows)
+    last, first = (
+        Pairs(np.concatenate([b[0] for b in block]), np.concatenate([b[1] for b in block]))
+        for block in blocks
+    )
+    return Case(watch, last, first)
+
+
+SUBJECTS: Mapping[str, Subject] = {
+    "heat": Subject("wet-bulb-forecaster", "hour", _heat),
+    "epidemic": Subject("flusight-forecaster", "week", _epidemic),
+    "load": Subject("iso-ne-forecaster", "hour", _load),
+    "traffic": Subject("traffic-speed-quantiles", "5 minutes", _traffic),
+}
+
+
+def numbers(case: Case, served: Served) -> Mapping[str, Any]:
+    """Level -> its numbers; see `watch.measured`."""
+    options = read_options(ForecastOptions, served.manifest.options)
+
+    def history(pairs: Pairs) -> History:
+        return History.of(asked(served, pairs)[0], pairs, case.watch)
+
+    if not options.levels and case.setting is not None:
+        levels = set_levels(case.watch, history(case.setting), options)
+        options = options.model_copy(update={"levels": levels})
+    return measured(case.watch, history(case.test), options)
+
+
+def diagram(found: Mapping[str, Any], title: str) -> bytes:
+    """What was said against what came; a dot is larger the more often that was said."""
+    plot = Plot((0, 1), (0, 1), title, "chance that was said", "how often it came")
+    plot.line([0, 1], [0, 1], PALE, "as it should be", 2)
+    for (name, one), colour in zip(found.items(), _COLOURS, strict=False):
+        said, came, count = (
+            [part[word] for part in one["reliability"]] for word in ("said", "came", "count")
+        )
+        plot.line(said, came, colour, name)
+        for x, y, n in zip(said, came, count, strict=True):
+            plot.mark(x, y, colour, 1 + 1.2 * float(np.log10(n)))
+    return plot.svg()
+
+
+def told(found: Mapping[str, Any], step: str) -> str:
+    """The leads as a table."""
+    lines = []
+    for name, one in found.items():
+        leads = one["by_lead"]
+        places = np.linspace(0, len(leads) - 1, min(_NAMED, len(leads)))
+        lines += [
+            f"\n{name}: raised from {one['raised_from']:.1%}; "
+            f"false alarms {one['false_alarms']:.1%} (stated {one['false_alarms_stated']:.0%}), "
+            f"precision {one['precision']:.1%}, recall {one['recall']:.1%}; noticed "
+            f"{one['noticed']} of {one['events']}, median {one['median_notice_steps']} × {step}; "
+            f"Brier {one['brier']:.4f} (of the frequency {one['brier_of_the_frequency']:.4f})\n",
+            f"| {step} ahead | precision | recall | false alarms |\n|---:|---:|---:|---:|",
+        ]
+        lines += [
+            f"| {lead['steps']} | {_percent(lead['precision'])} | {_percent(lead['recall'])} "
+            f"| {_percent(lead['false_alarms'])} |"
+            for lead in (leads[at] for at in sorted(set(map(round, places))))
+        ]
+    return "\n".join(lines)
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{share:.1%}"
 
 
 def main(
+    name: Annotated[Literal["heat", "epidemic", "load", "traffic"], typer.Argument(metavar="SET")],
     data: Annotated[Path, typer.Option(envvar="PLAZA_DATA")] = Path("data"),
-    false_alarms: Annotated[float, typer.Option(min=0, max=1)] = 0.05,
+    bundles: Annotated[Path, typer.Option(help="Where the bundles lie.")] = Path("models/bundles"),
+    out: Annotated[Path, typer.Option(help="Where the two files go.")] = Path("docs/warnings"),
 ) -> None:
-    """Print it as JSON."""
-    folder = locate(FLUSIGHT, data, progress=Silent())
-    typer.echo(json.dumps(measured(admissions.read(folder), false_alarms), indent=1))
+    """Write the numbers and the diagram, and print the leads."""
+    subject = SUBJECTS[name]
+    case = subject.read(data)
+    served = serve(bundles / subject.bundle, load(ACCELERATORS, "cpu"))
+    try:
+        found = numbers(case, served)
+    finally:
+        served.runner.close()
+    out.mkdir(parents=True, exist_ok=True)
+    document = {"event": case.watch.said, "bundle": subject.bundle, "levels": found}
+    path = out / f"{name}.json"
+    # Where nothing was warned of there is no precision: null, for JSON knows no NaN.
+    known = json.loads(json.dumps(document), parse_constant=lambda _: None)
+    path.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (out / f"{name}.svg").write_bytes(diagram(found, f"Reliability: {case.watch.said}"))
+    typer.echo(told(found, subject.step))
 
 
 if __name__ == "__main__":

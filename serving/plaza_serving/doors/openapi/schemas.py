@@ -100,12 +100,6 @@ def task_response(fields: Schema, optional: Schema | None = None) -> Schema:
     return object_({**_ANSWER_FIELDS, **fields}, optional)
 
 
-FORECAST: Schema = {
-    "values": {**list_(NUMBERS), "description": "One row per quantile"},
-    "mean": {**NUMBERS, "description": "Expected values, where the model gives them"},
-}
-
-
 SCHEMAS: dict[str, Schema] = {
     "Error": object_(
         {
@@ -175,29 +169,6 @@ SCHEMAS: dict[str, Schema] = {
         },
         {"id": TEXT},
     ),
-    "ForecastRequest": task_request(
-        {
-            "horizon": {"type": "integer", "minimum": 1, "description": "Steps ahead"},
-        },
-        {
-            "values": {**GAPPY, "description": "Oldest first, evenly spaced; null: not there"},
-            "series": {**list_(GAPPY), "description": "Several, in place of values"},
-            "known": {
-                **list_(NUMBERS),
-                "description": "Covariates that the model names, over its context and the steps",
-            },
-            "quantiles": QUANTILES,
-        },
-    ),
-    "ForecastResponse": task_response(
-        {
-            "quantiles": QUANTILES,
-        },
-        {
-            **FORECAST,
-            "forecasts": {**list_(object_({}, FORECAST)), "description": "Of several series"},
-        },
-    ),
     "ClassifyRequest": task_request(
         {"input": TEXTS}, {"top_k": {"type": "integer", "minimum": 1, "default": 3}}
     ),
@@ -242,17 +213,6 @@ EXAMPLES: dict[str, Schema] = {
                 "parameters": {"timeout": 500_000},
             },
         ),
-    },
-    "ForecastRequest": {
-        "fan": example(
-            "Three steps ahead with an 80 % band",
-            {
-                "model": "forecaster",
-                "values": [112, 118, 132, 129, 121, 135, 148, 148],
-                "horizon": 3,
-                "quantiles": [0.1, 0.5, 0.9],
-            },
-        )
     },
     "ClassifyRequest": {
         "one": example(

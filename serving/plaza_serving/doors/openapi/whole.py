@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from plaza_serving.doors.openapi import openai, repository, tei, timeseries, triton, vision
+from plaza_serving.doors.openapi import (
+    openai,
+    repository,
+    series,
+    tei,
+    timeseries,
+    triton,
+    vision,
+)
 from plaza_serving.doors.openapi.parts import (
     MODEL,
     ONCE,
@@ -56,6 +64,7 @@ def document() -> dict[str, Any]:
             **triton.paths(),
             **repository.paths(),
             **vision.paths(),
+            **series.paths(),
             **_task_paths(),
             **openai.paths(),
             **tei.paths(),
@@ -80,6 +89,7 @@ def document() -> dict[str, Any]:
             "schemas": {
                 **SCHEMAS,
                 **repository.SCHEMAS,
+                **series.SCHEMAS,
                 **openai.SCHEMAS,
                 **tei.SCHEMAS,
                 **timeseries.SCHEMAS,
@@ -138,15 +148,9 @@ def _model_paths(tag: str) -> dict[str, Any]:
 
 
 def _task_paths() -> dict[str, Any]:
-    tag = "Tasks"
-    paths: dict[str, Any] = {}
-    for path, name, summary, schema in (
-        ("/v1/forecast", "forecast", "Continue a series, with quantiles", "Forecast"),
-        ("/v1/text/classify", "classify", "Label texts", "Classify"),
-    ):
-        body = json_body(f"{schema}Request", EXAMPLES)
-        paths[path] = {"post": post(name, summary, body, f"{schema}Response", tag)}
-    return paths
+    body = json_body("ClassifyRequest", EXAMPLES)
+    classify = post("classify", "Label texts", body, "ClassifyResponse", "Tasks")
+    return {"/v1/text/classify": {"post": classify}}
 
 
 def _page_paths() -> dict[str, Any]:

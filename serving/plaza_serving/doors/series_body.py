@@ -1,0 +1,156 @@
+"""Series as they are sent: in JSON, or as a table in CSV.
+
+JSON has one series in `values`, or several in `series`, and rows of `known`; what is not there is
+null. In CSV (UTF-8, a header, commas or semicolons) each row is a moment, oldest first. The column
+`time` is ISO 8601; columns named as the model's covariates are what is known; every other one is a
+series. An empty cell is what was not measured. Rows at the end with covariates or times alone are
+the steps ahead. The other fields of the request are in the query string.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from plaza_core.errors import InvalidInput, MalformedRequest
+from plaza_serving.doors.asking import COMMON, Asking, media_of
+from plaza_serving.doors.body import off_loop
+from plaza_serving.doors.exchange import Exchange
+from plaza_serving.doors.fields import Fields
+
+CSV = "text/csv"
+MAX_SERIES = 2048
+MAX_KNOWN = 64
+TIME = "time"
+_SENT = ("values", "series", "known")
+Row = tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Series of one request, with what stood beside them."""
+
+    fields: Fields
+    series: tuple[Row, ...]
+    one: bool
+    """Whether a single series was sent as such, and is answered so."""
+    known: tuple[Row, ...] = ()
+    names: tuple[str, ...] = ()
+    """Of the series, where they came with names."""
+    times: tuple[str, ...] = ()
+    """Of all rows of a table, those ahead too; empty without them."""
+    ahead: int = 0
+    """Rows of a table after the last value."""
+
+    def known_from(self, context: int) -> tuple[Row, ...]:
+        """What is known over the model's context and the steps ahead, as JSON has it."""
+        if not self.names:
+            return self.known
+        return tuple(row[-(context + self.ahead) :] for row in self.known)
+
+
+async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
+    """`own` are the fields of the endpoint beside the series. Raises InvalidInput."""
+    if media_of(exchange) != CSV:
+        fields = await asking.fields(exchange, *_SENT, *own, also=f" and {CSV}")
+        return _of_json(fields)
+    pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
+    fields = Fields.of_query(pairs, known=(*COMMON, *own))
+    view = asking.plane.model(exchange.principal, fields.text("model"), fields.version())
+    covariates = tuple(view.manifest.options.get("known", ()))
+    body = await asking.bodies.read(exchange)
+    return await off_loop(len(body), _of_table, fields, body, covariates)
+
+
+def _of_json(fields: Fields) -> Sheet:
+    known = _rows(fields, "known", MAX_KNOWN) if fields.has("known") else ()
+    if not fields.has("series"):
+        return Sheet(fields, (_numbers(fields.value("values"), "values"),), one=True, known=known)
+    if fields.has("values"):
+        raise InvalidInput("send either values or series", input="values")
+    return Sheet(fields, _rows(fields, "series", MAX_SERIES), one=False, known=known)
+
+
+def _rows(fields: Fields, name: str, most: int) -> tuple[Row, ...]:
+    rows = fields.value(name)
+    if type(rows) is not list or not 0 < len(rows) <= most:
+        raise InvalidInput(f"{name} must be a list of 1 to {most} lists of numbers", input=name)
+    return tuple(_numbers(row, f"{name}[{at}]") for at, row in enumerate(rows))
+
+
+def _numbers(value: Any, where: str) -> Row:
+    """JSON numbers are finite; null is what is not there."""
+    if type(value) is not list or not value or not set(map(type, value)) <= _NUMBERS:
+        raise InvalidInput(f"{where} must be a list of numbers", input=where)
+    return tuple(math.nan if one is None else float(one) for one in value)
+
+
+_NUMBERS = {int, float, type(None)}
+
+
+def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
+    header, rows = _table(body)
+    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    missing = [name for name in covariates if name not in columns]
+    if missing:
+        raise InvalidInput(f"the table has no column '{missing[0]}'", input="body")
+    names = tuple(name for name in header if name not in {TIME, *covariates})
+    if not 0 < len(names) <= MAX_SERIES:
+        raise InvalidInput(f"the table must have 1 to {MAX_SERIES} series", input="body")
+    cells = {name: _cells(name, columns[name]) for name in header if name != TIME}
+    moments = zip(*(cells[name] for name in names), strict=True)
+    measured = [not all(map(math.isnan, moment)) for moment in moments]
+    if not any(measured):
+        raise InvalidInput("the table has no values", input="body")
+    ahead = measured[::-1].index(True)
+    count = len(rows) - ahead
+    return Sheet(
+        fields,
+        tuple(cells[name][:count] for name in names),
+        one=len(names) == 1,
+        known=tuple(cells[name] for name in covariates),
+        names=names,
+        times=tuple(columns.get(TIME, ())),
+        ahead=ahead,
+    )
+
+
+def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
+    """The header and rows as long as it. Raises MalformedRequest, InvalidInput."""
+    try:
+        text = body.decode("utf-8-sig")
+        first = text.partition("\n")[0]
+        mark = ";" if ";" in first and "," not in first else ","
+        found = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if row]
+    except (UnicodeDecodeError, csv.Error):
+        raise MalformedRequest("the body is no CSV in UTF-8", input="body") from None
+    if len(found) < 2:
+        raise InvalidInput("the table needs a header and rows", input="body")
+    header, *rows = [[cell.strip() for cell in row] for row in found]
+    if len(set(header)) < len(header) or not all(header):
+        raise InvalidInput("each column needs a name of its own", input="body")
+    for number, row in enumerate(rows, 2):
+        if len(row) != len(header):
+            raise InvalidInput(
+                f"row {number} has {len(row)} cells, the header {len(header)}", input="body"
+            )
+    return header, rows
+
+
+def _cells(name: str, column: Sequence[str]) -> Row:
+    """Numbers of one column; NaN for an empty cell."""
+    found = []
+    for number, cell in enumerate(column, 2):
+        try:
+            value = float(cell) if cell else math.nan
+        except ValueError:
+            value = math.inf
+        if math.isinf(value) or (cell and math.isnan(value)):
+            raise InvalidInput(f"column '{name[:40]}', row {number}: no number", input="body")
+        found.append(value)
+    return tuple(found)
