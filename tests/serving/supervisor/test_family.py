@@ -53,14 +53,14 @@ def end(families, family, grace_s=2.0):
 
 
 def test_a_census_is_due_when_one_of_ours_came_or_went_and_not_for_strangers(families, tmp_path):
-    parent = "import subprocess, sys, time; sys.stdin.close(); time.sleep(0.5); " + STARTER.format(
-        code=SLEEP
-    )
-    family = start(families, tmp_path, parent + SLEEP)
+    told = tmp_path / "told"
+    waiting = f"import os, time\nwhile not os.path.exists({str(told)!r}):\n    time.sleep(0.01)\n"
+    family = start(families, tmp_path, waiting + STARTER.format(code=SLEEP) + SLEEP)
     families.stirred()
     stranger = subprocess.Popen(python("pass"))  # before: nothing of ours
     stranger.wait()
     assert not families.stirred()
+    told.touch()
     wait_for(families.stirred)  # the parent has started somebody
     families.refresh()
     assert len(family.members) == 2
