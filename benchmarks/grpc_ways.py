@@ -27,7 +27,7 @@ import numpy as np
 import psutil
 import uvloop
 
-from benchmarks.hub import free_ports
+from benchmarks.ports import Block, own_ports
 from plaza_core.settings import Settings
 from plaza_serving.doors.rpc import server
 from plaza_serving.doors.rpc.door import GrpcDoor
@@ -134,8 +134,8 @@ def cpu_s(process: subprocess.Popen[bytes]) -> float:
     return times.user + times.system
 
 
-def measure(way: str, data: bytes, place: Path) -> dict[str, float]:
-    back, front = free_ports(2)
+def measure(way: str, data: bytes, place: Path, ports: Block) -> dict[str, float]:
+    back, front = ports.spare[:2]
     processes = [
         subprocess.Popen([sys.executable, "-m", "benchmarks.grpc_ways", "serve", way, str(back)])  # noqa: S603 ourselves
     ]
@@ -169,10 +169,10 @@ def main() -> None:
         uvloop.run(serve(sys.argv[2], int(sys.argv[3])))
         return
     found: dict[str, Any] = {"cpus": os.cpu_count()}
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory() as directory, own_ports() as ports:
         for name, numbers in (("4 numbers", 4), ("600 kB", 150_000)):
             for way in ("bare", "listener", "library", "haproxy"):
-                found[f"{way}, {name}"] = measure(way, request(numbers), Path(directory))
+                found[f"{way}, {name}"] = measure(way, request(numbers), Path(directory), ports)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 

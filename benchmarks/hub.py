@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -24,52 +23,13 @@ import httpx
 import psutil
 
 import plaza
+from benchmarks.ports import NAMES, Block, own_ports
 from plaza_core.settings import Settings
 from plaza_serving.supervisor.places import Places
+from plaza_serving.supervisor.sockets import held
 
 _READY_S = 90.0
 _STOP_S = 20.0
-PORTS = (
-    "http_port",
-    "grpc_port",
-    "control_port",
-    "dashboard_port",
-    "ray_port",
-    "haproxy_stats_port",
-    "haproxy_metrics_port",
-)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports below the ephemeral range that nobody listens on now."""
-    found: list[int] = []
-    candidate = 20_000 + os.getpid() * 37 % 8_000
-    while len(found) < count:
-        candidate += 1
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", candidate))
-            except OSError:
-                continue
-        found.append(candidate)
-    return found
-
-
-def own_ports() -> dict[str, int]:
-    """Port settings of a hub that must not meet another: single ones and a free thousand."""
-    single = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
-    base = next(b for b in range(10_000, 19_000, 1_000) if not _listening_between(b, b + 1_000))
-    return {**single, "internal_ports": base}
-
-
-def _listening_between(first: int, last: int) -> bool:
-    return any(first <= port < last for port in _listening())
-
-
-def _listening() -> set[int]:
-    connections = psutil.net_connections("tcp")
-    return {c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN}
 
 
 @dataclass
@@ -138,8 +98,17 @@ def running_hub(state_dir: Path, *, keep: bool = False, **settings: object) -> I
 
     `keep`: leave what Ray wrote in its own directory, for who looks into it and tidies up.
     """
+    with own_ports() as ports, hub_on(ports, state_dir, keep=keep, **settings) as hub:
+        yield hub
+
+
+@contextlib.contextmanager
+def hub_on(
+    ports: Block, state_dir: Path, *, keep: bool = False, **settings: object
+) -> Iterator[Hub]:
+    """The same on ports that the caller has, who needs to know them before or more of them."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
-    for name, value in {"state_dir": state_dir, **own_ports(), **settings}.items():
+    for name, value in {"state_dir": state_dir, **ports.settings, **settings}.items():
         environment[f"PLAZA_{name.upper()}"] = str(value)
     state_dir.mkdir(parents=True, exist_ok=True)
     log = state_dir / "up.log"
@@ -203,7 +172,7 @@ def stop(hub: Hub) -> float:
                 process.kill()
             if left:
                 raise RuntimeError(f"left behind: {left}")
-        ports = {int(hub.environment[f"PLAZA_{name.upper()}"]) for name in PORTS}
-        if held := ports & _listening():
-            raise RuntimeError(f"somebody still listens on {held}")
+        ports = [int(hub.environment[f"PLAZA_{name.upper()}"]) for name in NAMES]
+        if still := held(ports):
+            raise RuntimeError(f"somebody still listens on {sorted(still)}")
     return time.monotonic() - begin

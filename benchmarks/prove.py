@@ -51,7 +51,8 @@ from rich.console import Console
 
 from benchmarks import answers, bench, contained, exact, fairness, lending, price, rollouts, swaps
 from benchmarks.chaos_rounds import ROUNDS, drawn, rounds
-from benchmarks.hub import own_ports, tidy
+from benchmarks.hub import tidy
+from benchmarks.ports import own_ports
 
 ROOT = Path(__file__).parents[1]
 REPEATS, RANDOM_ROUNDS, SEED = 3, 20, 137
@@ -62,13 +63,12 @@ console = Console()
 
 def prove_demo() -> dict[str, Any]:
     """Clone, demonstrate twice with nothing at home; the second time everything is there."""
-    with tempfile.TemporaryDirectory(prefix="plaza-prove-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="plaza-prove-") as scratch, own_ports() as ports:
         place = Path(scratch)
         (place / "home").mkdir()
         clone = place / "plaza"
         _run(["git", "clone", "--quiet", str(ROOT), str(clone)], place, {})
-        ports = {f"PLAZA_{name.upper()}": str(port) for name, port in own_ports().items()}
-        environment = {"HOME": str(place / "home"), **ports}
+        environment = {"HOME": str(place / "home"), **ports.environment}
         seconds, ready = [], []
         for _ in range(2):
             begin = time.monotonic()

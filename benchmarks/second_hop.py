@@ -41,7 +41,8 @@ import psutil
 import uvloop
 
 from benchmarks import graphs, load, wrk
-from benchmarks.hub import Hub, free_ports, running_hub
+from benchmarks.hub import Hub, hub_on
+from benchmarks.ports import own_ports
 from benchmarks.waiting import until_ok
 from plaza_core.clock import SystemClock
 from plaza_core.ids import OrganisationId
@@ -214,13 +215,13 @@ def main() -> int:
     asked.add_argument("--rounds", type=int, default=3)
     given = asked.parse_args()
     python = Path(os.environ.get("PLAZA_OPENVINO", ".venv-openvino")) / "bin" / "python"
-    own_grpc = free_ports(20)[-1]  # the hub itself takes the first ones
-    pools = [{"name": "openvino", "provider": "openvino", "environment": str(python.absolute()),
-              "grpc_port": own_grpc}]  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix="plaza-hop-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="plaza-hop-") as scratch, own_ports() as ports:
         place = Path(scratch)
+        own_grpc = ports.spare[0]
+        pools = [{"name": "openvino", "provider": "openvino", "environment": str(python.absolute()),
+                  "grpc_port": own_grpc}]  # fmt: skip
         limits = {"rate_per_second": 1e6, "rate_burst": 1_000_000}
-        with running_hub(place / "state", pools=json.dumps(pools), **limits) as hub:
+        with hub_on(ports, place / "state", pools=json.dumps(pools), **limits) as hub:
             tiny = graphs.tiny()
             tiny.manifest.update(name=MODEL, providers=["openvino"])
             hub.admin.models.register(tiny.write(place / MODEL), visibility="public")

@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import wrk
-from benchmarks.hub import Hub, free_ports
+from benchmarks.hub import Hub
 from benchmarks.peers import asked
 from benchmarks.peers.asked import Asked
 from benchmarks.peers.catalogue import SERVERS, Peer
 from benchmarks.peers.processes import Tree, running, said, wait
+from benchmarks.ports import Block, own_ports
 
 ROOT = Path(__file__).parents[2]
 _START_S = 90.0
@@ -113,7 +114,15 @@ def plaza(hub: Hub, key: str, model: str, dialect: str) -> Rival:
 def up(peer: Peer, python: Path, model: str, dialect: str, scratch: Path) -> Iterator[Rival]:
     """Start the peer's program for one model and dialect. Raises RuntimeError when it does not
     answer as it should."""
-    http, grpc = free_ports(2)
+    with own_ports() as ports, _up(peer, python, model, dialect, scratch, ports=ports) as rival:
+        yield rival
+
+
+@contextlib.contextmanager
+def _up(
+    peer: Peer, python: Path, model: str, dialect: str, scratch: Path, *, ports: Block
+) -> Iterator[Rival]:
+    http, grpc = ports.spare[:2]
     environment = {
         "MODEL": model,
         "BUNDLE": str(asked.bundle(model, scratch)),

@@ -12,9 +12,10 @@ import httpx
 import pytest
 
 import tests.serving.supervisor
+from benchmarks.ports import own_ports
 from plaza_core.settings import Settings
 from plaza_serving.supervisor.places import Places
-from tests.serving.supervisor.machine import ports, wait_for
+from tests.serving.supervisor.machine import wait_for
 
 TRIVIAL = Path(tests.serving.supervisor.__path__[0])
 HEAD = """
@@ -79,14 +80,24 @@ def replica(settings, address):
     return answer.json()["pid"] if answer.status_code == 200 else None
 
 
+@pytest.fixture
+def ports():
+    with own_ports() as block:
+        yield block.settings
+
+
+@pytest.fixture
+def others(ports):
+    with own_ports() as block:
+        yield block.settings
+
+
 @pytest.mark.prove
 @pytest.mark.timeout(300)
-def test_a_second_node_joins_with_the_token_and_serves(tmp_path):
+def test_a_second_node_joins_with_the_token_and_serves(tmp_path, ports, others):
     address = own_address()
-    first = ports()
-    head = Settings(state_dir=tmp_path / "head", node_ip=address, listen="0.0.0.0", **first)
-    second = ports(first["internal_ports"] + 1010)
-    node = Settings(state_dir=tmp_path / "node", node_ip=address, listen="0.0.0.0", **second)
+    head = Settings(state_dir=tmp_path / "head", node_ip=address, listen="0.0.0.0", **ports)
+    node = Settings(state_dir=tmp_path / "node", node_ip=address, listen="0.0.0.0", **others)
     with running(HEAD.format(control=str(TRIVIAL / "trivial_control.py")), head, tmp_path / "h"):
         wait_for(lambda: replica(head, address), seconds=120)
         # A replica per node is wanted and one node is there: its second replica needs another.
@@ -102,8 +113,8 @@ def test_a_second_node_joins_with_the_token_and_serves(tmp_path):
         wait_for(lambda: replica(head, address), seconds=30)
 
 
-def test_a_node_without_the_heads_token_does_not_start(tmp_path):
-    node = Settings(state_dir=tmp_path / "node", **ports())
+def test_a_node_without_the_heads_token_does_not_start(tmp_path, ports):
+    node = Settings(state_dir=tmp_path / "node", **ports)
     log = tmp_path / "n"
     with running(NODE, node, log, "127.0.0.1:1") as process:
         assert process.wait(30) == 1

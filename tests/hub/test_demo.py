@@ -10,7 +10,8 @@ import psutil
 import pytest
 from PIL import Image
 
-from benchmarks.hub import own_ports, tidy
+from benchmarks.hub import tidy
+from benchmarks.ports import own_ports
 
 pytestmark = pytest.mark.hub
 
@@ -20,17 +21,16 @@ ROOT = Path(__file__).parents[2]
 def test_once(tmp_path):
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PLAZA_", "RAY_"))}
     environment["PLAZA_STATE_DIR"] = str(tmp_path / "state")
-    for name, port in own_ports().items():
-        environment[f"PLAZA_{name.upper()}"] = str(port)
-    done = subprocess.run(
-        [sys.executable, "demo/demo.py", "--once"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
+    with own_ports() as ports:
+        done = subprocess.run(
+            [sys.executable, "demo/demo.py", "--once"],
+            cwd=ROOT,
+            env={**environment, **ports.environment},
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
     tidy(tmp_path / "state")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     told = json.loads((ROOT / "demo" / "answers.json").read_text())

@@ -18,8 +18,10 @@ from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
 from plaza_serving.supervisor import hub
 from plaza_serving.supervisor.children import joining, whole_hub
+from plaza_serving.supervisor.claims import claimed
 from plaza_serving.supervisor.doctor import Verdict, examine
 from plaza_serving.supervisor.places import Places
+from plaza_serving.supervisor.ports import fixed_ports
 from plaza_serving.supervisor.single import holder, only_one
 from plaza_serving.supervisor.supervise import Event
 
@@ -42,7 +44,7 @@ def up(
     console = Console(stderr=True)
     try:
         places.prepare()
-        with only_one(places.run):
+        with only_one(places.run), claimed(fixed_ports(settings)):
             asyncio.run(_up(settings, console, join))
     except PlazaError as error:
         console.print(f"[red]{error.message}[/]")

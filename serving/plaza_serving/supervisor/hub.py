@@ -12,11 +12,11 @@ from plaza_core.errors import Conflict
 from plaza_core.settings import Settings
 from plaza_serving.supervisor import ingress
 from plaza_serving.supervisor.children import Make, ok, whole_hub
+from plaza_serving.supervisor.claims import require_free
 from plaza_serving.supervisor.family import Families, leftovers, reap
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import fixed_ports
-from plaza_serving.supervisor.process import adopt_orphans, command_line, table
-from plaza_serving.supervisor.sockets import held, owners
+from plaza_serving.supervisor.process import adopt_orphans
 from plaza_serving.supervisor.standin import StandIn
 from plaza_serving.supervisor.supervise import Announce, Event, Supervisor
 from plaza_serving.supervisor.watch import answers
@@ -38,20 +38,6 @@ def prepare(settings: Settings, places: Places, announce: Announce) -> None:
     private = (settings.haproxy_stats_port, settings.haproxy_metrics_port)
     ingress.install(places.haproxy, ingress.haproxy_binary(), private)
     require_free(fixed_ports(settings))
-
-
-def require_free(ports: dict[int, str]) -> None:
-    """Raises Conflict naming each taken port and who holds it, as far as this user may know."""
-    taken = held(ports)
-    if not taken:
-        return
-    by = owners(table())
-    lines = []
-    for port, found in sorted(taken.items()):
-        pid = by.get(found[0].inode)
-        who = f"pid {pid}, {' '.join(command_line(pid)[:2])}" if pid else "another user's process"
-        lines.append(f"port {port} ({ports[port]}) is taken by {who}")
-    raise Conflict("; ".join(lines))
 
 
 async def run(

@@ -20,13 +20,17 @@ class Ports:
     dashboard_metrics: int
     fallback_http: int
     fallback_grpc: int
+    unused: tuple[int, int]
     replicas_http: tuple[int, int]
     replicas_grpc: tuple[int, int]
     workers: tuple[int, int]
 
     @classmethod
     def of(cls, settings: Settings) -> Ports:
-        base = settings.internal_ports
+        return cls.at(settings.internal_ports)
+
+    @classmethod
+    def at(cls, base: int) -> Ports:
         agents = (base, base + 1, base + 2)
         return cls(
             *agents,
@@ -36,6 +40,7 @@ class Ports:
             dashboard_metrics=base + 6,
             fallback_http=base + 7,
             fallback_grpc=base + 8,
+            unused=(base + 9, base + 99),
             replicas_http=(base + 100, base + 199),
             replicas_grpc=(base + 200, base + 299),
             workers=(base + 300, base + 999),

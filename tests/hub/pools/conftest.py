@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks import graphs
-from benchmarks.hub import free_ports, running_hub
+from benchmarks.hub import hub_on
+from benchmarks.ports import own_ports
 from plaza_accel.providers.overlay import make_overlay, packages_of
 from plaza_core.tensors import DType
 from tests.hub.conftest import AT_ONCE
@@ -50,12 +51,18 @@ def others(place):
 
 
 @pytest.fixture(scope="package")
-def hub(tmp_path_factory):
+def ports():
+    with own_ports() as block:
+        yield block
+
+
+@pytest.fixture(scope="package")
+def hub(tmp_path_factory, ports):
     place = tmp_path_factory.mktemp("pools")
-    own = free_ports(20)[-1]  # the hub itself takes the first ones
+    own = ports.spare[0]
     beside = others(place)
     pools = [{"name": "second", "grpc_port": own, "cpus": 0.1}, *beside]
-    with running_hub(place / "state", pools=json.dumps(pools), max_body_mb=4) as running:
+    with hub_on(ports, place / "state", pools=json.dumps(pools), max_body_mb=4) as running:
         running.grpc = f"127.0.0.1:{running.environment['PLAZA_GRPC_PORT']}"
         running.second = f"127.0.0.1:{own}"
         running.started = place / "nxrt" / "started"

@@ -6,10 +6,10 @@ import socket
 
 import pytest
 
+from benchmarks.ports import own_ports
 from plaza_core.settings import Settings
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.process import adopt_orphans
-from tests.serving.supervisor.machine import ports
 
 
 @pytest.fixture
@@ -29,6 +29,7 @@ def free_port():
 
 @pytest.fixture
 def settings(tmp_path):
-    made = Settings(state_dir=tmp_path / "state", **ports())
-    yield made
+    with own_ports() as ports:
+        made = Settings(state_dir=tmp_path / "state", **ports.settings)
+        yield made
     shutil.rmtree(Places.of(made).temp, ignore_errors=True)

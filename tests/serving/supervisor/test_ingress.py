@@ -9,8 +9,8 @@ import time
 
 import pytest
 
+from benchmarks.ports import own_ports
 from plaza_serving.supervisor import ingress
-from tests.serving.supervisor import machine
 
 PRIVATE = (9101, 8404)
 WRITTEN_BY_RAY = """global
@@ -60,22 +60,23 @@ def line(tmp_path, config, *changes):
     """A connection to a HAProxy that runs the corrected file, with `changes` of its text."""
     launcher = ingress.install(tmp_path, ingress.haproxy_binary(), PRIVATE)
     subprocess.run([launcher, "-c", "-f", config], capture_output=True, check=True)
-    at = machine.ports()
-    front, statistics = at["http_port"], at["haproxy_stats_port"]
-    metrics = at["haproxy_metrics_port"]
-    written = config.read_text()
-    for before, after in changes:
-        assert before in written
-        written = written.replace(before, after)
-    written = written.replace("*:8000", f"127.0.0.1:{front}")
-    written = written.replace(":8404", f":{statistics}").replace(":9101", f":{metrics}")
-    config.write_text(written)
-    with subprocess.Popen([ingress.haproxy_binary(), "-db", "-f", config]) as haproxy:
-        try:
-            with _connected(front) as connection:
-                yield connection
-        finally:
-            haproxy.terminate()
+    with own_ports() as ports:
+        at = ports.settings
+        front, statistics = at["http_port"], at["haproxy_stats_port"]
+        metrics = at["haproxy_metrics_port"]
+        written = config.read_text()
+        for before, after in changes:
+            assert before in written
+            written = written.replace(before, after)
+        written = written.replace("*:8000", f"127.0.0.1:{front}")
+        written = written.replace(":8404", f":{statistics}").replace(":9101", f":{metrics}")
+        config.write_text(written)
+        with subprocess.Popen([ingress.haproxy_binary(), "-db", "-f", config]) as haproxy:
+            try:
+                with _connected(front) as connection:
+                    yield connection
+            finally:
+                haproxy.terminate()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from plaza_core.errors import Conflict
-from plaza_serving.supervisor.hub import require_free
+from plaza_serving.supervisor.claims import require_free
 from plaza_serving.supervisor.sockets import held, owners
 
 
