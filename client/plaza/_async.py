@@ -23,6 +23,7 @@ from plaza import (
     _ledger,
     _limits,
     _models,
+    _only,
     _people,
     _quotas,
     _series,
@@ -322,16 +323,17 @@ class AsyncClient:
 
     infer = _verb(_inference.infer)
     metadata = _verb(_inference.metadata)
-    detect = _verb(_inference.detect)
-    count = _verb(_vision.count)
+    only = _verb(_only.only)
+    detect = _procedure(_inference.detect)
+    count = _procedure(_vision.count)
     quality = _verb(_vision.quality)
-    forecast = _verb(_inference.forecast)
-    forecasts = _verb(_inference.forecasts)
-    anomalies = _verb(_series.anomalies)
-    warn = _verb(_series.warn)
-    table = _verb(_series.table)
-    classify = _verb(_inference.classify)
-    embed = _verb(_inference.embed)
+    forecast = _procedure(_inference.forecast)
+    forecasts = _procedure(_inference.forecasts)
+    anomalies = _procedure(_series.anomalies)
+    warn = _procedure(_series.warn)
+    table = _procedure(_series.table)
+    classify = _procedure(_inference.classify)
+    embed = _procedure(_inference.embed)
 
     whoami = _verb(_admin.whoami)
     finish_login = _verb(_people.finish_login)

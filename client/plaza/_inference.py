@@ -1,4 +1,5 @@
-"""Verbs of the inference port: raw tensors and the task endpoints."""
+"""Verbs of the inference port: raw tensors and the task endpoints. A task that is told no model
+asks the only one of its family (`plaza._only`)."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from plaza import _tensors
 from plaza._http import JSON_TYPE, Answer, Call, json_body, path_of
+from plaza._only import of_family
 from plaza.answers import (
     Classification,
     Cost,
@@ -71,8 +73,13 @@ def metadata(model: str, *, version: Version = None) -> Call[Metadata]:
     return Call("inference", "GET", _model_path(model, version), read)
 
 
+@of_family("vision.detect")
 def detect(
-    image: bytes, *, model: str, version: Version = None, threshold: float | None = None
+    image: bytes,
+    *,
+    model: str | None = None,
+    version: Version = None,
+    threshold: float | None = None,
 ) -> Call[Detections]:
     """Find objects in a picture, given as the bytes of a JPEG, PNG or WebP file."""
 
@@ -96,11 +103,12 @@ def detect(
     )
 
 
+@of_family("forecast.quantile")
 def forecast(
     values: Sequence[float],
     horizon: int,
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     quantiles: Sequence[float] | None = None,
     known: Sequence[Sequence[float]] | None = None,
@@ -126,11 +134,12 @@ def forecast(
     )
 
 
+@of_family("forecast.quantile")
 def forecasts(
     series: Sequence[Sequence[float]],
     horizon: int,
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     quantiles: Sequence[float] | None = None,
     known: Sequence[Sequence[float]] | None = None,
@@ -157,8 +166,9 @@ def forecasts(
     )
 
 
+@of_family("text.classify")
 def classify(
-    texts: Sequence[str], *, model: str, version: Version = None, top_k: int = 3
+    texts: Sequence[str], *, model: str | None = None, version: Version = None, top_k: int = 3
 ) -> Call[Classification]:
     """The `top_k` likeliest labels of each text."""
 
@@ -175,7 +185,10 @@ def classify(
     )
 
 
-def embed(texts: Sequence[str], *, model: str, version: Version = None) -> Call[Embeddings]:
+@of_family("text.embed")
+def embed(
+    texts: Sequence[str], *, model: str | None = None, version: Version = None
+) -> Call[Embeddings]:
     """One unit vector per text."""
 
     def read(answer: Answer) -> Embeddings:

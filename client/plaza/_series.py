@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from plaza._http import Answer, Call, Param
 from plaza._inference import Version, _cost, _origin, _task
+from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
 Values = Sequence[float | None]
@@ -119,10 +120,11 @@ class Warned:
         return self.series[0].since
 
 
+@of_family("forecast.quantile")
 def anomalies(
     values: Values | Sequence[Values],
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     steps: int | None = None,
     every: int | None = None,
@@ -156,10 +158,11 @@ def anomalies(
     )
 
 
+@of_family("forecast.quantile")
 def warn(
     values: Values | Sequence[Values],
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     horizon: int | None = None,
     levels: Sequence[WarningLevel] | None = None,
@@ -196,11 +199,12 @@ def warn(
     )
 
 
+@of_family("forecast.quantile")
 def table(
     task: SeriesTask,
     rows: str | bytes | Path,
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     form: TableForm = "csv",
     levels: Sequence[WarningLevel] | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 
 from plaza._http import Answer, Call
 from plaza._inference import Version, _cost, _origin, _task
+from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
 Point = tuple[float, float]
@@ -49,11 +50,12 @@ class Quality:
     cost: Cost
 
 
+@of_family("vision.detect")
 def count(
     images: Sequence[bytes],
     fps: float,
     *,
-    model: str,
+    model: str | None = None,
     version: Version = None,
     lines: Mapping[str, tuple[Point, Point]] | None = None,
     zones: Mapping[str, Sequence[Point]] | None = None,

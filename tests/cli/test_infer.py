@@ -154,11 +154,30 @@ class TestTexts:
         assert found["vectors"] == [[1.0, 1.0], [1.0, 3.0]]
         assert "4.000" in plaza("infer", "embed", "a", "bcd", "--model", "words").out
 
-    def test_without_a_model_of_the_family(self, plaza):
+    def test_the_only_classifier_is_taken(self, answer, state):
+        assert answer("infer", "classify", "text")["model"] == "topics"
+        state.models["tones"] = "text.classify"
+        assert answer("infer", "embed", "text")["model"] == "words"
+
+    @pytest.mark.parametrize(
+        ("models", "said"),
+        [({}, "there is none"), ({"b": 0, "a": 0}, "there are several: a, b")],
+    )
+    def test_none_and_several_are_told_with_what_to_do(self, plaza, state, models, said):
+        state.models = dict.fromkeys(models, "text.classify")
         done = plaza("infer", "classify", "text")
-        assert done.code == 2
-        assert "there is none" in done.err
-        assert "--model" in done.err
+        assert done.code == 1
+        told = f"invalid_input: name a model of family 'text.classify'; {said} [--model]"
+        assert done.err.strip() == told
+        refused = json.loads(plaza("--json", "infer", "classify", "text").err)["error"]
+        assert (refused["code"], refused["input"]) == ("invalid_input", "--model")
+
+    @pytest.mark.parametrize("task", ["detect", "quality", "forecast", "anomalies", "warn"])
+    def test_every_task_tells_it(self, plaza, state, tmp_path, task):
+        (tmp_path / "given").write_text("load\n1\n")
+        state.models = {}
+        done = plaza("infer", task, tmp_path / "given")
+        assert (done.code, "[--model]" in done.err) == (1, True)
 
 
 def test_json_is_json_whatever_the_width(plaza, monkeypatch):

@@ -29,6 +29,15 @@ COSTS = {
 }
 
 
+MODELS = {
+    "acme.main.cars": "vision.detect",
+    "eyes": "vision.quality",
+    "load": "forecast.quantile",
+    "topics": "text.classify",
+    "words": "text.embed",
+}
+
+
 @dataclass
 class Seen:
     method: str
@@ -49,6 +58,8 @@ class State:
     spoil: set[str] = field(default_factory=set)
     """Files that arrive otherwise than they were sent."""
     versions: list[str] = field(default_factory=list)
+    models: dict[str, str] = field(default_factory=lambda: dict(MODELS))
+    """Name -> family, of what may be called."""
     refuse: dict[str, Response] = field(default_factory=dict)
     """`METHOD path` -> the answer to give instead."""
 
@@ -76,6 +87,7 @@ class MiniHub:
             Route("/v2/models/{model}/versions/{version}", self.metadata),
             Route("/v2/models/{model}/infer", self.infer, methods=["POST"]),
             Route("/v2/models/{model}/versions/{version}/infer", self.infer, methods=["POST"]),
+            Route("/v1/models", self.models),
             Route("/v1/vision/detect", self.detect, methods=["POST"]),
             Route("/v1/vision/quality", self.quality, methods=["POST"]),
             Route("/v1/forecast", self.forecast, methods=["POST"]),
@@ -145,6 +157,13 @@ class MiniHub:
             headers={"inference-header-content-length": str(len(head)), **COSTS},
             media_type="application/octet-stream",
         )
+
+    async def models(self, request):
+        data = [
+            {"id": name, "object": "model", "family": family, "version": 1, "ready": True}
+            for name, family in self.state.models.items()
+        ]
+        return JSONResponse({"object": "list", "data": data})
 
     async def quality(self, request):
         """The first picture is fine, others are black."""

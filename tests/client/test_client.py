@@ -112,6 +112,36 @@ class TestInference:
         assert found.tokens == 9
 
 
+class TestTheOnlyModel:
+    def test_is_asked_where_none_is_named(self, hub, state, tmp_path):
+        levels = [plaza.WarningLevel("high", 9)]
+        asked = {
+            hub.detect(b"GIF89a").model: "acme.main.cars",
+            hub.forecast([1.0], 2).model: "load",
+            hub.forecasts([[1.0]], 2).model: "load",
+            hub.classify("text").model: "topics",
+            hub.embed("text").model: "words",
+        }
+        assert list(asked) == list(asked.values())
+        hub.table("warn", "load\n1\n", levels=levels)
+        assert state.seen[-1].query["model"] == ["load"]
+
+    def test_is_looked_up_only_where_none_is_named(self, hub, state):
+        hub.classify("text", model="topics")
+        assert [seen.path for seen in state.seen] == ["/v1/text/classify"]
+        hub.classify("text")
+        assert [seen.path for seen in state.seen[1:]] == ["/v1/models", "/v1/text/classify"]
+
+    def test_of_several_none_is_guessed(self, hub, state):
+        state.models["tones"] = "text.classify"
+        with pytest.raises(plaza.PlazaError, match="there are several: tones, topics") as caught:
+            hub.classify("text")
+        assert (caught.value.code, caught.value.input) == ("invalid_input", "model")
+        assert hub.only("text.embed") == "words"
+        with pytest.raises(plaza.PlazaError, match="there is none"):
+            hub.only("video.count")
+
+
 class TestRefusals:
     def test_a_wrong_key(self, connect, arguments):
         stranger = connect(**arguments | {"api_key": "plz_other"})

@@ -162,6 +162,12 @@ async def test_refusals(hub, wrong):
         assert found.input == wrong
 
 
+async def test_without_a_name_the_only_model_of_the_family_is_asked(hub):
+    assert (await hub.only("vision.quality")).endswith("vision-quality")
+    found = await hub.classify(["a"], top_k=1)
+    assert found.model == (await hub.classify(["a"], model="text-classify")).model
+
+
 async def test_a_wrong_key(kit, hub):
     door = httpx.ASGITransport(HttpDoor(kit.plane, Settings()))
     async with plaza.AsyncClient("http://door.test", api_key="plz_no", transport=door) as stranger:

@@ -96,7 +96,8 @@ def quality(
     here = session(context)
     pictures = [image.read_bytes() for image in images]
     with here.hub() as hub:
-        found = hub.quality(pictures, model=model, version=version)
+        name = model or only(hub, "vision.quality")
+        found = hub.quality(pictures, model=name, version=version)
     if draw is not None:
         draw.write_bytes(drawings.quality(pictures, found, draw.suffix))
     rows = [
@@ -175,15 +176,12 @@ def embed(
 
 def only(hub: plaza.Client, family: str) -> str:
     """The one model of a family that the key may call; never a guess between several."""
-    names = [
-        model.full_name
-        for model in hub.models.list()
-        if any(version["manifest"]["family"] == family for version in model.versions)
-    ]
-    if len(names) != 1:
-        found = f"there are several: {', '.join(names)}" if names else "there is none"
-        raise typer.BadParameter(f"{found}; name one with --model", param_hint=f"a {family} model")
-    return names[0]
+    try:
+        return hub.only(family)
+    except plaza.PlazaError as error:
+        if error.input == "model":
+            error.input = "--model"
+        raise
 
 
 def _origin(
