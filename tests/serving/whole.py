@@ -18,7 +18,7 @@ from plaza_serving.control.parts import Parts
 from tests.client.sockets import serving
 from tests.mlflow_file import place_store
 from tests.serving.control.conftest import bundle
-from tests.serving.doors.conftest import Answer, Client
+from tests.serving.doors.asgi import Answer, Client
 
 ROWS = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}
 

@@ -23,7 +23,9 @@ from plaza_serving.forwarding.memory import MemoryCarrier
 from plaza_serving.forwarding.others import OtherPools
 from plaza_serving.forwarding.seal import Seal
 from plaza_serving.pools import Elsewhere, LivesElsewhere
-from tests.serving.doors.conftest import Client, SmallRepository, hub, new_hub
+from tests.serving.doors.asgi import Client
+from tests.serving.doors.conftest import hub, new_hub
+from tests.serving.doors.small_hub import SmallRepository
 
 __all__ = ["hub", "new_hub"]
 

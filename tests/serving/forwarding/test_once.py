@@ -14,7 +14,7 @@ from plaza_core.idempotency import State, Verdict
 from plaza_serving.doors.http import HttpDoor
 from plaza_serving.forwarding.memory import MemoryCarrier
 from plaza_serving.idempotency.keeper import Keeper
-from tests.serving.doors.conftest import Client
+from tests.serving.doors.asgi import Client
 from tests.serving.forwarding.conftest import PREFIX, SEAL, SETTINGS, Pools, front_of
 
 ECHO = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 2, 3]}]}
