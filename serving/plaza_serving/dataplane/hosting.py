@@ -4,9 +4,9 @@
     left the table, or others need the room ──▶ retired ──last user gone──▶ closed
 
 Versions that an alias names, gives traffic to, or that are staged are opened before the table that
-says so is published, as far as they fit beside what is in use; others open on first use. Who leaves
-is the business of `memory`, and never one in use. Loader threads have a low priority: opening a
-model must not slow those that answer.
+says so is published, as far as they fit beside what is in use; others open on first use. Who has to
+leave for them is the business of `rooms`. Loader threads have a low priority: opening a model must
+not slow those that answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import asyncio
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 from plaza_core.clock import Clock
-from plaza_core.errors import DoesNotFit, NotCertified, PlazaError, Unavailable
+from plaza_core.errors import NotCertified, PlazaError, Unavailable
 from plaza_core.ids import ModelId
 from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Runner
@@ -35,6 +35,7 @@ from plaza_serving.dataplane.hosted import Hosted, VersionKey
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 from plaza_serving.dataplane.opening import Opening
+from plaza_serving.dataplane.rooms import Rooms
 from plaza_serving.pools import Elsewhere
 
 log = logging.getLogger(__name__)
@@ -45,8 +46,6 @@ MakeLane = Callable[[Runner, Family, Manifest], Lane]
 _RETRY_NS = 5_000_000_000
 _LOADER_NICE = 19
 """The lowest: Ray starts a replica at 15, and only root may go back up."""
-_PATIENCE_NS = 10_000_000_000
-"""How long a table is held back for a version that finds no room beside those in use."""
 _LOOK_AGAIN_S = 1.0
 
 
@@ -80,6 +79,7 @@ class ModelHost:
         self._gate = gate
         self._make_lane = make_lane
         self._memory = Memory[int](budget_bytes)
+        self._rooms = Rooms(self._memory, clock, self._retire)
         self._clock = clock
         self._idle_ns = idle_ns
         self._loaders = ThreadPoolExecutor(loaders, "loader", initializer=_step_back)
@@ -91,12 +91,7 @@ class ModelHost:
         self._kept: set[VersionKey] = set()
         self._former: dict[ModelId, VersionKey] = {}
         """Of each model the version that was last wanted warm and is not now."""
-        self._rooms: dict[int, Hosted] = {}
-        self._rooms_made = 0
         self._resting: set[VersionKey] = set()
-        self._asking_since: dict[VersionKey, int] = {}
-        self._asking = asyncio.Lock()
-        self._freed = asyncio.Event()
 
     def get(self, key: VersionKey) -> Hosted | None:
         """The open version, marked as used now."""
@@ -162,7 +157,9 @@ class ModelHost:
             if ahead >= 0:
                 opening = self._get_open(key, version, ahead=True)
                 left[asyncio.create_task(opening)] = key
-        while left and not self._stuck(left.values()):
+        # What waits long for a room may wait for the very version that it takes over from: that one
+        # is left only when the table that says so is published.
+        while left and not self._rooms.stuck(left.values()):
             done, _ = await asyncio.wait(
                 left, timeout=_LOOK_AGAIN_S, return_when=asyncio.FIRST_COMPLETED
             )
@@ -191,12 +188,6 @@ class ModelHost:
     def _use_all(self, model: ModelEntry) -> None:
         for version in model.versions:
             self.get((model.id, version.version))
-
-    def _stuck(self, keys: Iterable[VersionKey]) -> bool:
-        """Whether all these have long waited for room. What they wait for may be the very version
-        that they take over from: it is left only when the table that says so is published."""
-        now = self._clock.monotonic_ns()
-        return all(now - self._asking_since.get(key, now) > _PATIENCE_NS for key in keys)
 
     def keep_only(self, table: HubTable) -> None:
         """Retire what the published `table` has no more use for.
@@ -296,12 +287,13 @@ class ModelHost:
             try:
                 hosted = await self._on_loader(self._open_now, key, entry, directory, room)
             except BaseException:
-                self._give_room(room)
+                self._rooms.give_back(room)
                 raise
         except BaseException:
             self._bundles.release(entry)
             raise
-        self._rooms[room] = self._open[key] = hosted
+        self._open[key] = hosted
+        self._rooms.enter(hosted)
         self._memory.opened(room, (self._clock.monotonic_ns() - begun) // 1000)
         return hosted
 
@@ -311,11 +303,7 @@ class ModelHost:
         size = await self._on_loader(self._how.weigh, key[0], entry, directory)
         if ahead and size > self._memory.free:
             raise _NoRoomAhead
-        self._asking_since[key] = self._clock.monotonic_ns()
-        try:
-            return await self._make_room(size)
-        finally:
-            del self._asking_since[key]
+        return await self._rooms.take(key, size)
 
     async def _on_loader(self, do: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._loaders, do, *arguments)
@@ -342,32 +330,6 @@ class ModelHost:
             labels=tuple(getattr(family, "labels", ())),
         )
 
-    # ── room ─────────────────────────────────────────────────────────────────────────────────────
-    async def _make_room(self, size: int) -> int:
-        """Reserve `size` bytes, once those who leave for it are gone; the number of the room.
-
-        Whoever asks first is served first: else a large model could wait for ever.
-        """
-        if size > self._memory.budget:
-            raise DoesNotFit(
-                f"it takes {size >> 20} MB of memory, and the models of a replica have"
-                f" {self._memory.budget >> 20} MB together"
-            )
-        async with self._asking:
-            while (leaving := self._memory.leaving(size, self._idle)) is None:
-                self._freed.clear()
-                await self._freed.wait()
-            for other in leaving:
-                self._memory.evict(other)
-                self._retire(self._rooms[other])
-            room = self._rooms_made = self._rooms_made + 1
-            self._memory.reserve(room, size)
-            return room
-
-    def _idle(self, room: int) -> bool:
-        hosted = self._rooms[room]
-        return not hosted.users and not hosted.retired
-
     def _retire(self, hosted: Hosted) -> None:
         """Nobody new comes in; closed, and its room free, as soon as nobody is inside."""
         hosted.retired = True
@@ -377,15 +339,10 @@ class ModelHost:
 
     def _on_idle(self, hosted: Hosted) -> None:
         if hosted.retired:
-            del self._rooms[hosted.room]
-            self._give_room(hosted.room)
+            self._rooms.leave(hosted)
             # Off the loop: freeing a large session takes milliseconds.
             self._closer.submit(hosted.close)
-        self._freed.set()
-
-    def _give_room(self, room: int) -> None:
-        self._memory.release(room)
-        self._freed.set()
+        self._rooms.look_again()
 
 
 def _step_back() -> None:
