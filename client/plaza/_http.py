@@ -77,7 +77,10 @@ def json_body(document: Mapping[str, Any], nulls: Collection[str] = ()) -> bytes
     """Compact JSON without the fields that are None, but for those that mean something by it:
     `nulls`. Raises ValueError for a number that is not finite."""
     given = {n: value for n, value in document.items() if value is not None or n in nulls}
-    return json.dumps(given, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        return json.dumps(given, separators=(",", ":"), allow_nan=False).encode()
+    except ValueError:
+        raise ValueError("infinity, or NaN where a number must be, cannot be sent") from None
 
 
 JSON_TYPE = {"content-type": "application/json"}

@@ -29,6 +29,8 @@ from plaza.answers import (
 )
 
 T = TypeVar("T")
+Values = Sequence[float | None]
+"""One series, oldest first; None or NaN for what was not measured."""
 Version = int | str | None
 """A number, an alias, or None for the model's default."""
 
@@ -105,7 +107,7 @@ def detect(
 
 @of_family("forecast.quantile")
 def forecast(
-    values: Sequence[float],
+    values: Values,
     horizon: int,
     *,
     model: str | None = None,
@@ -113,8 +115,9 @@ def forecast(
     quantiles: Sequence[float] | None = None,
     known: Sequence[Sequence[float]] | None = None,
 ) -> Call[Forecast]:
-    """Continue an evenly spaced series, oldest value first, by `horizon` steps. `known`: what the
-    model wants to know beside it, a row each over its context and the steps ahead."""
+    """Continue an evenly spaced series, oldest value first, by `horizon` steps; None or NaN is what
+    was not measured, which some models refuse. `known`: what the model wants to know beside it, a
+    row each over its context and the steps ahead."""
 
     def read(answer: Answer) -> Forecast:
         found = answer.json()
@@ -127,7 +130,7 @@ def forecast(
         read,
         model=model,
         version=version,
-        values=[float(value) for value in values],
+        values=_numbers(values),
         horizon=horizon,
         quantiles=None if quantiles is None else [float(q) for q in quantiles],
         known=None if known is None else _floats(known),
@@ -136,7 +139,7 @@ def forecast(
 
 @of_family("forecast.quantile")
 def forecasts(
-    series: Sequence[Sequence[float]],
+    series: Sequence[Values],
     horizon: int,
     *,
     model: str | None = None,
@@ -159,7 +162,7 @@ def forecasts(
         read,
         model=model,
         version=version,
-        series=_floats(series),
+        series=[_numbers(one) for one in series],
         horizon=horizon,
         quantiles=None if quantiles is None else [float(q) for q in quantiles],
         known=None if known is None else _floats(known),
@@ -217,6 +220,10 @@ def _model_path(model: str, version: Version) -> str:
 
 def _task(path: str, read: Callable[[Answer], T], **document: Any) -> Call[T]:
     return Call("inference", "POST", path, read, headers=JSON_TYPE, content=json_body(document))
+
+
+def _numbers(values: Values) -> list[float | None]:
+    return [None if one is None or one != one else float(one) for one in values]  # noqa: PLR0124 NaN
 
 
 def _floats(rows: Sequence[Sequence[float]]) -> list[list[float]]:

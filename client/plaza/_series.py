@@ -14,12 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plaza._http import Answer, Call, Param
-from plaza._inference import Version, _cost, _origin, _task
+from plaza._inference import Values, Version, _cost, _floats, _numbers, _origin, _task
 from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
-Values = Sequence[float | None]
-"""One series, oldest first; None or NaN for what was not measured."""
 SeriesTask = Literal["forecast", "anomalies", "warn"]
 TableForm = Literal["csv", "svg"]
 _PATHS: Mapping[str, str] = {
@@ -276,9 +274,5 @@ def _sent(values: Any) -> dict[str, Any]:
     return {"values": _numbers(values)}
 
 
-def _numbers(values: Values) -> list[float | None]:
-    return [None if one is None or one != one else float(one) for one in values]  # noqa: PLR0124 NaN
-
-
 def _rows(known: Sequence[Sequence[float]] | None) -> list[list[float]] | None:
-    return None if known is None else [[float(one) for one in row] for row in known]
+    return None if known is None else _floats(known)

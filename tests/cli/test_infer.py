@@ -132,14 +132,54 @@ class TestForecast:
         ("text", "more", "said"),
         [
             ("", [], "no rows"),
-            ("load\n1\nmany\n", [], "row 3"),
-            ("load\n1\n", ["--column", "price"], "price"),
+            ("load\n", [], "no rows"),
+            ("load\n1\nmany\n", [], "row 3: 'many' is no number"),
+            ("load\n1\ninf\n", [], "row 3: 'inf' is no number"),
+            ("load\nNaN\n", [], "row 2: 'NaN' is no number"),
+            ("load\n1\n", ["--column", "price"], "no column 'price'; it has load"),
+            ("when,load\n1,2\n3\n", [], "row 3 has 1 cells, the first 2"),
+            ("when;load\n1;60,5\n", [], "row 2: '60,5' is no number"),
+            ("größe\n1\n", [], "no CSV in UTF-8"),
         ],
     )
-    def test_what_is_no_series(self, plaza, tmp_path, text, more, said):
-        done = plaza("infer", "forecast", self.series(tmp_path, text), "--model", "load", *more)
-        assert done.code == 2
-        assert said in done.err
+    def test_what_is_no_series(self, plaza, state, tmp_path, text, more, said):
+        path = tmp_path / "load.csv"
+        path.write_bytes(text.encode("latin-1"))
+        done = plaza("infer", "forecast", path, "--model", "load", *more)
+        assert done.code == 1
+        assert done.err.strip() == f"invalid_input: {said} [{path}]"
+        assert state.seen == []
+
+    @pytest.mark.parametrize("text", ["load\n1\n\n3\n", "when;load\n1;1\n2;\n3;3\n\n\n", "1\n\n3"])
+    def test_an_empty_cell_is_what_was_not_measured(self, plaza, state, tmp_path, text):
+        path = self.series(tmp_path, text)
+        assert plaza("infer", "forecast", path, "--model", "load").code == 0
+        assert state.seen[-1].json["values"] == [1, None, 3]
+
+
+class TestFiles:
+    """What cannot be read or written is named in one line."""
+
+    @pytest.fixture
+    def table(self, tmp_path):
+        (tmp_path / "load.csv").write_text("load\n1\n")
+        return tmp_path / "load.csv"
+
+    @pytest.mark.parametrize(("option", "name"), [("--csv", "t.csv"), ("--draw", "t.svg")])
+    def test_where_nothing_can_be_written(self, plaza, table, tmp_path, option, name):
+        path = tmp_path / "absent" / name
+        done = plaza("infer", "warn", table, "--model", "load", option, path)
+        assert (done.code, done.err.strip()) == (2, f"{path}: No such file or directory")
+
+    def test_a_state_that_is_no_text(self, plaza, state, table, tmp_path):
+        (tmp_path / "state").write_bytes(b"\xff\xfe")
+        done = plaza("infer", "warn", table, "--model", "load", "--state", tmp_path / "state")
+        assert (done.code, done.err.split(":")[0], state.seen) == (1, "invalid_input", [])
+
+    @pytest.mark.parametrize("task", ["detect", "quality"])
+    def test_a_drawing_of_a_kind_that_is_not_drawn(self, plaza, state, table, task):
+        done = plaza("infer", task, table, "--model", "cars", "--draw", "boxes.gif")
+        assert (done.code, ".png or .jpg" in done.err, state.seen) == (2, True, [])
 
 
 class TestTexts:

@@ -94,9 +94,15 @@ class TestInference:
         assert found.values[1, 1].tolist() == [6.5, 6.5, 6.5]
         assert found.mean.tolist() == [[2, 2, 2], [6, 6, 6]]
 
+    def test_what_was_not_measured_is_null(self, hub, state):
+        hub.forecasts([[math.nan, 1.0], [None, 2.0]], 2, model="load", quantiles=[0.5])
+        assert state.seen[-1].json["series"] == [[None, 1], [None, 2]]
+
     def test_no_number_is_not_sent(self, hub, state):
-        with pytest.raises(ValueError):
-            hub.forecast([1.0, math.nan], 2, model="load")
+        with pytest.raises(ValueError, match="infinity, or NaN"):
+            hub.forecast([1.0, math.inf], 2, model="load")
+        with pytest.raises(ValueError, match="infinity, or NaN"):
+            hub.forecast([1.0], 2, model="load", quantiles=[math.nan])
         assert state.seen == []
 
     def test_classify(self, hub):

@@ -27,7 +27,9 @@ def numbers(series: Sequence[float | None], where: str, *, fill: bool) -> NDArra
         array = _filled(array)
     if not np.isfinite(array).all():
         bad = int(np.flatnonzero(~np.isfinite(array))[0])
-        raise InvalidInput("values must be finite numbers", input=f"{where}[{bad}]")
+        missing = np.isnan(array[bad])
+        said = "a value is missing that the model needs" if missing else "values must be finite"
+        raise InvalidInput(said, input=f"{where}[{bad}]")
     return array
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
+
+import typer
 
 import plaza
 
@@ -43,5 +46,15 @@ def reasons(picture: Mapping[str, Any]) -> str:
     )
 
 
+_FORMATS: Mapping[str, Literal["JPEG", "PNG"]] = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG"}
+
+
+def kind(path: Path | None) -> Path | None:
+    """Of an option: a name that says how to draw. Raises BadParameter."""
+    if path is not None and path.suffix.lower() not in _FORMATS:
+        raise typer.BadParameter("its name must end in .png or .jpg")
+    return path
+
+
 def _format(suffix: str) -> Literal["JPEG", "PNG"]:
-    return "PNG" if suffix.lower() == ".png" else "JPEG"
+    return _FORMATS[suffix.lower()]

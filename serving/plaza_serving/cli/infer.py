@@ -62,7 +62,10 @@ def detect(
     version: AtVersion = None,
     threshold: Annotated[float | None, typer.Option(min=0, max=1)] = None,
     draw: Annotated[
-        Path | None, typer.Option(help="Write the picture with boxes here (.png or .jpg).")
+        Path | None,
+        typer.Option(
+            help="Write the picture with boxes here (.png or .jpg).", callback=drawings.kind
+        ),
     ] = None,
 ) -> None:
     """Find objects in a JPEG, PNG or WebP picture."""
@@ -89,7 +92,10 @@ def quality(
     model: Chosen = None,
     version: AtVersion = None,
     draw: Annotated[
-        Path | None, typer.Option(help="Write a picture with the faults here (.png or .jpg).")
+        Path | None,
+        typer.Option(
+            help="Write a picture with the faults here (.png or .jpg).", callback=drawings.kind
+        ),
     ] = None,
 ) -> None:
     """What is wrong with pictures of one camera, in order: black, white, foggy, torn, frozen …"""
@@ -121,8 +127,8 @@ def forecast(
 ) -> None:
     """Continue a series in a CSV file, oldest row first."""
     here = session(context)
-    values = inputs.series(file, column)
     with here.hub() as hub:
+        values = inputs.series(file, column)
         name = model or only(hub, "forecast.quantile")
         found = hub.forecast(
             values, horizon, model=name, version=version, quantiles=quantile or None

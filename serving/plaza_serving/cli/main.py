@@ -42,6 +42,7 @@ from plaza_serving.cli import (
 from plaza_serving.cli.session import Session
 
 _JSON = "--json"
+_USAGE = 2
 _UNWATCHED_COLUMNS = 1_000
 
 app = typer.Typer(
@@ -117,7 +118,14 @@ def _console(*, stderr: bool) -> Console:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and leave with its exit code."""
-    _command()(_hoisted(sys.argv[1:] if arguments is None else arguments))
+    try:
+        _command()(_hoisted(sys.argv[1:] if arguments is None else arguments))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        line = f"{error.filename}: {error.strerror}"  # the command line named it
+        _console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
+        sys.exit(_USAGE)
 
 
 @cache  # of 110 commands; to make them takes longer than to run one

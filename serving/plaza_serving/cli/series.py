@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 import plaza
+from plaza_serving.cli import inputs
 from plaza_serving.cli.infer import AtVersion, Chosen, only
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import plain, table_of
@@ -78,8 +79,8 @@ def warn(
     """What to warn of, since when, and how likely it is at each step ahead."""
     here = session(context)
     levels = [_level(said, above=not below) for said in level or ()] or None
-    before = state.read_text() if state is not None and state.exists() else None
     with here.hub() as hub:
+        before = inputs.text(state) if state is not None and state.exists() else None
         name = model or only(hub, _FAMILY)
 
         def ask(form: plaza.TableForm) -> plaza.Table:

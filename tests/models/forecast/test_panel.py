@@ -77,7 +77,7 @@ def test_what_is_known_reaches_the_graph_as_it_was_sent():
         (((1.0,) * 6, (1.0,) * 6), "known", "a row each"),
         (((1.0,) * 4,), "known[0]", "at least 5"),
         (((1.0,) * 7,), "known[0]", "at most 6"),
-        (((1.0,) * 5 + (math.nan,),), "known[0][5]", "finite"),
+        (((1.0,) * 5 + (math.nan,),), "known[0][5]", "a value is missing"),
     ],
 )
 def test_a_covariate_that_does_not_fit_is_named(known, field, says):

@@ -129,10 +129,10 @@ def test_the_unit_of_the_series_does_not_matter(values, unit):
     [
         (ForecastTask(SERIES[:5], 1), "values", "at least 6 values, got 5"),
         (ForecastTask((), 1), "values", "at least 6"),
-        (ForecastTask((*SERIES, math.nan), 1), "values[8]", "finite"),
+        (ForecastTask((*SERIES, math.nan), 1), "values[8]", "a value is missing"),
         (ForecastTask((math.inf, *SERIES), 1), "values[0]", "finite"),
         (ForecastTask((1e308,) * 6, 1), "values", "too large"),
-        (ForecastTask((*SERIES, None), 1), "values", "numbers|finite"),
+        (ForecastTask((*SERIES, None), 1), "values", "a value is missing"),
         (ForecastTask((*SERIES, "x"), 1), "values", "numbers"),
         (ForecastTask((SERIES,) * 6, 1), "values", "flat"),
         (ForecastTask(SERIES, 0), "horizon", "1 to 3"),
