@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVarTuple
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, Select, and_, or_, select
 from sqlalchemy.orm import Session
 
 from plaza_core.certificate import Standing
@@ -20,6 +21,7 @@ from plaza_tenancy.schema_registry import ModelShareRow, ModelTagRow
 from plaza_tenancy.standings import standings
 from plaza_tenancy.states import resident_bytes, served_by, split_of, state_of
 
+Columns = TypeVarTuple("Columns")
 Conditions = Sequence[ColumnElement[bool]]
 
 
@@ -104,13 +106,11 @@ def heads(session: Session, conditions: Conditions) -> list[Head]:
 
 def _guests(session: Session, conditions: Conditions) -> dict[ModelId, list[OrganisationId]]:
     guests: dict[ModelId, list[OrganisationId]] = defaultdict(list)
-    query = (
-        select(ModelShareRow.model, ModelShareRow.guest)
-        .join(ModelRow, _same_model(ModelShareRow))
-        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
-        .where(ModelRow.visibility == Visibility.SHARED, *conditions)
-        .order_by(ModelShareRow.guest)
-    )
+    query = _of_models(
+        ModelShareRow,
+        select(ModelShareRow.model, ModelShareRow.guest),
+        [ModelRow.visibility == Visibility.SHARED, *conditions],
+    ).order_by(ModelShareRow.guest)
     for model, guest in session.execute(query):
         guests[model].append(guest)
     return guests
@@ -118,13 +118,9 @@ def _guests(session: Session, conditions: Conditions) -> dict[ModelId, list[Orga
 
 def tags(session: Session, conditions: Conditions) -> dict[ModelId, list[str]]:
     found: dict[ModelId, list[str]] = defaultdict(list)
-    query = (
-        select(ModelTagRow.model, ModelTagRow.tag)
-        .join(ModelRow, _same_model(ModelTagRow))
-        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
-        .where(*conditions)
-        .order_by(ModelTagRow.tag)
-    )
+    query = _of_models(
+        ModelTagRow, select(ModelTagRow.model, ModelTagRow.tag), conditions
+    ).order_by(ModelTagRow.tag)
     for model, tag in session.execute(query):
         found[model].append(tag)
     return found
@@ -133,23 +129,11 @@ def tags(session: Session, conditions: Conditions) -> dict[ModelId, list[str]]:
 def entries(session: Session, conditions: Conditions) -> list[ModelEntry]:
     """Models that meet `conditions`, each with all its versions and aliases."""
     versions: dict[ModelId, list[VersionRow]] = defaultdict(list)
-    query = (
-        select(VersionRow)
-        .join(ModelRow, _same_model(VersionRow))
-        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
-        .where(*conditions)
-        .order_by(VersionRow.version)
-    )
+    query = _of_models(VersionRow, select(VersionRow), conditions).order_by(VersionRow.version)
     for row in session.scalars(query):
         versions[row.model].append(row)
     aliases: dict[ModelId, list[AliasRow]] = defaultdict(list)
-    named = (
-        select(AliasRow)
-        .join(ModelRow, _same_model(AliasRow))
-        .join(OrganisationRow, OrganisationRow.id == ModelRow.organisation)
-        .where(*conditions)
-        .order_by(AliasRow.alias)
-    )
+    named = _of_models(AliasRow, select(AliasRow), conditions).order_by(AliasRow.alias)
     for alias in session.scalars(named):
         aliases[alias.model].append(alias)
     found, known = heads(session, conditions), standings(session, conditions)
@@ -184,8 +168,11 @@ def _model_entry(
 _OfModel = type[VersionRow] | type[AliasRow] | type[ModelShareRow] | type[ModelTagRow]
 
 
-def _same_model(rows: _OfModel) -> ColumnElement[bool]:
-    return and_(ModelRow.organisation == rows.organisation, ModelRow.id == rows.model)
+def _of_models(rows: _OfModel, query: Select[*Columns], conditions: Conditions) -> Select[*Columns]:
+    """Those of `rows`, which `query` selects, whose model meets `conditions`."""
+    same = and_(ModelRow.organisation == rows.organisation, ModelRow.id == rows.model)
+    whose = OrganisationRow.id == ModelRow.organisation
+    return query.join(ModelRow, same).join(OrganisationRow, whose).where(*conditions)
 
 
 def _version_entry(

@@ -4,24 +4,13 @@ import types
 import pytest
 
 from plaza_serving.cli.main import main
-from tests.client.hub import KEY, MiniHub, State
+from tests.client.conftest import mini_hub, state
+from tests.client.hub import KEY
 from tests.client.real import real_control
 from tests.client.sockets import serving
 from tests.tenancy.world import make_version
 
-
-@pytest.fixture(scope="session")
-def mini_hub():
-    hub = MiniHub()
-    with serving(hub) as address:
-        yield hub, address
-
-
-@pytest.fixture
-def state(mini_hub):
-    hub, _ = mini_hub
-    hub.state = State()
-    return hub.state
+__all__ = ["mini_hub", "state"]
 
 
 @pytest.fixture

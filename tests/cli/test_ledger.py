@@ -4,11 +4,8 @@ import io
 import json
 
 import pytest
-from sqlalchemy import text
 
-from plaza_tenancy import dialect
-from tests.client.real import real_control
-from tests.tenancy.world import make_record
+from tests.client.real import real_control, used_thrice
 
 
 @pytest.fixture
@@ -21,16 +18,8 @@ def world(tmp_path):
 def acme(world, command):
     made = command("--json", "orgs", "create", "acme")
     whose = json.loads(made.out)["id"]
-    now = world.clock.unix_us()
-    world.parts.tenancy.ledger.ingest(
-        [make_record(whose, f"r{n}", charge=10, at_unix_us=now) for n in range(3)]
-    )
+    used_thrice(world, whose)
     return whose
-
-
-def tamper(world, statement):
-    with dialect.writing(world.parts.tenancy._store._engine).begin() as connection:
-        assert connection.execute(text(statement)).rowcount > 0
 
 
 def test_a_statement_is_printed_or_saved(command, acme, elsewhere):
@@ -50,8 +39,8 @@ def test_verifying_says_where_and_exits_with_1(command, world, acme):
     fine = command("usage", "verify", "--organisation", "*")
     assert (fine.code, "intact" in fine.out) == (0, True)
     assert command("audit", "verify", "--organisation", "*").code == 0
-    tamper(world, "UPDATE usage SET rows = 5 WHERE request_id = 'r1'")
-    tamper(world, f"UPDATE audit SET target = 'x' WHERE organisation = '{acme}'")
+    world.tamper("UPDATE usage SET rows = 5 WHERE request_id = 'r1'")
+    world.tamper(f"UPDATE audit SET target = 'x' WHERE organisation = '{acme}'")
     for group in ("usage", "audit"):
         found = command(group, "verify", "--organisation", "acme")
         assert (found.code, "broken at 1" in found.out) == (1, True)
@@ -75,7 +64,7 @@ def test_a_correction(command, acme):
 
 def test_sums_are_compared_and_mended(command, world, acme):
     assert command("usage", "drift").code == 0
-    tamper(world, "UPDATE usage_hours SET charge = 0")
+    world.tamper("UPDATE usage_hours SET charge = 0")
     assert command("usage", "drift").code == 1
     assert command("usage", "rebuild").code == 0
     assert command("usage", "drift").code == 0

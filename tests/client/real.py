@@ -9,6 +9,7 @@ from pathlib import Path
 from plaza_core.ports import NewVersion
 from plaza_core.principal import Right
 from tests.serving.control.conftest import World, open_world
+from tests.tenancy.world import make_record
 
 
 @contextmanager
@@ -29,3 +30,11 @@ def real_control(
     yield world
     world.parts.close_waits()
     tenancy.close()
+
+
+def used_thrice(world: World, organisation: str) -> None:
+    """Three charged requests in the organisation's books, now."""
+    now = world.clock.unix_us()
+    world.parts.tenancy.ledger.ingest(
+        [make_record(organisation, f"r{n}", charge=10, at_unix_us=now) for n in range(3)]
+    )

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 import plaza
 from plaza import _indexes
-from tests.client.both import Blocking
-from tests.client.sockets import serving
-from tests.serving.control.conftest import open_world
+from tests.client.real import real_control
 
 CASES = [
     plaza.Document("light", "street light broken", {"district": 3}),
@@ -19,20 +15,10 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=["sync", "async"])
-def hub(request, tmp_path):
-    (tmp_path / "hub").mkdir()
-    world = open_world(tmp_path / "hub")
-    with serving(world.app) as address, asyncio.Runner() as runner:
-        if request.param == "sync":
-            with plaza.Client(control_url=address, api_key=world.operator) as client:
-                yield client
-        else:
-            client = plaza.AsyncClient(control_url=address, api_key=world.operator)
-            yield Blocking(client, runner)
-            runner.run(client.close())
-    world.parts.close_waits()
-    world.parts.tenancy.close()
+@pytest.fixture
+def world(tmp_path):
+    with real_control(tmp_path / "hub") as world:
+        yield world
 
 
 def test_an_index_from_its_making_to_its_end(hub):

@@ -3,12 +3,9 @@
 import json
 
 import pytest
-from sqlalchemy import text
 
 import plaza
-from plaza_tenancy import dialect
-from tests.client.real import real_control
-from tests.tenancy.world import make_record
+from tests.client.real import real_control, used_thrice
 
 NOVEMBER = "2023-11"
 
@@ -23,16 +20,8 @@ def world(tmp_path):
 def acme(world, hub):
     """An organisation with three charged requests; returns its id."""
     whose = hub.orgs.create("acme").id
-    now = world.clock.unix_us()
-    world.parts.tenancy.ledger.ingest(
-        [make_record(whose, f"r{n}", charge=10, at_unix_us=now) for n in range(3)]
-    )
+    used_thrice(world, whose)
     return whose
-
-
-def tamper(world, statement):
-    with dialect.writing(world.parts.tenancy._store._engine).begin() as connection:
-        assert connection.execute(text(statement)).rowcount > 0
 
 
 def test_a_statement_comes_whole_or_into_a_file(hub, acme, tmp_path):
@@ -58,11 +47,11 @@ def test_chains_are_verified(hub, world, acme):
     (chain,) = hub.ledger.verify(organisation="acme")
     assert (chain.organisation, chain.links, chain.intact) == (acme, 1, True)
     assert all(chain.intact for chain in hub.ledger.verify_audit(organisation="*"))
-    tamper(world, "UPDATE usage SET charge = 9 WHERE request_id = 'r1'")
+    world.tamper("UPDATE usage SET charge = 9 WHERE request_id = 'r1'")
     (chain,) = hub.ledger.verify(organisation="acme")
     assert (chain.intact, chain.broken) == (False, 1)
     assert "changed" in chain.why
-    tamper(world, f"UPDATE audit SET target = 'x' WHERE organisation = '{acme}'")
+    world.tamper(f"UPDATE audit SET target = 'x' WHERE organisation = '{acme}'")
     (chain,) = hub.ledger.verify_audit(organisation="acme")
     assert chain.broken == 1
 
@@ -74,7 +63,7 @@ def test_corrections_and_sums(hub, world, acme):
     (row,) = hub.usage(organisation="acme", by="month")
     assert (row.group, row.charge, row.requests) == ({"month": NOVEMBER}, 26, 3)
     assert hub.ledger.drift() == []
-    tamper(world, "UPDATE usage_hours SET charge = charge + 1 WHERE requests > 0")
+    world.tamper("UPDATE usage_hours SET charge = charge + 1 WHERE requests > 0")
     found = hub.ledger.drift()
     assert [d.charge for d in found] == [1]
     assert hub.ledger.rebuild() == found

@@ -12,6 +12,7 @@ import httpx
 import onnx
 import pytest
 import yaml
+from sqlalchemy import text
 
 from plaza_core.keys import NewKey
 from plaza_core.settings import Settings
@@ -32,7 +33,7 @@ from plaza_serving.control.parts import Parts
 from plaza_serving.control.pool_reasons import PoolReasons
 from plaza_serving.control.reconciler import RayState
 from plaza_serving.searching.service import Searching
-from plaza_tenancy import Tenancy
+from plaza_tenancy import Tenancy, dialect
 from tests.serving.searching.embedders import NgramEmbedder
 from tests.tenancy.world import migrated_file
 
@@ -62,6 +63,11 @@ class World:
     async def ask(self, key, method, path, **more):
         async with self.client(key) as client:
             return await client.request(method, path, **more)
+
+    def tamper(self, statement):
+        """What somebody does who has the database."""
+        with dialect.writing(self.parts.tenancy._store._engine).begin() as connection:
+            assert connection.execute(text(statement)).rowcount > 0
 
     async def organisation(self, name, **keys):
         """Make an organisation; `keys` maps a variable to a body for its key. Returns texts."""

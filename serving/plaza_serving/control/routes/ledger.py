@@ -7,9 +7,9 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import StreamingResponse
 
-from plaza_core.principal import Principal, Right, TenantScope
+from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import needs
-from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.parts import Hub
 from plaza_serving.control.patterns import MONTH
 from plaza_serving.control.shapes.ledger import (
     Correction,
@@ -20,15 +20,11 @@ from plaza_serving.control.shapes.ledger import (
     Format,
     Verified,
 )
+from plaza_serving.control.whose import Whose, scope_of
 from plaza_tenancy.corrections import About
 
 router = APIRouter(prefix="/api/v1", tags=["ledger"])
 
-EVERYBODY = "*"
-Whose = Annotated[
-    str | None,
-    Query(description="An organisation, or `*` for all: operators only. Default: own."),
-]
 # Books tell of every request of every key, and verifying them is work: not for each consumer's key.
 AuditReader = Annotated[Principal, needs(Right.AUDIT_READ)]
 Writer = Annotated[Principal, needs(Right.TENANTS_WRITE)]
@@ -65,14 +61,14 @@ def statement(
 @router.get("/usage/verify", summary="Verify the books")
 def verify_usage(hub: Hub, who: AuditReader, organisation: Whose = None) -> Verified:
     """Recomputes every batch from its entries; names the first that does not fit."""
-    scope = _scope(hub, who, Right.AUDIT_READ, organisation)
+    scope = scope_of(hub, who, Right.AUDIT_READ, organisation)
     return Verified.of(hub.tenancy.ledger.verify(scope))
 
 
 @router.get("/audit/verify", summary="Verify the audit trail")
 def verify_audit(hub: Hub, who: AuditReader, organisation: Whose = None) -> Verified:
     """Recomputes every row's digest; names the first row that does not fit."""
-    scope = _scope(hub, who, Right.AUDIT_READ, organisation)
+    scope = scope_of(hub, who, Right.AUDIT_READ, organisation)
     return Verified.of(hub.tenancy.audit.verify(scope))
 
 
@@ -117,9 +113,3 @@ def drop(hub: Hub, who: OperatingWriter, body: DropRequest) -> DropReport:
     """
     platform = hub.tenancy.platform(who, Right.TENANTS_WRITE)
     return DropReport(items=hub.tenancy.ledger.drop_before(platform, body.before))
-
-
-def _scope(hub: Parts, who: Principal, right: Right, organisation: str | None) -> TenantScope:
-    if organisation == EVERYBODY:
-        return hub.tenancy.platform(who, right)
-    return hub.tenancy.scope(who, right, organisation=organisation)

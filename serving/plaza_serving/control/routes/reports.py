@@ -8,9 +8,9 @@ from fastapi import APIRouter, Query
 
 from plaza_core.errors import InvalidInput
 from plaza_core.pools import Pool
-from plaza_core.principal import Principal, Right, TenantScope
+from plaza_core.principal import Principal, Right
 from plaza_serving.control.guard import needs
-from plaza_serving.control.parts import Hub, Parts
+from plaza_serving.control.parts import Hub
 from plaza_serving.control.shapes.base import Since, Until, span
 from plaza_serving.control.shapes.ledger import AuditPage, UsageReport
 from plaza_serving.control.shapes.status import (
@@ -20,16 +20,10 @@ from plaza_serving.control.shapes.status import (
     ReplicaStatus,
     TrackingStatus,
 )
+from plaza_serving.control.whose import Whose, scope_of
 from plaza_tenancy.views import Dimension
 
 router = APIRouter(prefix="/api/v1", tags=["reports"])
-
-EVERYBODY = "*"
-
-Whose = Annotated[
-    str | None,
-    Query(description="An organisation, or `*` for all: operators only. Default: own."),
-]
 
 
 @router.get("/usage", summary="Sum up usage")
@@ -46,7 +40,7 @@ def usage(
     since_us, until_us = span(since, until, hub.clock.unix_us())
     if since_us > until_us:
         raise InvalidInput("`since` is after `until`", input="since")
-    scope = _scope(hub, who, Right.USAGE_READ, organisation)
+    scope = scope_of(hub, who, Right.USAGE_READ, organisation)
     rows = hub.tenancy.ledger.report(scope, since_us=since_us, until_us=until_us, by=by)
     return UsageReport(since_us=since_us, until_us=until_us, items=rows)
 
@@ -62,7 +56,7 @@ def audit(
     organisation: Whose = None,
 ) -> AuditPage:
     """Administrative changes, newest first."""
-    scope = _scope(hub, who, Right.AUDIT_READ, organisation)
+    scope = scope_of(hub, who, Right.AUDIT_READ, organisation)
     entries = hub.tenancy.audit.list(scope, before=before, limit=limit)
     return AuditPage(items=entries, next=entries[-1].id if len(entries) == limit else None)
 
@@ -97,9 +91,3 @@ def status(hub: Hub) -> HubStatus:
             for replica in hub.fleet.replicas()
         ],
     )
-
-
-def _scope(hub: Parts, who: Principal, right: Right, organisation: str | None) -> TenantScope:
-    if organisation == EVERYBODY:
-        return hub.tenancy.platform(who, right)
-    return hub.tenancy.scope(who, right, organisation=organisation)
