@@ -26,7 +26,7 @@ from plaza_training.text.scoring import score
 from plaza_training.text.sets import Examples
 
 OPTIONS = ClassifyOptions(unit="character", buckets=1 << 21, width=384, words=3, characters=None)
-"""Of the 600,000 n-grams few share a bucket; with a quarter of the buckets half a point is lost."""
+"""Of 600,000 n-grams a quarter share one; with a quarter of the buckets half a point is lost."""
 WIDTHS = (32, 64, 128, 256, 384)
 STRENGTHS = (1.0, 4.0, 16.0)
 """How little is held back; the dev part chooses, also among the next."""
