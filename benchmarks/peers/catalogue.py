@@ -82,4 +82,11 @@ PEERS = (
         _RAW,
         settings={"TUNED": "1"},
     ),
+    Peer(
+        "floor",
+        "the floor: Ray Serve's ingress and hook, bare model",
+        "floor",
+        _RAW,
+        tuning={model: {"WORKERS": CORES} for model in ("conv", "detector", "embedder", "encoder")},
+    ),
 )

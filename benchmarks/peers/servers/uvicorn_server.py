@@ -21,16 +21,21 @@ async def app(scope, receive, send):
         model = work.Model()
         await send({"type": "lifespan.startup.complete"})
         return
+    told = await computed(model, receive)
+    headers = [*HEADERS, (b"content-length", b"%d" % len(told))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": told})
+
+
+async def computed(model, receive):
+    """The body of the answer to one request."""
     message = await receive()
     body = message["body"]
     while message.get("more_body"):
         message = await receive()
         body += message["body"]
     (found,) = model([model.read(body)])
-    answer = orjson.dumps(found)
-    headers = [*HEADERS, (b"content-length", str(len(answer)).encode())]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": answer})
+    return orjson.dumps(found)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def ray_environment(
         **_serving(settings),
         **_haproxy(settings, places),
         **_start_and_stop(),
-        **_quiet(),
+        **quiet(),
     }
 
 
@@ -176,7 +176,7 @@ def _start_and_stop() -> dict[str, str]:
     }
 
 
-def _quiet() -> dict[str, str]:
+def quiet() -> dict[str, str]:
     """Ray's timers are made for clusters of a thousand nodes that somebody watches on a dashboard.
     What is left out here is for looking at, or for what one machine does not have: a fifth of what
     a hub cost with nobody asking (decision 42). Left alone: all by which a death is noticed."""

@@ -62,7 +62,10 @@ def hub(tmp_path_factory, ports):
     own = ports.spare[0]
     beside = others(place)
     pools = [{"name": "second", "grpc_port": own, "cpus": 0.1}, *beside]
-    with hub_on(ports, place / "state", pools=json.dumps(pools), max_body_mb=4) as running:
+    # Rates are divided among all replicas after the traffic, so that the least part of an idle
+    # pool is a twentieth here: of the usual burst that is ten requests.
+    limits = {"max_body_mb": 4, "rate_per_second": 2_000, "rate_burst": 4_000}
+    with hub_on(ports, place / "state", pools=json.dumps(pools), **limits) as running:
         running.grpc = f"127.0.0.1:{running.environment['PLAZA_GRPC_PORT']}"
         running.second = f"127.0.0.1:{own}"
         running.started = place / "nxrt" / "started"

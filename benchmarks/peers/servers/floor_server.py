@@ -1,0 +1,66 @@
+"""The floor: what a hub on Ray Serve would cost if nothing of it were Plaza's.
+
+HAProxy, Serve's replica with its own uvicorn, and the middleware hook through which Plaza answers
+too, with all the settings that Plaza gives them; behind it the bare model (`floor_hook`). It says
+how much of a bar can be reached at all on Ray Serve, and what Plaza's own part of a request costs.
+"""
+
+import os
+
+from plaza_serving.supervisor.environment import quiet
+
+os.environ |= quiet()
+os.environ |= {
+    "RAY_SERVE_ENABLE_HA_PROXY": "1",
+    "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+    "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    "RAY_SERVE_HAPROXY_METRICS_ENABLED": "0",
+    "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "131072",
+    "RAY_SERVE_METRICS_EXPORT_INTERVAL_MS": "1000",
+    "RAY_enable_metrics_collection": "0",
+    "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "0.3",
+    "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "floor_hook:middlewares",
+}
+
+import signal
+import threading
+
+import ray
+import work
+from ray import serve
+from starlette.requests import Request
+
+
+@serve.deployment(
+    num_replicas=int(os.environ.get("WORKERS", "1")),
+    max_ongoing_requests=100,
+    ray_actor_options={"num_cpus": 0.5},
+)
+class Served:
+    def __init__(self):
+        import floor_hook  # the module that Serve's HTTP server has imported in this process
+
+        floor_hook.model = work.Model()
+
+    async def __call__(self, request: Request):
+        raise AssertionError("the hook answers first")
+
+
+if __name__ == "__main__":
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    ray.init(
+        address="local",
+        num_cpus=work.CORES,
+        include_dashboard=False,
+        object_store_memory=100_000_000,
+        log_to_driver=False,
+        _temp_dir=os.environ["PLACE"],
+    )
+    serve.start(http_options={"host": "127.0.0.1", "port": work.PORT})
+    quietly = {"log_level": "WARNING", "enable_access_log": False}
+    serve.run(Served.bind(), logging_config=quietly)
+    stop.wait()
+    serve.shutdown()
+    ray.shutdown()
