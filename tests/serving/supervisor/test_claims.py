@@ -8,6 +8,8 @@ import pytest
 
 from plaza_core.errors import Conflict
 from plaza_serving.supervisor.claims import claim, claimed
+from plaza_serving.supervisor.places import Places
+from plaza_serving.supervisor.ports import fixed_ports
 
 HOLD = """
 import sys
@@ -37,6 +39,24 @@ def test_a_refused_hub_leaves_nothing_claimed(ports):
         raise AssertionError("two have the port")
     with claimed(ports):
         assert claim(f"port-{http}") is None
+
+
+def test_plaza_up_starts_nothing_on_ports_that_another_hub_claims(settings):
+    given = {"PATH": os.environ["PATH"], "COLUMNS": "4000"}
+    given["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    for name, value in settings.model_dump(exclude_none=True).items():
+        given[f"PLAZA_{name.upper()}"] = value if isinstance(value, str) else str(value)
+    with claimed(fixed_ports(settings)):
+        done = subprocess.run(
+            [sys.executable, "-m", "plaza_serving.cli", "up"],
+            env=given,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert f"port {settings.ray_port} (Ray's GCS) is taken by pid {os.getpid()}," in done.stderr
+    assert not (Places.of(settings).run / "processes.json").exists()
 
 
 def test_a_killed_hub_claims_nothing(ports):
