@@ -39,10 +39,9 @@ from plaza_serving.cli import (
     tracking,
     training,
 )
-from plaza_serving.cli.session import Session
+from plaza_serving.cli.session import WRONG, Session
 
 _JSON = "--json"
-_USAGE = 2
 _UNWATCHED_COLUMNS = 1_000
 
 app = typer.Typer(
@@ -125,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         line = f"{error.filename}: {error.strerror}"  # the command line named it
         _console(stderr=True).print(line, style="red", markup=False, soft_wrap=True)
-        sys.exit(_USAGE)
+        sys.exit(WRONG)
 
 
 @cache  # of 110 commands; to make them takes longer than to run one

@@ -21,8 +21,8 @@ from plaza_core.settings import Settings
 from plaza_serving.cli.show import failure, to_json
 
 ADMIN_KEY_FILE = "admin.key"
-REFUSED, UNREACHABLE = 1, 3
-"""Exit codes; 2, for a wrong command line, is the parser's."""
+REFUSED, WRONG, UNREACHABLE = 1, 2, 3
+"""Exit codes; the parser too says 2, of a wrong command line."""
 
 
 @dataclass(frozen=True, slots=True)
