@@ -29,6 +29,21 @@ class Pairs:
     future: Series
     known: Series | None = None
     """What is known beside the series, (n, covariates, context + horizon)."""
+    pieces: NDArray[np.int64] | None = None
+    """(n,) which stretch of time each window belongs to: a season, a day. What is said of stretches
+    to come rests on how much these differ."""
+
+    def only(self, rows: NDArray[np.bool_]) -> Pairs:
+        known = None if self.known is None else self.known[rows]
+        pieces = None if self.pieces is None else self.pieces[rows]
+        return Pairs(self.past[rows], self.future[rows], known, pieces)
+
+    @property
+    def numbered(self) -> NDArray[np.int64]:
+        """The pieces. Raises ValueError where nobody said them."""
+        if self.pieces is None:
+            raise ValueError("these windows are in no pieces")
+        return self.pieces
 
 
 Score = Callable[[Values, Values], Metrics]

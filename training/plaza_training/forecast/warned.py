@@ -58,7 +58,7 @@ class Subject:
 def _heat(data: Path) -> Case:
     table = heat.read(locate(WEATHER, data, only={"WTH.csv"}))
     test = WEATHER.split("WTH test")
-    return Case(heat.WATCH, heat.windows(table, test.first, test.last))
+    return Case(heat.WATCH, heat.summers(heat.windows(table, test.first, test.last)))
 
 
 def _epidemic(data: Path) -> Case:
