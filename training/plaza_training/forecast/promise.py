@@ -70,7 +70,8 @@ def foretold(shares: Sequence[float]) -> tuple[float, float]:
     on the arcsine of the root, where shares vary alike. Raises InvalidInput for less than two."""
     if len(shares) < 2:
         raise InvalidInput(
-            "false alarms of a time to come are told by two pieces of history at least",
+            "false alarms of a time to come are told by two pieces of history at least, each with "
+            "times without the event ahead",
             input="pieces",
         )
     turned = np.arcsin(np.sqrt(shares))

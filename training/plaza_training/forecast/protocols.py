@@ -228,16 +228,19 @@ def day_ahead(job: Job, context: int, horizon: int) -> Exam:
     )
 
 
-def held_out(series: Series, border: int) -> Callable[[Job, int, int], Exam]:
-    """Series without a published protocol: rows from `border` on test, the tenth before them
-    calibrates the intervals."""
+def held_out(
+    series: Series, border: int, taught: int | None = None
+) -> Callable[[Job, int, int], Exam]:
+    """Series without a published protocol: rows from `border` on test, rows before `taught` (None:
+    all before the test) teach, but for the last tenth of them, which calibrates the intervals."""
+    last = taught or border
 
     def open_exam(job: Job, context: int, horizon: int) -> Exam:  # noqa: ARG001 port
         window = (context, horizon)
-        middle = max(context + horizon, border - max(horizon, border // 10))
+        middle = max(context + horizon, last - max(horizon, last // 10))
         return Exam(
             learning=_blocks(Windows(series, *window, first=context, last=middle)),
-            calibration=_all(Windows(series, *window, first=middle, last=border)),
+            calibration=_all(Windows(series, *window, first=middle, last=last)),
             trials=[
                 Trial(
                     _all(Windows(series, *window, first=border, last=len(series))),

@@ -67,13 +67,16 @@ class Subject:
     season_name: str
     lower: float | None = 0.0
     """No value can be below this."""
+    test_from: int | None = None
+    """First row of the test, where it does not begin as what teaches ends."""
 
 
 def train(subject: Subject, choices: Choices, job: Job) -> Trained:
     series = subject.read(locate(subject.data, job.data_dir, progress=job.progress))
     window = (choices.context, choices.horizon)
     learning = Windows(series, *window, first=choices.context, last=choices.train_until)
-    held_out = Windows(series, *window, first=learning.last, last=len(series))
+    first = subject.test_from or learning.last
+    held_out = Windows(series, *window, first=first, last=len(series))
     network = fit(learning, choices, job)
     options = ForecastOptions(
         context=choices.context,

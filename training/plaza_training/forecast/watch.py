@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from plaza_core.errors import InvalidInput
 from plaza_models.forecast.levels import Level
 from plaza_models.forecast.options import ForecastOptions, LevelOptions
 from plaza_models.forecast.warning import chances
@@ -95,12 +96,18 @@ class History:
 
 def set_levels(watch: Watch, history: History, options: ForecastOptions) -> list[LevelOptions]:
     """Each is raised from the lowest chance that keeps the promise. Raises InvalidInput where no
-    chance does, or history has less than two pieces."""
+    chance does, history has less than two pieces, or what is warned of never came in it."""
     found = []
     for name, threshold in watch.thresholds.items():
         limits = list(threshold) if isinstance(threshold, Sequence) else [threshold]
         asked = Level(name, tuple(limits), 1.0, 0.0, watch.above)
         told = history.told(asked, options.quantiles)
+        if not told.ahead.any():
+            raise InvalidInput(
+                f"nothing is known of level '{name}': its event never came in the history it is "
+                "set on",
+                input="levels",
+            )
         level, stated = entrance(told, watch.false_alarms, KEPT)
         found.append(
             LevelOptions(
@@ -176,8 +183,8 @@ def _noticed(watch: Watch, raised: Flags, came: Flags, now: Flags) -> list[int |
 
 
 def metrics_of(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The numbers of a card."""
-    metrics = {}
+    """The numbers of a card, as far as there are any: without a warning there is no precision."""
+    metrics: dict[str, float] = {}
     for name, one in found.items():
         word = name.replace(" ", "_")
         for what in ("false_alarms", "precision", "recall"):
@@ -192,7 +199,7 @@ def metrics_of(found: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
         metrics[f"{word}_noticed_before"] = float(one["noticed"])
         if one["median_notice_steps"] is not None:
             metrics[f"{word}_median_notice_steps"] = one["median_notice_steps"]
-    return metrics
+    return {name: value for name, value in metrics.items() if not math.isnan(value)}
 
 
 def _share(part: Flags, of: Flags) -> float:
