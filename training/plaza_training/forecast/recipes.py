@@ -1,4 +1,4 @@
-"""Recipes `traffic-speed-quantiles` and `electricity-load-quantiles`.
+"""Recipe `electricity-load-quantiles`, and the model of `traffic-speed-quantiles` (`congestion`).
 
 One network and one way of training; a recipe chooses the series, the window and the split.
 """
@@ -281,10 +281,6 @@ LOAD_CHOICES = Choices(
     learning_rate=2e-3,
     train_until=103_776 - 730 * 24,
 )
-
-
-def traffic_speed(job: Job) -> Trained:
-    return train(SPEED, SPEED_CHOICES, job)
 
 
 def electricity_load(job: Job) -> Trained:
