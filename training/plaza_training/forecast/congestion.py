@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from plaza_models.forecast.options import ForecastOptions
 from plaza_models.options import read_options
@@ -58,12 +59,16 @@ def left_out(
     quiet = replace(job, state=None, log=NoLog())
     days = np.unique(numbers)
     for day in job.progress.track(days, "days left out", len(days)):
-        own = learning.origins[numbers == day]
-        others = replace(learning, apart=(int(own[0]), int(own[-1]) + choices.horizon))
-        network = fit(others, choices, quiet).eval()
+        network = fit(without(learning, numbers == day), choices, quiet).eval()
         rows = history.numbered == day
         quantiles[rows] = in_units(network, history.only(rows), options)
     return quantiles
+
+
+def without(windows: Windows, day: NDArray[np.bool_]) -> Windows:
+    """Those that share no value to be forecast with these origins, which follow one another."""
+    own = windows.origins[day]
+    return replace(windows, apart=(int(own[0]), int(own[-1]) + windows.horizon))
 
 
 def traffic_speed(job: Job) -> Trained:
