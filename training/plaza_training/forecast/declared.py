@@ -58,7 +58,7 @@ def with_levels(trained: Trained, watched: Watched, quantiles: Values | None = N
         quantiles = in_units(trained.graph.module, watched.history, options)
     history = History.of(quantiles, watched.history, watched.watch)
     options = options.model_copy(update={"levels": set_levels(watched.watch, history, options)})
-    share = f"{watched.watch.false_alarms:.0%}"
+    share = f"{100 * watched.watch.false_alarms:g} %"
     said = (
         f" Warning levels, of {watched.watch.said}: set on {watched.where}, so that in 19 of 20 "
         f"such pieces to come at most {share} of the times without it should be warned about."
