@@ -183,6 +183,9 @@ def test_what_cannot_be_told_is_refused_by_name(asked, field):
         {"levels": OFFERED[::-1]},
         {"levels": [OFFERED[0] | {"leave": 0.6}]},
         {"levels": [OFFERED[0] | {"threshold": [1, 2]}]},
+        {"levels": [OFFERED[0] | {"false_alarms_range": [0.1, 0.2]}]},
+        {"levels": [OFFERED[1] | {"false_alarms_range": [0.0, 0.2]}]},
+        {"levels": [OFFERED[0] | {"false_alarms_range": [0.0, 1.2]}]},
         {"every": 4},
     ],
 )

@@ -68,8 +68,8 @@ def _load(data: Path) -> Case:
 
 
 def _traffic(data: Path) -> Case:
-    asked = congestion.watched(read_speeds(locate(LOS_LOOP, data)))
-    return Case(asked.watch, asked.test)
+    roads = congestion.watched(read_speeds(locate(LOS_LOOP, data)))
+    return Case(roads.watch, roads.test)
 
 
 SUBJECTS: Mapping[str, Subject] = {
