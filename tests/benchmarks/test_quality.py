@@ -86,6 +86,10 @@ class TestTheSheet:
             if exam.paper == "beside-direct":
                 assert exam.model in DIRECT
 
+    def test_every_bundle_that_ships_is_trained_again(self):
+        again = {exam.model for exam in EXAMS if exam.paper not in HUB_ALONE}
+        assert {path.parent.name for path in BUNDLES.glob("*/plaza.yaml")} <= again & set(RECIPES)
+
     def test_quick_variants_are_of_recipes(self):
         assert set(QUICK) <= set(RECIPES)
         assert set(PAPERS) >= HUB_ALONE
