@@ -40,7 +40,7 @@ def measure(
     calm_s: float = CALM_S,
 ) -> dict[str, Any]:
     """Floods of so many `times` the peak, one after the other."""
-    hub.admin.models.register(asked.slow().write(scratch / "slow"), visibility="public")
+    hub.admin.models.register(asked.bundle("slow", scratch), visibility="public")
     load, port = asked.to_plaza("slow", "binary", key), int(hub.environment["PLAZA_HTTP_PORT"])
     compare.until_answered(hub, load)
     return flood(port, load, times, flood_s=flood_s, calm_s=calm_s)

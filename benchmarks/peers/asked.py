@@ -55,7 +55,7 @@ def bundle(model: str, scratch: Path) -> Path:
     if model == "encoder":
         encoder(place)
     else:
-        (graphs.tiny() if model == "tiny" else graphs.conv()).write(place)
+        {"tiny": graphs.tiny, "conv": graphs.conv, "slow": slow}[model]().write(place)
     return place
 
 
