@@ -1,7 +1,8 @@
 """An open-loop load generator on raw sockets, run as its own process: Poisson arrivals.
 
 Requests leave at their times whether or not answers have come, and latency counts from the moment a
-request was due. Connections are opened as they are needed, the one used last goes first. About 25 µs of this process per request.
+request was due. Connections are opened as they are needed, and the one used last goes first. About
+25 µs of this process per request.
 
     python -m benchmarks.arrivals PORT RATE SECONDS [RATE SECONDS …] < request
 

@@ -170,8 +170,14 @@ class Workers:
         away = None
         if lane.outside:
             away = self._substitutes.leave(works[0].principal.organisation, now)
-        finished = self._run(lane, works)
-        if self.queue.settle(lane, finished):
+        told: list[Finished] = []
+
+        def early(finished: list[Finished]) -> None:
+            told.extend(finished)
+            self._settle(finished)
+
+        finished = self._run(lane, works, early, told)
+        if self.queue.settle(lane, [*told, *finished] if told else finished):
             self._ready.put(self._turn)
         replaced = away is not None and self._substitutes.back(away)
         self._settle(finished)
@@ -198,10 +204,19 @@ class Workers:
         elif self.on_spare is not None and self.queue.spare():
             self.on_spare()
 
-    def _run(self, lane: Lane, works: Sequence[Work]) -> list[Finished]:
+    def _run(
+        self,
+        lane: Lane,
+        works: Sequence[Work],
+        early: Settles | None = None,
+        told: Sequence[Finished] = (),
+    ) -> list[Finished]:
+        """What `early` has not told; it notes in `told` what it has."""
         try:
-            return lane.run(works)
+            return lane.run(works, early)
         except Exception:
             # A worker thread must outlive any fault of a runner or family; the callers are told.
             log.exception("a batch failed outside the model")
-            return [Finished(w, None, ModelFailed("the batch failed")) for w in works]
+            known = {id(done.work) for done in told}
+            rest = (work for work in works if id(work) not in known)
+            return [Finished(w, None, ModelFailed("the batch failed")) for w in rest]
