@@ -15,7 +15,7 @@ from uvicorn_server import HEADERS, answer, read
 from plaza_serving.rayapp.whole import offer
 from plaza_serving.reply import WHOLE
 
-QUEUE = 64
+QUEUE = 96
 THREADS = int(os.environ.get("THREADS", "0"))
 model = None
 """Set by the replica of this process."""
