@@ -22,6 +22,7 @@ from plaza_core.running import RunnerFactory
 from plaza_training.pipeline import produce
 from plaza_training.recipe import RECIPES, Job, load_recipe
 from plaza_training.served import serve
+from plaza_training.text.teacher import TeacherMissing
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "models" / "bundles"
@@ -74,7 +75,8 @@ def require_data(exam: Exam, data: Path) -> None:
 
 
 def bundle_of(exam: Exam, job: Job, scratch: Path, runners: RunnerFactory) -> tuple[Path, str]:
-    """The directory, and what it is. Raises NotHere where nothing of the name exists."""
+    """The directory, and what it is. Raises NotHere where nothing of the name exists, or the
+    package that its recipe reads."""
     if (BUNDLES / exam.model).is_dir():
         return BUNDLES / exam.model, "ships"
     if exam.file:
@@ -82,7 +84,10 @@ def bundle_of(exam: Exam, job: Job, scratch: Path, runners: RunnerFactory) -> tu
     if exam.model not in RECIPES:
         raise NotHere(f"neither a bundle nor a recipe is named {exam.model}")
     if not (scratch / exam.model / CARD_FILE).is_file():
-        produce(exam.model, load_recipe(exam.model), job, scratch, runners)
+        try:
+            produce(exam.model, load_recipe(exam.model), job, scratch, runners)
+        except TeacherMissing as missing:
+            raise NotHere(missing.message) from missing
     return scratch / exam.model, "written by its recipe"
 
 

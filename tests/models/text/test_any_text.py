@@ -22,6 +22,7 @@ PIECES = {"tokenizer": "tokenizer.json", "width": 64, "max_characters": 300}
 BAG = {"indices": "INT64", "weights": "FP32"}
 KINDS = {
     "n-grams": (NGRAMS, BAG),
+    "signs": ({**NGRAMS, "unit": "character", "words": 3}, BAG),
     "pieces": (PIECES, BAG),
     "attention": ({**PIECES, "pooling": "none"}, {encoders.IDS: "INT64", encoders.MASK: "INT64"}),
 }

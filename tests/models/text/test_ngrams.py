@@ -34,11 +34,44 @@ def test_words_are_normalised_and_scripts_without_spaces_are_split(text, expecte
     assert split(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("《地铁》 2?", " 《地铁》 2? "),
+        ("  A\u3000\n ①！", " a 1! "),
+        ("no\x00th\u200bing \ud800", " nothing "),
+        (" \x00\u3000\ud800 ", ""),
+    ],
+)
+def test_where_every_character_is_a_word_nothing_but_what_is_invisible_is_lost(text, expected):
+    assert "".join(split(text, "character")) == expected
+
+
+def test_signs_and_borders_tell_texts_apart_where_every_character_is_a_word():
+    options = NgramOptions(buckets=1 << 20, width=64, unit="character", characters=None)
+    asked, told = (bucket_counts(split(text, "character"), options) for text in ("走吗?", "走吗."))
+    assert len(asked) == len(told) == len(("·", "走", "吗", "?", "·走", "走吗", "吗?", "?·"))
+    assert len(set(asked) & set(told)) == len(("·", "走", "吗", "·走", "走吗"))
+    assert features(["走吗?"], options).words == len("·走吗?·")
+    with pytest.raises(InvalidInput, match="no sign"):
+        features(["\x00 "], options)
+
+
 def test_features_are_pinned_because_trained_tables_depend_on_them():
     counts = bucket_counts(["my", "地"], NgramOptions(buckets=1 << 20, width=64))
     # Two trigrams and one 4-gram of " my ", two words, one pair of words.
     assert list(counts) == [234779, 744700, 341196, 470748, 673740, 896317]
     assert set(counts.values()) == {1}
+    # A space at both ends, two characters, and pairs.
+    signs = NgramOptions(buckets=1 << 20, width=64, unit="character", characters=None)
+    assert list(bucket_counts(split("地?", "character"), signs)) == [
+        281391,
+        876632,
+        896317,
+        163990,
+        1009832,
+        586951,
+    ]
 
 
 def test_another_process_with_another_hash_seed_agrees():
@@ -119,6 +152,7 @@ def test_a_refusal_names_the_text(batch, field, says):
         ({"buckets": 8, "width": 8, "words": 0}, "options.words"),
         ({"buckets": 8, "width": 8, "characters": [4, 3]}, "options"),
         ({"buckets": 8, "width": 8, "seed": 1}, "options.seed"),
+        ({"buckets": 8, "width": 8, "unit": "line"}, "options.unit"),
     ],
 )
 def test_a_wrong_option_is_named(options, where):
@@ -128,12 +162,13 @@ def test_a_wrong_option_is_named(options, where):
 
 
 # ── cutting ──────────────────────────────────────────────────────────────────────────────────────
+@pytest.mark.parametrize("unit", ["word", "character"])
 @pytest.mark.parametrize("cut", ["end", "beginning"])
 @given(text=st.text(min_size=1, max_size=400), width=st.integers(1, 60))
-def test_a_cut_text_always_fits_and_is_a_part_of_the_whole(cut, text, width):
-    words = split(text)
+def test_a_cut_text_always_fits_and_is_a_part_of_the_whole(unit, cut, text, width):
+    words = split(text, unit)
     assume(words)
-    options = NgramOptions(buckets=1 << 20, width=width, words=2)
+    options = NgramOptions(buckets=1 << 20, width=width, unit=unit, words=2)
     read = features([text], options, cut)
     assert np.count_nonzero(read.weights[0]) <= width
     whole = NgramOptions(buckets=1 << 20, width=1 << 14, words=2)
@@ -142,10 +177,7 @@ def test_a_cut_text_always_fits_and_is_a_part_of_the_whole(cut, text, width):
     assert read.words >= 1
     kept = words[: read.words] if cut == "end" else words[len(words) - read.words :]
     if len(bucket_counts(kept, options)) <= width:  # whole words, not a part of one
-        wanted = features([" ".join(kept)], whole)
-        assert set(read.indices[0][read.weights[0] > 0]) == set(
-            wanted.indices[0][wanted.weights[0] > 0]
-        )
+        assert set(read.indices[0][read.weights[0] > 0]) == set(bucket_counts(kept, whole))
         more = words[: read.words + 1] if cut == "end" else words[len(words) - read.words - 1 :]
         assert len(bucket_counts(more, options)) > width
 

@@ -29,7 +29,7 @@ class Bags:
         self.indices: list[NDArray[np.int64]] = []
         self.weights: list[NDArray[np.float32]] = []
         for text in texts:
-            counts = bucket_counts(split(text), options)
+            counts = bucket_counts(split(text, options.unit), options)
             raw = np.fromiter(counts.values(), np.float32, len(counts))
             self.indices.append(np.fromiter(counts.keys(), np.int64, len(counts)))
             self.weights.append(np.sqrt(raw / raw.sum()))

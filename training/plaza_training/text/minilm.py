@@ -59,8 +59,8 @@ PUBLISHED: Mapping[str, Metrics] = {
 
 
 def all_minilm_l6_v2(job: Job) -> Trained:
-    pairs = locate(ENGLISH_PAIRS, job.data_dir, progress=job.progress)
     folder = find_teacher()
+    pairs = locate(ENGLISH_PAIRS, job.data_dir, progress=job.progress)
     encoder = Encoder(read_weights(folder / "model.safetensors"), HEADS)
     return wrapped(encoder, (folder / "tokenizer.json").read_bytes(), pairs)
 

