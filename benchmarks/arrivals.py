@@ -1,7 +1,8 @@
 """An open-loop load generator on raw sockets, run as its own process: Poisson arrivals.
 
 Requests leave at their times whether or not answers have come, and latency counts from the moment a
-request was due. Connections are opened as they are needed. About 25 µs of this process per request.
+request was due. Connections are opened as they are needed, and the one used last goes first. About
+25 µs of this process per request.
 
     python -m benchmarks.arrivals PORT RATE SECONDS [RATE SECONDS …] < request
 
@@ -17,7 +18,6 @@ import json
 import random
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
 from typing import cast
 
@@ -74,7 +74,7 @@ class Load:
 
     def __init__(self, port: int, request: bytes) -> None:
         self.request = request
-        self.idle: deque[_Connection] = deque()
+        self.idle: list[_Connection] = []
         self.found: list[tuple[float, float, int]] = []
         self._port, self._open, self._begun = port, 0, 0.0
         self._sent, self._done = False, asyncio.Event()
@@ -96,7 +96,7 @@ class Load:
             await asyncio.sleep(max(0.0, ahead))
             self._open += 1
             if self.idle:
-                self.idle.popleft().send(due)
+                self.idle.pop().send(due)
             else:
                 task = loop.create_task(self._opened(due))
                 opening.add(task)

@@ -22,7 +22,7 @@ import platform
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from rich.console import Console
 
 from benchmarks import admission, cells, density, latency, overload, wrk
 from benchmarks.hub import Hub, running_hub
-from benchmarks.peers import asked, chart, compare, table
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers import chart, compare, rivals, table
+from benchmarks.peers.asked import Asked
+from benchmarks.peers.catalogue import FLOOR, PEERS, Peer
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -132,21 +133,42 @@ def _with_a_hub(plan: compare.Plan, only: Sequence[str], results: Results) -> No
         if "latency" in only:
             results.part("latency", _latency(hub, key, plan, scratch))
         if "overload" in only:
-            console.print("overload")
-            results.part("overload", overload.measure(hub, key, scratch, TIMES))
+            results.part("overload", _overload(hub, key, plan, scratch))
 
 
 def _latency(hub: Hub, key: str, plan: compare.Plan, scratch: Path) -> dict[str, Any]:
     console.print("p99 at 70 % of capacity")
-    load = asked.to_plaza("conv", "binary", key)
+    ours = rivals.plaza(hub, key, "conv", "binary")
     alone = compare.alone("conv", "binary", scratch)
-    return latency.measure(
-        _port(hub), load, lambda: alone(1, 4)["requests_per_second"], plan.rounds, 20.0
-    )
+    with contextlib.ExitStack() as servers:
+        others = [
+            servers.enter_context(_beside(peer, "conv", scratch))
+            for peer in plan.peers
+            if peer.name in {"uvicorn", FLOOR}
+        ]
+        return latency.measure(
+            ours, others, lambda: alone(1, 4)["requests_per_second"], plan.rounds, 20.0
+        )
 
 
-def _port(hub: Hub) -> int:
-    return int(hub.environment["PLAZA_HTTP_PORT"])
+def _overload(hub: Hub, key: str, plan: compare.Plan, scratch: Path) -> dict[str, Any]:
+    """Ours, and where it is asked for the floor, which refuses by counting and nothing else."""
+    console.print("overload")
+    found = overload.measure(hub, key, scratch, TIMES)
+    for peer in plan.peers:
+        if peer.name == FLOOR:
+            with _beside(peer, "slow", scratch) as rival, rival.awake():
+                assert isinstance(rival.load, Asked)
+                found[FLOOR] = overload.flood(rival.port, rival.load, TIMES)
+    return found
+
+
+@contextlib.contextmanager
+def _beside(peer: Peer, model: str, scratch: Path) -> Iterator[rivals.Rival]:
+    """A peer of the hub's own environment, at rest."""
+    with rivals.up(peer, Path(sys.executable), model, "binary", scratch) as rival:
+        rival.freeze()
+        yield rival
 
 
 def _books() -> dict[str, Any]:

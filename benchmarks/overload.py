@@ -21,6 +21,7 @@ from benchmarks import ideal
 from benchmarks.hub import Hub, running_hub
 from benchmarks.latency import Found, arrivals
 from benchmarks.peers import asked, compare
+from benchmarks.peers.asked import Asked
 from benchmarks.peers.rivals import generate
 
 CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
@@ -39,9 +40,21 @@ def measure(
     calm_s: float = CALM_S,
 ) -> dict[str, Any]:
     """Floods of so many `times` the peak, one after the other."""
-    hub.admin.models.register(asked.slow().write(scratch / "slow"), visibility="public")
+    hub.admin.models.register(asked.bundle("slow", scratch), visibility="public")
     load, port = asked.to_plaza("slow", "binary", key), int(hub.environment["PLAZA_HTTP_PORT"])
     compare.until_answered(hub, load)
+    return flood(port, load, times, flood_s=flood_s, calm_s=calm_s)
+
+
+def flood(
+    port: int,
+    load: Asked,
+    times: Sequence[int],
+    *,
+    flood_s: float = FLOOD_S,
+    calm_s: float = CALM_S,
+) -> dict[str, Any]:
+    """The same against any server that answers or refuses `load`."""
     peak = generate(port, load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
     phases, floods, at = [(CALM * peak, calm_s)], [], calm_s
     for factor in times:
@@ -51,7 +64,7 @@ def measure(
     found = arrivals(port, load, phases)
     calm = [took for due, took, _ in found if due < calm_s]
     normal_ms = _NOT_NORMAL * ideal.p(calm, 0.99)
-    told = [_flood(found, flood, calm_s, peak, normal_ms) for flood in floods]
+    told = [_flood(found, one, calm_s, peak, normal_ms) for one in floods]
     return {
         "peak": round(peak, 1),
         "calm_p99_ms": ideal.p(calm, 0.99),

@@ -55,7 +55,7 @@ def bundle(model: str, scratch: Path) -> Path:
     if model == "encoder":
         encoder(place)
     else:
-        (graphs.tiny() if model == "tiny" else graphs.conv()).write(place)
+        {"tiny": graphs.tiny, "conv": graphs.conv, "slow": slow}[model]().write(place)
     return place
 
 
@@ -63,7 +63,7 @@ def encoder(place: Path) -> Path:
     """Make `place` the bundle of an encoder of MiniLM's size that reads texts by the tokeniser of
     the embedder that ships. Most texts have less than 20 pieces, and a row of 16 for one of 5 costs
     more than another run: so there are small sizes. Returns it."""
-    sizes = (4, 8, 16, 24, 32, 64, 96, 128, 192, 256, 384, 512)
+    sizes = (6, 10, 16, 24, 32, 64, 96, 128, 192, 256, 384, 512)
     encoders.write(place, "encoder", encoders.Shape(sizes=sizes))
     tokenizer = BUNDLES / NAMES["embedder"] / encoders.TOKENIZER_FILE
     shutil.copyfile(tokenizer, place / encoders.TOKENIZER_FILE)

@@ -49,6 +49,8 @@ class Peer:
         return tuple(said["dependencies"]) if said else ()
 
 
+FLOOR = "floor"
+"""Not a server that anybody could choose: no bar is against it."""
 _RAW = {"tensor": ("json", "binary"), "picture": ("binary",), "texts": ("json",)}
 
 PEERS = (
@@ -83,10 +85,10 @@ PEERS = (
         settings={"TUNED": "1"},
     ),
     Peer(
-        "floor",
+        FLOOR,
         "the floor: Ray Serve's ingress and hook, bare model",
         "floor",
         _RAW,
-        tuning={model: {"WORKERS": CORES} for model in ("conv", "detector", "embedder", "encoder")},
+        tuning={model: {"THREADS": CORES} for model in ("conv", "slow", "detector", "encoder")},
     ),
 )

@@ -43,7 +43,7 @@ class Rival:
     def measure(self, connections: int, seconds: float) -> dict[str, float]:
         """Closed loop. To what the generator tells comes µs of processor per request of the
         server's whole tree, user and system."""
-        with self._awake():
+        with self.awake():
             before = self.tree.cpu_s()
             found = _generate(self, connections, seconds)
             spent = self.tree.cpu_s() - before
@@ -62,7 +62,7 @@ class Rival:
             self.tree.signal(signal.SIGSTOP)
 
     @contextlib.contextmanager
-    def _awake(self) -> Iterator[None]:
+    def awake(self) -> Iterator[None]:
         if self.freezes:
             self.tree.signal(signal.SIGCONT)
         try:

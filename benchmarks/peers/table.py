@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.catalogue import FLOOR, PEERS
 from benchmarks.peers.compare import median, ratios
 
 TITLES = {
@@ -21,7 +21,7 @@ BARS: dict[str, dict[str, float]] = {
         "ray-tuned": 1,
     },
     "detector jpeg 16": {"alone": 0.90},
-    "encoder json 64": {name: 1.5 for name in TITLES if name not in {"plaza", "alone", "floor"}},
+    "encoder json 64": {name: 1.5 for name in TITLES if name not in {"plaza", "alone", FLOOR}},
 }  # fmt: skip
 """Plaza's requests per second over another's, at least."""
 
@@ -126,35 +126,42 @@ def _latency(found: dict[str, Any]) -> list[str]:
         f"p99 over that of an ideal M/D/c queue: {ratio}; bar {found['bar']}: "
         f"{_held(found['held'])}. {_when(found)}.",
         "",
-        "| capacity/s | sent/s | p50 ms | p99 ms | ideal p50 | ideal p99 "
-        "| ideal p99 at the hub's own pace | errors |",
-        "|---|---|---|---|---|---|---|---|",
+        "| server | capacity/s | sent/s | p50 ms | p99 ms | ideal p50 | ideal p99 | ratio "
+        "| ideal p99 at its own pace | errors |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     fields = (
-        "capacity", "rate", "p50_ms", "p99_ms", "ideal_p50_ms", "ideal_p99_ms", "own_pace_p99_ms",
-        "errors",
+        "capacity", "rate", "p50_ms", "p99_ms", "ideal_p50_ms", "ideal_p99_ms", "ratio",
+        "own_pace_p99_ms", "errors",
     )  # fmt: skip
-    return lines + [f"| {' | '.join(str(run[f]) for f in fields)} |" for run in found["runs"]]
+    rows = [(who, run) for who, runs in found["others"].items() for run in runs]
+    return lines + [
+        f"| {TITLES[who]} | {' | '.join(str(run[f]) for f in fields)} |"
+        for who, run in [*(("plaza", run) for run in found["runs"]), *rows]
+    ]
 
 
 def _overload(found: dict[str, Any]) -> list[str]:
+    bars = found["bars"]
     lines = [
         "## Overload: a model of 10 ms, bodies of 3 kB",
         "",
-        f"Peak {found['peak']:g}/s; calm p99 {found['calm_p99_ms']:g} ms. Bars: goodput ≥ "
-        f"{found['bars']['goodput']:g} of the peak, rejects' p99 ≤ "
-        f"{found['bars']['reject_p99_ms']:g} ms, normal in {found['bars']['normal_s']:g} s: "
+        f"Bars: goodput ≥ {bars['goodput']:g} of the peak, rejects' p99 ≤ "
+        f"{bars['reject_p99_ms']:g} ms, normal in {bars['normal_s']:g} s: "
         f"{_held(found['held'])}. {_when(found)}.",
         "",
-        "| offered | goodput of peak | admitted p50 / p99 ms | rejects p50 / p99 ms "
-        "| normal after s | lost |",
-        "|---|---|---|---|---|---|",
+        "| server | peak/s | calm p99 ms | offered | goodput of peak | admitted p50 / p99 ms "
+        "| rejects p50 / p99 ms | normal after s | lost |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
+    servers = {"plaza": found} | ({FLOOR: found[FLOOR]} if FLOOR in found else {})
     return lines + [
-        f"| {one['times']} × | {one['goodput']} | {one['admitted_p50_ms']} / "
-        f"{one['admitted_p99_ms']} | {one['reject_p50_ms']} / {one['reject_p99_ms']} | "
-        f"{one['normal_s']} | {one['lost']} |"
-        for one in found["floods"]
+        f"| {TITLES[who]} | {one['peak']:g} | {one['calm_p99_ms']:g} | {flood['times']} × "
+        f"| {flood['goodput']} | {flood['admitted_p50_ms']} / {flood['admitted_p99_ms']} "
+        f"| {flood['reject_p50_ms']} / {flood['reject_p99_ms']} | {flood['normal_s']} "
+        f"| {flood['lost']} |"
+        for who, one in servers.items()
+        for flood in one["floods"]
     ]
 
 

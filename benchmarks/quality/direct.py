@@ -2,12 +2,12 @@
 
 Shares nothing with how the hub reads them: resizing between the four nearest pixels, outputs taken
 apart in loops, boxes mapped back by division. A row is (score, class, x1, y1, x2, y2) in pixels;
-only vehicles of `coco.names` are kept.
+of the classes of `coco.names` only vehicles are kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,26 +49,55 @@ def nearest_four(pixels: NDArray[Any], width: int, height: int) -> NDArray[np.fl
 
 
 def yolox(session: Any, pixels: Pixels) -> list[Row]:
+    canvas, ratio = _in_corner(pixels)
+    found = []
+    for x, y, stride, row in _cells(session, canvas):
+        scores = row[4] * row[5:] if row[4] >= LOWEST else _NOTHING
+        kind = int(scores.argmax())
+        if kind in WANTED.values() and scores[kind] >= LOWEST:
+            found.append((scores[kind], kind, *_corners(x, y, stride / ratio, row)))
+    return found
+
+
+def ddddocr(session: Any, pixels: Pixels) -> list[Row]:
+    """Characters, its one class; it resizes to whole numbers."""
+    canvas, ratio = _in_corner(pixels)
+    found = []
+    for x, y, stride, row in _cells(session, np.rint(canvas)):
+        if row[4] * row[5] >= LOWEST:
+            found.append((row[4] * row[5], 0, *_corners(x, y, stride / ratio, row)))
+    return found
+
+
+def _in_corner(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
+    """A square of 416 with the picture at its upper left, and the picture's new size over its
+    old."""
     ratio = min(416 / pixels.shape[0], 416 / pixels.shape[1])
     height, width = int(pixels.shape[0] * ratio), int(pixels.shape[1] * ratio)
     canvas = np.full((416, 416, 3), 114, np.float32)
     canvas[:height, :width] = nearest_four(pixels, width, height)
+    return canvas, ratio
+
+
+def _cells(
+    session: Any, canvas: NDArray[np.float32]
+) -> Iterator[tuple[int, int, int, NDArray[np.float32]]]:
+    """(column, row, stride, what the graph says there)."""
     (table,) = session.run(None, {"images": canvas[..., ::-1].transpose(2, 0, 1)[None].copy()})
-    found, row = [], 0
+    rows = iter(table[0])
     for stride in (8, 16, 32):
         for y in range(416 // stride):
             for x in range(416 // stride):
-                cx, cy, w, h, objectness = table[0, row, :5].tolist()
-                scores = objectness * table[0, row, 5:] if objectness >= LOWEST else _NOTHING
-                kind = int(scores.argmax())
-                if kind in WANTED.values() and scores[kind] >= LOWEST:
-                    cx, cy = (cx + x) * stride / ratio, (cy + y) * stride / ratio
-                    w, h = np.exp(w) * stride / ratio, np.exp(h) * stride / ratio
-                    found.append(
-                        (scores[kind], kind, cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2)
-                    )
-                row += 1
-    return found
+                yield x, y, stride, next(rows)
+
+
+def _corners(
+    x: int, y: int, step: float, row: NDArray[np.float32]
+) -> tuple[float, float, float, float]:
+    """In pixels of the picture, of which a cell is `step` wide."""
+    cx, cy = (float(row[0]) + x) * step, (float(row[1]) + y) * step
+    w, h = float(np.exp(row[2])) * step, float(np.exp(row[3])) * step
+    return cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2
 
 
 def fastestdet(session: Any, pixels: Pixels) -> list[Row]:

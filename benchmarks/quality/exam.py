@@ -60,7 +60,7 @@ class Exam:
     name: str
     family: str
     model: str
-    """A bundle that ships, else the recipe that writes it, else a `file` of others."""
+    """A bundle or a variant that ships, else a `file` of others, else the recipe that writes it."""
     paper: str
     """Which of `papers.PAPERS` asks and scores."""
     set: str
@@ -69,7 +69,10 @@ class Exam:
     """Folders below the data directory, without which it cannot be sat."""
     bars: tuple[Bar, ...]
     file: str = ""
-    """Of a detector that others trained: its path below the data directory."""
+    """Of a detector that others trained: its path below the data directory, or where packages are
+    installed."""
+    package: str = ""
+    """Whose file that is, as pip is told it: `name==version`."""
     arguments: Mapping[str, Any] = field(default_factory=dict)
     """What else the paper wants to know."""
     by_hand: str = ""

@@ -1,26 +1,45 @@
-"""Exams of detectors: labelled frames of road cameras, as encoded pictures."""
+"""Exams of detectors: labelled frames of road cameras or made ones, as encoded pictures."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.quality import direct
+from benchmarks.quality import direct, letters
 from benchmarks.quality.exam import Seat
 from benchmarks.quality.figures import Figure, Figures, figures
 from plaza_training.cases import Cases
 from plaza_training.data import locate
 from plaza_training.data.pictures import VEHICLE626
-from plaza_training.vision.measure import ask, measure
+from plaza_training.recipe import Job
+from plaza_training.vision.measure import VEHICLES, ask, measure
 from plaza_training.vision.metrics import Judged, matched, precision_area
-from plaza_training.vision.sets import read_yolo
+from plaza_training.vision.sets import Frame, read_yolo
 
-DIRECT: Mapping[str, direct.Way] = {
-    "fastestdet": direct.fastestdet,
-    "yolox-nano": direct.yolox,
+
+def _validation(job: Job) -> Sequence[Frame]:
+    folder = locate(VEHICLE626, job.data_dir, progress=job.progress)
+    return list(read_yolo(folder / "valid", lambda _: "", {0: 0}))
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """How a detector of others is answered without us, on which frames."""
+
+    way: direct.Way
+    frames: Callable[[Job], Sequence[Frame]] = _validation
+    labels: Collection[str] = VEHICLES
+    """Of ours that count, as one class."""
+
+
+DIRECT: Mapping[str, Beside] = {
+    "ddddocr-det": Beside(direct.ddddocr, lambda _: letters.frames(), ("character",)),
+    "fastestdet": Beside(direct.fastestdet),
+    "yolox-nano": Beside(direct.yolox),
 }
 
 
@@ -34,10 +53,10 @@ def vehicles(seat: Seat) -> Figures:
 def beside_direct(seat: Seat) -> Figures:
     """A detector of others, registered by options alone, beside an evaluation in ONNX Runtime that
     shares no code with ours."""
-    folder = locate(VEHICLE626, seat.job.data_dir, progress=seat.job.progress)
-    frames = list(read_yolo(folder / "valid", lambda _: "", {0: 0}))
-    ours = [matched(one) for one in ask(seat.served, frames)]
-    answer = direct.opened(seat.directory / "model.onnx", DIRECT[seat.exam.model])
+    beside = DIRECT[seat.exam.model]
+    frames = beside.frames(seat.job)
+    ours = [matched(one) for one in ask(seat.served, frames, beside.labels)]
+    answer = direct.opened(seat.directory / "model.onnx", beside.way)
     theirs = []
     for frame in seat.job.progress.track(frames, "directly", len(frames)):
         pixels = np.asarray(Image.open(io.BytesIO(frame.image)).convert("RGB"))

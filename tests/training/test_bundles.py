@@ -128,10 +128,11 @@ def test_joined_requests_are_answered_as_alone(opened):
             assert one.score == pytest.approx(other.score, abs=1e-6)
 
 
-def agree(name, measured):
-    """Other processors round differently, which may turn a near tie; nothing more may change."""
+def agree(name, measured, without=()):
+    """Other processors round differently, which may turn a near tie; nothing more may change.
+    `without`: numbers that begin so are those of another test."""
     written = card(name)["metrics"]
-    assert measured.keys() == written.keys()
+    assert measured.keys() == {key for key in written if not key.startswith(tuple(without))}
     for metric, value in measured.items():
         assert value == pytest.approx(written[metric], rel=2e-3, abs=0.05), metric
 
@@ -178,12 +179,14 @@ def test_a_forecasters_card_is_true(name, subject, opened, data_dir):
     held_out = Windows(
         series, chosen["context"], chosen["horizon"], chosen["train_until"], len(series)
     )
-    agree(name, measure.score_served(opened(name), held_out, LEVELS)[0])
+    found = measure.score_served(opened(name), held_out, LEVELS)[0]
+    agree(name, found, without=("slow_", "jam_"))
 
 
 @pytest.mark.data
 @pytest.mark.parametrize(
-    "subject", ["epidemic", "load", pytest.param("heat", marks=pytest.mark.prove)]
+    "subject",
+    ["epidemic", "load", *(pytest.param(s, marks=pytest.mark.prove) for s in ("heat", "traffic"))],
 )
 def test_what_a_card_says_of_warnings_is_true(subject, opened, data_dir):
     """Through the exported graph and the family, as they are served."""

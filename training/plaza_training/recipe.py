@@ -46,7 +46,7 @@ RECIPES: dict[str, str] = {
     "road-vehicles": "plaza_training.vision.recipe:road_vehicles",
     "sentence-embedder": "plaza_training.text.embed:sentence_embedder",
     "wet-bulb-forecaster": "plaza_training.forecast.heat:RECIPES",
-    "traffic-speed-quantiles": "plaza_training.forecast.recipes:traffic_speed",
+    "traffic-speed-quantiles": "plaza_training.forecast.congestion:traffic_speed",
     **{
         f"{name}-forecaster": "plaza_training.forecast.pooled:RECIPES"
         for name in _PROTOCOLS

@@ -1,12 +1,15 @@
-"""A recipe as a YAML file: somebody's own series, a window, a method, and a part held out.
+"""A recipe as a YAML file: somebody's own series, a window, a method, a part held out, and what is
+to be warned of.
 
     name: pump-pressure
     series: {csv: pump.csv, step_seconds: 3600, season: 24, unit: bar, licence: MIT}
     window: {context: 168, horizon: 24}
     model: {method: network, steps: 2000}
+    warnings: {levels: {high: 4.2, very high: 5.0}, false_alarms: 0.1, piece: 168}
 
 The columns of the CSV are the series, its rows the steps, oldest first; a first column without
-numbers is taken for the time. The last fifth of the rows is held out, unless `test_share` says so.
+numbers is taken for the time. The last fifth of the rows is held out, unless `test_share` says
+otherwise; with warnings, so is what their levels are set on: `history_share` of the rows before.
 """
 
 from __future__ import annotations
@@ -19,9 +22,10 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from plaza_core.errors import InvalidInput, NotFound
+from plaza_models.forecast.levels import Level, require_ladder
 from plaza_models.forecast.options import Scaling
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.forecast.sets import Series
@@ -75,12 +79,40 @@ class Network(_Strict):
     )
 
 
+class Warnings(_Strict):
+    """Levels, set on rows that teach nothing and judged on the test."""
+
+    levels: dict[str, float] = Field(
+        min_length=1, description="thresholds in units of the series, the mildest first"
+    )
+    above: bool = Field(default=True, description="false: values below them are warned of")
+    false_alarms: float = Field(
+        default=0.1,
+        gt=0,
+        le=0.5,
+        description="share of the times without the event ahead that may be warned about, in 19 of "
+        "20 pieces to come",
+    )
+    piece: int = Field(ge=1, description="rows that hang together: a day, a week, a season")
+    history_share: float = Field(default=0.3, gt=0, lt=1, description="of the rows before the test")
+
+    @model_validator(mode="after")
+    def _ladder(self) -> Warnings:
+        levels = [Level(name, (at,), 1.0, 1.0, self.above) for name, at in self.levels.items()]
+        try:
+            require_ladder(levels, series=1)
+        except InvalidInput as error:
+            raise ValueError(error.message) from None
+        return self
+
+
 class RecipeFile(_Strict):
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=63)
     series: SeriesFile
     window: Window
     model: Annotated[Linear | Network, Field(discriminator="method")]
     test_share: float = Field(default=0.2, gt=0, lt=0.5)
+    warnings: Warnings | None = None
 
 
 def read_recipe(path: Path) -> tuple[str, Recipe]:
@@ -103,32 +135,52 @@ def read_recipe(path: Path) -> tuple[str, Recipe]:
 def _train(recipe: RecipeFile, source: Path, text: bytes, job: Job) -> Trained:
     series = read_series(source)
     border = len(series) - round(recipe.test_share * len(series))
+    taught = border - _history(recipe, border)
     need = recipe.window.context + recipe.window.horizon
-    if min(border // 2, len(series) - border) < need:
+    if min(taught // 2, len(series) - border) < need:
         raise InvalidInput(
             f"{len(series)} rows are too few for windows of {need}: the part held out and half of "
-            "the rest must each hold one",
+            "what teaches must each hold one",
             input="series.csv",
         )
     said = recipe.series
     data = DataSet(source.stem, said.title, said.licence, said.source, "its owner", files=())
     model = recipe.model
-    measured = _Measured(data, series, border)
+    measured = _Measured(data, series, taught, border)
     if isinstance(model, Network):
         trained = _network(recipe, model, measured, job)
     else:
         trained = _linear(recipe, model, measured, job)
+    if recipe.warnings is not None:
+        trained = _warning(recipe, recipe.warnings, measured, trained)
     parameters = {**trained.parameters, "data_sha256": sha256_of(source), "rows": len(series)}
     files = {**trained.files, RECIPE_FILE: text}
     return replace(trained, parameters=parameters, files=files, licence=said.licence)
+
+
+def _history(recipe: RecipeFile, border: int) -> int:
+    """How many rows before the test are kept for setting levels. Raises InvalidInput."""
+    if recipe.warnings is None:
+        return 0
+    rows = round(recipe.warnings.history_share * border)
+    origins = rows - recipe.window.horizon + 1
+    if origins < 2 * recipe.warnings.piece:
+        raise InvalidInput(
+            f"levels are set on {rows} rows, which is less than two pieces of "
+            f"{recipe.warnings.piece} and the {recipe.window.horizon} steps after them",
+            input="warnings.piece",
+        )
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
     data: DataSet
     series: Series
+    taught: int
+    """First row that teaches nothing."""
     border: int
-    """First row that is held out."""
+    """First row of the test."""
 
 
 def _linear(recipe: RecipeFile, model: Linear, measured: _Measured, job: Job) -> Trained:
@@ -140,7 +192,7 @@ def _linear(recipe: RecipeFile, model: Linear, measured: _Measured, job: Job) ->
         context=recipe.window.context,
         horizon=recipe.window.horizon,
         season=recipe.series.season,
-        open=held_out(measured.series, measured.border),
+        open=held_out(measured.series, measured.border, measured.taught),
     )
     return fit(recipe.name, protocol, model.method, job, penalty=model.penalty)
 
@@ -163,10 +215,35 @@ def _network(recipe: RecipeFile, model: Network, measured: _Measured, job: Job) 
         season=said.season,
         season_name=f"{said.season} steps ago",
         lower=said.lower,
+        test_from=border,
     )
     chosen = model.model_dump(exclude={"method"})
-    choices = Choices(**recipe.window.model_dump(), **chosen, train_until=border)
+    choices = Choices(**recipe.window.model_dump(), **chosen, train_until=measured.taught)
     return train(subject, choices, job)
+
+
+def _warning(
+    recipe: RecipeFile, wanted: Warnings, measured: _Measured, trained: Trained
+) -> Trained:
+    from plaza_training.forecast.declared import Watched, pairs_of, with_levels
+    from plaza_training.forecast.watch import Watch
+    from plaza_training.forecast.windows import Windows
+
+    series, (context, horizon) = measured.series, (recipe.window.context, recipe.window.horizon)
+    history = Windows(series, context, horizon, first=measured.taught, last=measured.border)
+    test = Windows(series, context, horizon, first=measured.border, last=len(series))
+    side = "above" if wanted.above else "below"
+    watch = Watch(
+        said=f"a value {side} the threshold",
+        thresholds=wanted.levels,
+        false_alarms=wanted.false_alarms,
+        above=wanted.above,
+        series=series.shape[1],
+    )
+    pieces = pairs_of(history, wanted.piece)
+    count = int(pieces.numbered.max()) + 1
+    where = f"{count} pieces of {wanted.piece:,} rows before the test, which taught nothing"
+    return with_levels(trained, Watched(watch, pieces, pairs_of(test), where))
 
 
 def read_series(path: Path) -> Series:

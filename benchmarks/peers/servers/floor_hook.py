@@ -1,17 +1,26 @@
 """The floor's side in a replica: Ray Serve's middleware hook, bare ONNX Runtime behind it.
 
 What `uvicorn_server` does, in the place where Plaza's door stands, with answers in one write as
-Plaza's are; nothing of Serve's per-request code runs, no key is read, nothing is written down.
+Plaza's are; nothing of Serve's per-request code runs, no key is read, nothing is written down. With
+THREADS the model runs in so many, and who comes while `QUEUE` are inside is refused.
 """
 
+import asyncio
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 from starlette.middleware import Middleware
-from uvicorn_server import HEADERS, computed
+from uvicorn_server import HEADERS, answer, read
 
 from plaza_serving.rayapp.whole import offer
 from plaza_serving.reply import WHOLE
 
+QUEUE = 96
+THREADS = int(os.environ.get("THREADS", "0"))
 model = None
 """Set by the replica of this process."""
+pool = ThreadPoolExecutor(THREADS) if THREADS else None
+inside = 0
 
 
 class Hook:
@@ -23,9 +32,23 @@ class Hook:
             await self._app(scope, receive, send)
             return
         offer(scope, send)
-        told = await computed(model, receive)
-        sent = scope[WHOLE](200, [*HEADERS, (b"content-length", b"%d" % len(told))], told)
+        status, told = await _answered(receive)
+        sent = scope[WHOLE](status, [*HEADERS, (b"content-length", b"%d" % len(told))], told)
         assert sent, "a paused connection: the bench has none"
+
+
+async def _answered(receive):
+    global inside  # noqa: PLW0603 of this process, and on one loop
+    body = await read(receive)
+    if pool is None:
+        return 200, answer(model, body)
+    if inside >= QUEUE:
+        return 503, b"{}"
+    inside += 1
+    try:
+        return 200, await asyncio.get_running_loop().run_in_executor(pool, answer, model, body)
+    finally:
+        inside -= 1
 
 
 def middlewares():

@@ -31,11 +31,7 @@ from ray import serve
 from starlette.requests import Request
 
 
-@serve.deployment(
-    num_replicas=int(os.environ.get("WORKERS", "1")),
-    max_ongoing_requests=100,
-    ray_actor_options={"num_cpus": 0.5},
-)
+@serve.deployment(num_replicas=1, max_ongoing_requests=100, ray_actor_options={"num_cpus": 0.5})
 class Served:
     def __init__(self):
         import floor_hook  # the module that Serve's HTTP server has imported in this process

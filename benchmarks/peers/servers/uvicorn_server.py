@@ -21,19 +21,22 @@ async def app(scope, receive, send):
         model = work.Model()
         await send({"type": "lifespan.startup.complete"})
         return
-    told = await computed(model, receive)
+    told = answer(model, await read(receive))
     headers = [*HEADERS, (b"content-length", b"%d" % len(told))]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": told})
 
 
-async def computed(model, receive):
-    """The body of the answer to one request."""
+async def read(receive):
     message = await receive()
     body = message["body"]
     while message.get("more_body"):
         message = await receive()
         body += message["body"]
+    return body
+
+
+def answer(model, body):
     (found,) = model([model.read(body)])
     return orjson.dumps(found)
 

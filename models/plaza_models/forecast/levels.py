@@ -33,6 +33,8 @@ class Level:
     """Whether values above the threshold are warned of, or those below."""
     false_alarms: float | None = None
     """Share of quiet times that it warned about, on the history it was set on."""
+    false_alarms_range: tuple[float, float] | None = None
+    """Where that share lies in nine of ten stretches of time to come, as history tells."""
 
     def threshold(self, series: int) -> float:
         return self.thresholds[series if len(self.thresholds) > 1 else 0]
@@ -83,40 +85,3 @@ def follow(level: Level, chances: Iterable[float]) -> list[bool]:
         raised = level.next(raised, chance)
         found.append(raised)
     return found
-
-
-def entered_at(
-    histories: Sequence[tuple[Sequence[float], Sequence[bool]]], rate: float, kept: float
-) -> float:
-    """The lowest chance to raise a level at, so that at most `rate` of the times without the event
-    were warned about, when it is lowered below `kept` times that chance.
-
-    `histories`: chances and whether the event came, each oldest first. Raises InvalidInput without
-    a quiet time.
-    """
-    quiet = sum(not event for _, came in histories for event in came)
-    if not quiet:
-        raise InvalidInput("there is no time without the event to learn from", input="came")
-
-    def warned(enter: float) -> int:
-        level = Level("", (0.0,), enter, kept * enter)
-        return sum(
-            raised and not event
-            for chances, came in histories
-            for raised, event in zip(follow(level, chances), came, strict=True)
-        )
-
-    # A higher entrance, with its exit, never warns more: what is raised with it was raised without.
-    candidates = sorted({min(1.0, c + _JUST) for chances, _ in histories for c in chances})
-    low, high = 0, len(candidates) - 1
-    while low < high:
-        middle = (low + high) // 2
-        if warned(candidates[middle]) <= rate * quiet:
-            high = middle
-        else:
-            low = middle + 1
-    return candidates[low]
-
-
-_JUST = 1e-9
-"""So much above a chance is not reached by it."""

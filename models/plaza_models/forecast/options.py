@@ -27,11 +27,24 @@ class LevelOptions(Options):
     false_alarms: float | None = Field(
         default=None, ge=0, le=1, description="share of quiet times warned about, on history"
     )
+    false_alarms_range: tuple[float, float] | None = Field(
+        default=None, description="where it lies in nine of ten stretches of time to come"
+    )
+
+    @model_validator(mode="after")
+    def _around(self) -> LevelOptions:
+        if self.false_alarms_range is None:
+            return self
+        low, high = self.false_alarms_range
+        if self.false_alarms is None or not 0 <= low <= self.false_alarms <= high <= 1:
+            raise ValueError("false_alarms_range must lie around false_alarms, inside [0, 1]")
+        return self
 
     def level(self) -> Level:
         said = self.threshold
         each = tuple(said) if isinstance(said, list) else (said,)
-        return Level(self.name, each, self.enter, self.leave, self.above, self.false_alarms)
+        stated = (self.false_alarms, self.false_alarms_range)
+        return Level(self.name, each, self.enter, self.leave, self.above, *stated)
 
 
 class ForecastOptions(Options):

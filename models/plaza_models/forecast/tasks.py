@@ -98,6 +98,8 @@ class LevelSaid:
     leave: float
     false_alarms: float | None
     """Share of quiet times that it warned about on history, where the model states it."""
+    false_alarms_range: tuple[float, float] | None = None
+    """Where that share lies in nine of ten stretches of time to come."""
 
 
 @dataclass(frozen=True, slots=True)

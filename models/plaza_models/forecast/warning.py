@@ -123,6 +123,7 @@ def _said(level: Level, ahead: Values, watching: Watching, series: int) -> Level
         enter=level.enter,
         leave=level.leave,
         false_alarms=level.false_alarms,
+        false_alarms_range=level.false_alarms_range,
     )
 
 

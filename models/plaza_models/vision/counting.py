@@ -34,6 +34,7 @@ from plaza_models.vision.tasks import (
     Zone,
 )
 from plaza_models.vision.track import Seen, Track, Tracker, TrackOptions
+from plaza_models.vision.typeface import Typeface
 
 _MOST_SHAPES = 50
 _MOST_CORNERS = 100
@@ -90,7 +91,12 @@ def prepare(
 
 
 def interpret(
-    outputs: Mapping[str, Array], counting: Counting, select: Select, *, max_pixels: int
+    outputs: Mapping[str, Array],
+    counting: Counting,
+    select: Select,
+    *,
+    max_pixels: int,
+    typeface: Typeface,
 ) -> Counted:
     task, tracker, fit = counting.task, counting.tracker, counting.fit
     counts = Counts(task.lines, task.zones)
@@ -125,15 +131,18 @@ def interpret(
         usable=row,
         state=state.write(tracker, len(frames) * step),
     )
-    return found if task.draw is None else replace(found, picture=_drawn(task, found, max_pixels))
+    if task.draw is None:
+        return found
+    return replace(found, picture=_drawn(task, found, max_pixels, typeface))
 
 
-def _drawn(task: CountTask, found: Counted, max_pixels: int) -> bytes | None:
+def _drawn(task: CountTask, found: Counted, max_pixels: int, typeface: Typeface) -> bytes | None:
     usable = [number for number, frame in enumerate(found.frames) if not frame.faults]
     if not usable:
         return None
     last = usable[-1]
-    return draw_tracks(task.images[last], found, last, task, max_pixels=max_pixels)
+    image = task.images[last]
+    return draw_tracks(image, found, last, task, max_pixels=max_pixels, typeface=typeface)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ options:
   threshold: 0.4            lowest score to report, unless the request names one
   iou: 0.5                  overlap beyond which the weaker of two boxes goes; end-to-end: 1
   max_detections: 300
+  font_file: letters.ttf    a file of the bundle, for labels in drawn pictures
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Prepared
 from plaza_core.tensors import Array
 from plaza_models.tasks import Detection, Detections, DetectTask
-from plaza_models.vision import counting
+from plaza_models.vision import bundled, counting
 from plaza_models.vision.counting import Counting
 from plaza_models.vision.decode import Decoder
 from plaza_models.vision.decoders import DecoderName, make_decoder
@@ -37,11 +38,14 @@ from plaza_models.vision.nms import suppress
 from plaza_models.vision.preprocess import PreprocessOptions, Preprocessor
 from plaza_models.vision.quality import Fault, look
 from plaza_models.vision.tasks import Counted, CountTask
+from plaza_models.vision.typeface import PLAIN, Typeface
 
 _MOST_CANDIDATES = 1000
 _OVERLAP = 0.5
-_MOST_LABELS_BYTES = 1 << 20
 _Label = Annotated[str, Field(min_length=1, max_length=100)]
+_File = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="file of the bundle")
+]
 
 
 class DetectOptions(BaseModel):
@@ -53,13 +57,12 @@ class DetectOptions(BaseModel):
     decoding: dict[str, Any] = Field(default={}, description="options of the decoder")
     preprocess: PreprocessOptions = PreprocessOptions()
     labels: list[_Label] | None = Field(default=None, min_length=1)
-    labels_file: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9_-][A-Za-z0-9._-]*$", description="file of the bundle"
-    )
+    labels_file: _File | None = None
     keep: list[_Label] | None = Field(default=None, min_length=1)
     threshold: float = Field(default=0.4, ge=0, le=1)
     iou: float | None = Field(default=None, ge=0, le=1)
     max_detections: int = Field(default=300, ge=1, le=_MOST_CANDIDATES)
+    font_file: _File | None = None
 
     @model_validator(mode="after")
     def _one_source_of_labels(self) -> Self:
@@ -89,6 +92,7 @@ class Detector:
         options: DetectOptions,
         labels: tuple[str, ...],
         *,
+        typeface: Typeface,
         batched: bool,
         max_pixels: int,
     ) -> None:
@@ -97,6 +101,7 @@ class Detector:
         self._decode = decoder
         self._options = options
         self._labels = labels
+        self._typeface = typeface
         self._max_pixels = max_pixels
         unsuppressed = 1.0 if decoder.apart else _OVERLAP
         self._overlap = unsuppressed if options.iou is None else options.iou
@@ -132,14 +137,24 @@ class Detector:
     ) -> Detections | Counted:
         """Boxes in pixels of the picture, clipped to it, best first."""
         if isinstance(context, Counting):
-            return counting.interpret(outputs, context, self._select, max_pixels=self._max_pixels)
+            return counting.interpret(
+                outputs,
+                context,
+                self._select,
+                max_pixels=self._max_pixels,
+                typeface=self._typeface,
+            )
         fit = context.fit
         chosen = self._select(outputs, fit, context.threshold, context.limit)
         found = Detections(fit.width, fit.height, chosen, context.faults)
         if context.task.draw is None:
             return found
         drawn = draw(
-            context.task.image, found, format=context.task.draw, max_pixels=self._max_pixels
+            context.task.image,
+            found,
+            format=context.task.draw,
+            max_pixels=self._max_pixels,
+            typeface=self._typeface,
         )
         return replace(found, picture=drawn)
 
@@ -167,14 +182,14 @@ class Detector:
 
 
 def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PIXELS) -> Family:
-    """Check the options against the signature and read the labels. Raises InvalidBundle naming the
-    option that is wrong."""
+    """Check the options against the signature, read labels and letters. Raises InvalidBundle naming
+    the option that is wrong."""
     options = _options(manifest.options)
     signature = manifest.signature_spec()
     if len(signature.inputs) != 1:
         raise InvalidBundle("a detector has one input, the picture", input="signature.inputs")
     preprocessor = Preprocessor(signature.inputs[0], options.preprocess)
-    labels = _labels(directory, options)
+    labels, typeface = _read(directory, options)
     decoder = make_decoder(
         options.decoder, signature.outputs, preprocessor.size, options.decoding, len(labels)
     )
@@ -187,7 +202,13 @@ def open_family(directory: Path, manifest: Manifest, *, max_pixels: int = MAX_PI
         if name not in labels:
             raise InvalidBundle(f"'{name}' is not among the labels", input="options.keep")
     return Detector(
-        preprocessor, decoder, options, labels, batched=signature.batched, max_pixels=max_pixels
+        preprocessor,
+        decoder,
+        options,
+        labels,
+        typeface=typeface,
+        batched=signature.batched,
+        max_pixels=max_pixels,
     )
 
 
@@ -200,18 +221,12 @@ def _options(raw: Mapping[str, Any]) -> DetectOptions:
         raise InvalidBundle(first["msg"], input=where) from None
 
 
-def _labels(directory: Path, options: DetectOptions) -> tuple[str, ...]:
-    if options.labels is not None:
-        return tuple(options.labels)
-    path = directory / str(options.labels_file)
-    try:
-        if path.stat().st_size > _MOST_LABELS_BYTES:
-            raise InvalidBundle("the file of labels is over 1 MiB", input="options.labels_file")
-        text = path.read_text(encoding="utf-8")
-    except OSError:
-        raise InvalidBundle("no such file in the bundle", input="options.labels_file") from None
-    except UnicodeDecodeError:
-        raise InvalidBundle(
-            "the file of labels is not UTF-8", input="options.labels_file"
-        ) from None
-    return tuple(line.strip() for line in text.splitlines() if line.strip())
+def _read(directory: Path, options: DetectOptions) -> tuple[tuple[str, ...], Typeface]:
+    if options.labels_file is None:
+        labels = tuple(options.labels or ())
+    else:
+        labels = bundled.labels(directory / options.labels_file, "options.labels_file")
+    if options.font_file is None:
+        return labels, PLAIN
+    path = directory / options.font_file
+    return labels, bundled.typeface(path, "".join(labels), "options.font_file")

@@ -7,17 +7,23 @@ from collections import Counter
 from plaza_models.tasks import Detections
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.paint import BAD, Format, Paint, class_colour
+from plaza_models.vision.typeface import PLAIN, Typeface
 
 
 def draw(
-    image: bytes, found: Detections, *, format: Format = "JPEG", max_pixels: int = MAX_PIXELS
+    image: bytes,
+    found: Detections,
+    *,
+    format: Format = "JPEG",
+    max_pixels: int = MAX_PIXELS,
+    typeface: Typeface = PLAIN,
 ) -> bytes:
     """`image` as sent with `found` drawn on it, encoded anew. Raises what `image.decode` raises.
 
     How many there are of each label stands in the lower corner. A box says its score, and its label
     where there are several; one that has no room for it, among better ones, says nothing.
     """
-    paint = Paint(decode(image, max_pixels=max_pixels).pixels)
+    paint = Paint(decode(image, max_pixels=max_pixels).pixels, typeface)
     for detection in reversed(found.detections):
         paint.outline(detection.box, class_colour(detection.label))
     if found.faults:

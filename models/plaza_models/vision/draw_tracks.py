@@ -7,6 +7,7 @@ from plaza_models.vision.count import foot
 from plaza_models.vision.image import MAX_PIXELS, decode
 from plaza_models.vision.paint import WHITE, Paint, class_colour
 from plaza_models.vision.tasks import Counted, CountTask
+from plaza_models.vision.typeface import PLAIN, Typeface
 
 _TRAIL = 30
 """Frames that a way goes back: more would bury the picture."""
@@ -19,10 +20,11 @@ def draw_tracks(
     task: CountTask,
     *,
     max_pixels: int = MAX_PIXELS,
+    typeface: Typeface = PLAIN,
 ) -> bytes:
     """`image` is frame `number` of the sequence, a usable one. Encoded as `task` says, which also
     has the lines and zones. Raises what `decode` raises. Shown are the ways of what is in it."""
-    paint = Paint(decode(image, max_pixels=max_pixels).pixels)
+    paint = Paint(decode(image, max_pixels=max_pixels).pixels, typeface)
     here = found.frames[number].objects
     for zone in task.zones:
         paint.line((*zone.points, zone.points[0]), WHITE)

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from plaza_models.vision.image import Pixels
+from plaza_models.vision.typeface import PLAIN, Font, Typeface
 
 Colour = tuple[int, int, int]
 Box = tuple[float, float, float, float]
@@ -22,14 +23,17 @@ WHITE: Colour = (255, 255, 255)
 BLACK: Colour = (0, 0, 0)
 GOOD: Colour = (30, 130, 60)
 BAD: Colour = (200, 30, 25)
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _LEAST_FONT = 9
+_TALL = "Á|g"
+"""From the upper to the lower end of all letters."""
 
 
 class Paint:
     """One picture. Tags are placed in the order in which they are asked for."""
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: Pixels, typeface: Typeface = PLAIN) -> None:
+        self._typeface = typeface
+        self._tall = typeface.legible(_TALL)
         self._picture = Image.fromarray(pixels)
         self._pen = ImageDraw.Draw(self._picture)
         self._unit = max(self._picture.size) / 640
@@ -57,6 +61,7 @@ class Paint:
     def tag_of(self, box: Box, text: str, colour: Colour) -> None:
         """At a corner of the box where no tag is yet, and the least of any outlined box is hidden;
         not at all where there is no such corner."""
+        text = self._typeface.legible(text)
         width, height = self._size(text, self._font(12))
         x1, y1, x2, y2 = box
         places = [(x1, y1 - height), (x1, y2), (x2 - width, y1 - height), (x2 - width, y2)]
@@ -74,6 +79,7 @@ class Paint:
 
     def tag_at(self, corner: tuple[float, float], text: str, colour: Colour) -> None:
         """In any case; moved down, else up, as far as other tags are in the way."""
+        text = self._typeface.legible(text)
         font = self._fitting(text)
         width, height = self._size(text, font)
         x, start = self._inside(corner, width, height)
@@ -87,6 +93,7 @@ class Paint:
 
     def banner(self, text: str, colour: Colour) -> None:
         """Across the upper edge."""
+        text = self._typeface.legible(text)
         font = self._fitting(text)
         height = self._size(text, font)[1]
         self._write((0, 0, self._picture.width, height), text, colour, font)
@@ -100,18 +107,18 @@ class Paint:
         return out.getvalue()
 
     def _font(self, size: float) -> Font:
-        return ImageFont.load_default(max(_LEAST_FONT, round(size * self._unit)))
+        return self._typeface.of(max(_LEAST_FONT, round(size * self._unit)))
 
     def _fitting(self, text: str) -> Font:
         """A larger font, or the one at which a long text is as wide as the picture."""
         size = max(13, 14 * self._unit)
-        wide = self._size(text, ImageFont.load_default(size))[0]
-        return ImageFont.load_default(max(_LEAST_FONT, size * min(1, self._picture.width / wide)))
+        wide = self._size(text, self._typeface.of(size))[0]
+        return self._typeface.of(max(_LEAST_FONT, size * min(1, self._picture.width / wide)))
 
     def _size(self, text: str, font: Font) -> tuple[float, float]:
         """Of the tag. All texts of one font are equally high."""
         left, _, right, _ = self._pen.textbbox((0, 0), text, font=font)
-        _, top, _, bottom = self._pen.textbbox((0, 0), "Ág", font=font)
+        _, top, _, bottom = self._pen.textbbox((0, 0), self._tall, font=font)
         return right - left + 2 * self._pad, bottom - top + 2 * self._pad
 
     @property
@@ -135,7 +142,7 @@ class Paint:
     ) -> None:
         x, y = spot[:2]
         left, _, _, _ = self._pen.textbbox((0, 0), text, font=font)
-        _, top, _, _ = self._pen.textbbox((0, 0), "Ág", font=font)
+        _, top, _, _ = self._pen.textbbox((0, 0), self._tall, font=font)
         self._pen.rectangle(spot, fill=colour)
         at = (x + self._pad - left, y + self._pad - top)
         self._pen.text(at, text, fill=_ink(colour), font=font)

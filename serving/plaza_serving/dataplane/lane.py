@@ -6,7 +6,7 @@ Which organisation and key a waiting request belongs to, and who is next, is the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from plaza_serving.dataplane.work import Finished, Work
@@ -30,7 +30,12 @@ more than one in a hundred is slow does not get there, or does not stay."""
 class Runs(Protocol):
     """What a worker does with requests of one version; `BatchRunner` is the real one."""
 
-    def __call__(self, works: Sequence[Work]) -> list[Finished]: ...
+    def __call__(
+        self, works: Sequence[Work], early: Callable[[list[Finished]], object] | None = None
+    ) -> list[Finished]:
+        """What became of them. `early` may be told of some before the others have run, and these
+        are not returned."""
+        ...
 
     def worth_joining(self) -> int:
         """How many requests to take at once now, at least 1."""

@@ -14,6 +14,8 @@ _FADES = 0.9
 _DIFFER = 0.01
 """Variance of the rows, over their mean squared, from which on a slope can be trusted."""
 _TRY = 16
+_MANY = 64
+"""Rows from which on nothing is tried: by whole rows the mean comes near enough from below."""
 
 
 class RunTime:
@@ -45,7 +47,7 @@ class RunTime:
                 return int(ns * rows / took)
             self._line = once, each
         elif self._line is None or abs(self._line[0] + self._line[1] * rows - took) > took / 4:
-            more = 0 if self._runs % _TRY else max(1, int(rows / 2))
+            more = 0 if self._runs % _TRY or rows >= _MANY else max(1, int(rows / 2))
             return int(ns * rows / took) + more
         once, each = self._line
         return int((ns - once) / each)

@@ -19,6 +19,8 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -42,6 +44,9 @@ _HERE_MOST = 16
 """Requests in one run on the event loop."""
 _HERE_ROWS = 4
 """Rows of one of them."""
+_NICER = 5
+"""By so much threads that compute are nicer than the loop: what comes need not wait until a run
+ends or the kernel takes its core away (3 ms) before it is answered, refused or passed on."""
 _SUPERFLUOUS = object()
 """What a task of a thread gives back that must end, as another has taken its place."""
 
@@ -133,6 +138,8 @@ class Workers:
             self._ready.put(self._turn)
 
     def _serve(self) -> None:
+        if sys.platform == "linux":  # where a niceness is a thread's
+            os.nice(_NICER)
         while (task := self._next()) is not None:
             if task() is _SUPERFLUOUS:
                 self._threads.discard(threading.current_thread())
@@ -163,8 +170,14 @@ class Workers:
         away = None
         if lane.outside:
             away = self._substitutes.leave(works[0].principal.organisation, now)
-        finished = self._run(lane, works)
-        if self.queue.settle(lane, finished):
+        told: list[Finished] = []
+
+        def early(finished: list[Finished]) -> None:
+            told.extend(finished)
+            self._settle(finished)
+
+        finished = self._run(lane, works, early, told)
+        if self.queue.settle(lane, [*told, *finished] if told else finished):
             self._ready.put(self._turn)
         replaced = away is not None and self._substitutes.back(away)
         self._settle(finished)
@@ -191,10 +204,19 @@ class Workers:
         elif self.on_spare is not None and self.queue.spare():
             self.on_spare()
 
-    def _run(self, lane: Lane, works: Sequence[Work]) -> list[Finished]:
+    def _run(
+        self,
+        lane: Lane,
+        works: Sequence[Work],
+        early: Settles | None = None,
+        told: Sequence[Finished] = (),
+    ) -> list[Finished]:
+        """What `early` has not told; it notes in `told` what it has."""
         try:
-            return lane.run(works)
+            return lane.run(works, early)
         except Exception:
             # A worker thread must outlive any fault of a runner or family; the callers are told.
             log.exception("a batch failed outside the model")
-            return [Finished(w, None, ModelFailed("the batch failed")) for w in works]
+            known = {id(done.work) for done in told}
+            rest = (work for work in works if id(work) not in known)
+            return [Finished(w, None, ModelFailed("the batch failed")) for w in rest]

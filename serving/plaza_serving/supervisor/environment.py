@@ -163,6 +163,8 @@ def _connections() -> int:
 
 def _start_and_stop() -> dict[str, str]:
     return {
+        # Serve's processes and HAProxy; the threads that compute are as nice as Ray's default, 15.
+        "RAY_worker_niceness": os.environ.get("XN", "10"),
         # One Python worker per core, started in advance, is one CPU second each for nothing.
         "RAY_enable_worker_prestart": "0",
         # Serve's controller looks at everything this often; at 0.1 s that was 4 % of a core, idle.

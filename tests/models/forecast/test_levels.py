@@ -1,12 +1,11 @@
-"""Levels that do not flicker, and the chance to raise one from."""
+"""Levels that do not flicker, and ladders that make sense."""
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidInput
-from plaza_models.forecast.levels import Level, entered_at, follow, require_ladder
+from plaza_models.forecast.levels import Level, follow, require_ladder
 
 WATCH = Level("watch", (10.0,), enter=0.6, leave=0.3)
 
@@ -53,24 +52,3 @@ def test_levels_that_make_no_sense_are_refused(levels, said):
 
 def test_levels_below_a_threshold_fall():
     require_ladder([Level(n, (t,), 0.5, 0.4, above=False) for n, t in (("a", 40), ("b", 20))], 1)
-
-
-@given(st.integers(2, 100), st.floats(0, 0.5), st.floats(0, 1), st.integers(0, 99))
-def test_the_stated_rate_of_false_alarms_is_kept_on_the_history_it_was_set_on(n, rate, kept, seed):
-    random = np.random.default_rng(seed)
-    histories = [(random.random(n).tolist(), (random.random(n) < 0.3).tolist()) for _ in range(3)]
-    histories[0][1][0] = False
-    enter = entered_at(histories, rate, kept)
-    level = Level("", (0.0,), enter, kept * enter)
-    quiet = [
-        raised
-        for chances, came in histories
-        for raised, event in zip(follow(level, chances), came, strict=True)
-        if not event
-    ]
-    assert sum(quiet) <= rate * len(quiet)
-
-
-def test_without_a_quiet_time_there_is_no_chance_to_warn_from():
-    with pytest.raises(InvalidInput):
-        entered_at([([0.5], [True])], 0.1, 0.5)

@@ -11,7 +11,14 @@ from plaza_models.forecast.tasks import LevelWanted, WarningTask
 from tests.models.forecast.small import CONTEXT, LEVELS, ask, family
 
 OFFERED = [
-    {"name": "watch", "threshold": 10, "enter": 0.5, "leave": 0.2, "false_alarms": 0.05},
+    {
+        "name": "watch",
+        "threshold": 10,
+        "enter": 0.5,
+        "leave": 0.2,
+        "false_alarms": 0.05,
+        "false_alarms_range": [0.01, 0.2],
+    },
     {"name": "warning", "threshold": 15, "enter": 0.4, "leave": 0.1},
 ]
 NOON, ONE, TWO = (f"2026-07-01T{hour}:00:00Z" for hour in (12, 13, 14))
@@ -53,7 +60,8 @@ def test_chances_are_told_for_each_level_and_step():
     assert (watch.chance, watch.step, watch.raised) == (pytest.approx(0.75), 1, True)
     assert warning.chance == pytest.approx(0.05)
     assert (watch.enter, watch.leave, watch.false_alarms) == (0.5, 0.2, 0.05)
-    assert warning.false_alarms is None
+    assert watch.false_alarms_range == (0.01, 0.2)
+    assert (warning.false_alarms, warning.false_alarms_range) == (None, None)
     assert (answer.quantiles, len(one.values)) == (tuple(LEVELS), 5)
 
 
@@ -175,6 +183,9 @@ def test_what_cannot_be_told_is_refused_by_name(asked, field):
         {"levels": OFFERED[::-1]},
         {"levels": [OFFERED[0] | {"leave": 0.6}]},
         {"levels": [OFFERED[0] | {"threshold": [1, 2]}]},
+        {"levels": [OFFERED[0] | {"false_alarms_range": [0.1, 0.2]}]},
+        {"levels": [OFFERED[1] | {"false_alarms_range": [0.0, 0.2]}]},
+        {"levels": [OFFERED[0] | {"false_alarms_range": [0.0, 1.2]}]},
         {"every": 4},
     ],
 )

@@ -27,7 +27,7 @@ class Joins:
     def worth_joining(self):
         return self.at_once
 
-    def __call__(self, works):
+    def __call__(self, works, early=None):
         raise AssertionError("the simulation runs nothing")
 
 

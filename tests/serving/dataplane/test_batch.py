@@ -26,9 +26,9 @@ class SlowRunner(EchoRunner):
         return super().run(inputs, outputs)
 
 
-def work(rows=1):
+def work(rows=1, width=2):
     model = make_model()
-    tensors = {"x": np.zeros((rows, 2), np.float32)}
+    tensors = {"x": np.zeros((rows, width), np.float32)}
     return Work(
         call=Call(RequestId("r"), "echo", None, tensors=tensors),
         principal=None,
@@ -85,6 +85,26 @@ def test_compute_is_weighted_and_shared_by_rows():
     )
     done = run([work(1), work(3)])
     assert [d.bill.compute_us for d in done] == [3000, 9000]
+
+
+@pytest.mark.parametrize(
+    ("row_s", "told"),
+    [
+        (0.003, [1, 2]),  # each run is long: whoever has an answer gets it before the next begins
+        (0.0008, [3]),  # two short ones are told of together
+        (0.0001, []),
+    ],
+)
+def test_answers_do_not_wait_for_long_runs_of_others_in_their_batch(row_s, told):
+    clock, early = FakeClock(), []
+    signature = make_manifest().signature_spec()
+    runner = SlowRunner(signature, clock, row_s)
+    run = BatchRunner(runner, TensorFamily(), max_batch=8, weight=1, clock=clock)
+    works = [work(1, width) for width in (2, 3, 3, 4)]
+    rest = run(works, early.append)
+    assert [len(part) for part in early] == told
+    assert {id(done.work) for part in [*early, rest] for done in part} == {id(w) for w in works}
+    assert sum(map(len, early)) + len(rest) == len(works)
 
 
 class Affine(EchoRunner):

@@ -35,7 +35,7 @@ class Costs:
     def worth_joining(self):
         return 32
 
-    def __call__(self, works):
+    def __call__(self, works, early=None):
         self.ran.append((threading.current_thread(), len(works)))
         self.entered.set()
         assert self.gate.wait(5)

@@ -154,13 +154,14 @@ def test_goodput_holds_under_overload_and_all_is_normal_soon_after(times, stretc
 )
 @settings(max_examples=6)
 def test_who_is_let_in_is_answered_within_the_target(target_ms, stretch, times, seed):
-    """However much longer a run takes than it costs, once a second has taught that."""
+    """However much longer a run takes than it costs, once that is known. A flood that meets a new
+    model fills the queue before the first 16 runs are measured; these are answered in 3 s."""
     replica = Replica(target_us=target_ms * 1000, stretch=stretch, seed=seed)
-    replica.load(times * CAPACITY / stretch, 0, 6)
+    replica.load(times * CAPACITY / stretch, 0, 7)
     replica.pool.run(20)
     run_ms = COST_US * stretch / 1000
-    assert p99(replica.latencies_ms(3, 6)) <= 1.25 * target_ms + 2 * run_ms
-    assert replica.goodput(2, 6) > 0.9
+    assert p99(replica.latencies_ms(4, 7)) <= 1.25 * target_ms + 2 * run_ms
+    assert replica.goodput(2, 7) > 0.9
 
 
 def test_the_queue_of_one_organisation_refuses_nothing_to_another():

@@ -41,7 +41,7 @@ class Endless(Costs):
     def worth_joining(self):
         return 1
 
-    def __call__(self, works):
+    def __call__(self, works, early=None):
         with self._lock:
             self.inside += 1
             self.most = max(self.most, self.inside)

@@ -20,7 +20,7 @@ class Costs:
     def worth_joining(self):
         return 2
 
-    def __call__(self, works):
+    def __call__(self, works, early=None):
         return [Finished(w, None, None, Bill(rows=1, compute_us=self.cost_us)) for w in works]
 
 
@@ -66,7 +66,7 @@ def test_a_worker_wakes_by_itself_when_a_borrowing_limit_ends():
 
 def test_a_runner_that_raises_ends_no_thread_and_its_callers_are_told():
     class Broken(Costs):
-        def __call__(self, works):
+        def __call__(self, works, early=None):
             raise RuntimeError("no model would do that")
 
     done = Counted(2)
@@ -79,11 +79,30 @@ def test_a_runner_that_raises_ends_no_thread_and_its_callers_are_told():
     assert {type(f.error) for f in done.finished} == {ModelFailed, type(None)}
 
 
+def test_who_was_told_early_is_told_nothing_else_when_the_rest_of_the_batch_breaks():
+    class Half(Costs):
+        def __call__(self, works, early=None):
+            early(super().__call__(works[:1]))
+            raise RuntimeError("the second half")
+
+    done, lane = Counted(2), Lane(Half(1))
+    workers = Workers(1, done, SystemClock())
+    gate = threading.Event()
+    workers.later(gate.wait)  # both wait together
+    workers.offer(lane, work("a").work)
+    workers.offer(lane, work("a").work)
+    gate.set()
+    assert done.all.wait(30)
+    workers.close()
+    assert [type(f.error) for f in done.finished] == [type(None), ModelFailed]
+    assert len({id(f.work) for f in done.finished}) == 2
+
+
 def test_a_worker_that_may_wait_for_company_does_so_only_while_a_batch_is_not_full():
     paused, done, entered, gate = [], Counted(3), threading.Event(), threading.Event()
 
     class Gated(Costs):
-        def __call__(self, works):
+        def __call__(self, works, early=None):
             entered.set()
             assert gate.wait(30)
             return super().__call__(works)

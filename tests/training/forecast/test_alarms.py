@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 
-from plaza_training.forecast.alarms import brier, by_lead, notice, reliability
+from plaza_training.forecast.alarms import brier, by_lead, notice, reliability, warnings
 
 pytestmark = pytest.mark.torch
 
@@ -38,3 +38,10 @@ def test_notice_is_counted_from_when_the_level_rose_and_stayed():
     came = [False, False, False, True, True, False, True, False, True]
     levels = [1, 0, 1, 1, 2, 0, 0, 0, 1]
     assert notice(levels, came) == [1, None, 0]
+
+
+def test_a_warning_is_in_vain_when_nothing_came_while_it_lasted():
+    raised = np.array([[1, 0, 1, 1, 0, 1], [0, 1, 1, 0, 0, 0]], bool).T
+    ahead = np.array([[0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 1]], bool).T
+    assert warnings(raised, ahead) == (4, 3)
+    assert warnings(raised[:0], ahead[:0]) == (0, 0)

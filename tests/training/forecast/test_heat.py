@@ -28,7 +28,7 @@ def station():
     day, year = np.sin(2 * np.pi * hours / 24), -np.cos(2 * np.pi * hours / 8766)
     noise = np.random.default_rng(1).normal(size=len(hours)) * 0.3
     values = np.float32(5 + 8 * year + (3 + 2 * year) * day + noise)
-    return heat.Table(values, np.float32([hours % 24, 1 + hours // 24 % 366]))
+    return heat.Table(values, np.float32([hours % 24, 1 + hours // 24 % 366]), hours // 8784)
 
 
 def test_a_window_knows_the_hour_of_its_last_value(station):
@@ -63,7 +63,7 @@ def test_intervals_are_wider_where_the_weather_is_restless(station):
     winter = np.cos(2 * np.pi * hours / 8766) > 0
     noise = np.random.default_rng(2).normal(size=len(hours)) * np.where(winter, 3.0, 0.3)
     known = station.known
-    table = heat.Table(station.values + np.float32(noise), known)
+    table = heat.Table(station.values + np.float32(noise), known, station.years)
     pairs = heat.windows(table, 0, 8000)
     width = heat.fit_width(pairs, heat.fit(pairs, 0.01))
     found = applied(width, pairs.past, pairs.known)[:, 0]

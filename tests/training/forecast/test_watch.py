@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("torch", reason="needs the extra `train`")
 
-from plaza_models.forecast.levels import follow
+from plaza_models.forecast.levels import Level, follow
 from plaza_models.forecast.options import ForecastOptions
 from plaza_training.forecast import warned
+from plaza_training.forecast.promise import followed
 from plaza_training.forecast.protocols import Pairs
 from plaza_training.forecast.watch import (
     History,
@@ -22,6 +25,7 @@ pytestmark = pytest.mark.torch
 QUANTILES = [0.05, 0.25, 0.5, 0.75, 0.95]
 SPREAD = np.quantile(np.random.default_rng(0).normal(size=100_000), QUANTILES)
 HORIZON = 3
+PIECES = 8
 OPTIONS = ForecastOptions(context=1, horizon=HORIZON, quantiles=QUANTILES, scaling="none")
 
 
@@ -34,13 +38,17 @@ def calibrated(seed, *, origins=800, series=2, spread=1.0):
     middle = np.lib.stride_tricks.sliding_window_view(walk, HORIZON, axis=1)[:, 1 : origins + 1]
     noise = random.normal(size=middle.shape)
     now = walk[:, :origins, None]
-    pairs = Pairs(np.float32(now).reshape(-1, 1), np.float32(middle + noise).reshape(-1, HORIZON))
+    pairs = Pairs(
+        np.float32(now).reshape(-1, 1),
+        np.float32(middle + noise).reshape(-1, HORIZON),
+        pieces=np.tile(np.arange(origins) * PIECES // origins, series),
+    )
     quantiles = middle[:, :, None] + spread * SPREAD[:, None]
     return quantiles.reshape(-1, len(QUANTILES), HORIZON), pairs
 
 
 def watch(**more):
-    said = {"thresholds": {"high": 2.5, "very high": 4.0}, "false_alarms": 0.05, "series": 2}
+    said = {"thresholds": {"high": 2.5, "very high": 4.0}, "false_alarms": 0.15, "series": 2}
     return Watch("more than the threshold", **{**said, **more})
 
 
@@ -49,16 +57,18 @@ def history(seed, watch, **more):
     return History.of(quantiles, pairs, watch)
 
 
-def test_the_stated_share_of_false_alarms_holds_on_other_history_too():
+def test_the_stated_range_of_false_alarms_holds_on_other_history_too():
     levels = set_levels(watch(), history(1, watch()), OPTIONS)
     assert [level.name for level in levels] == ["high", "very high"]
-    assert all(level.leave == level.enter / 2 for level in levels)
+    assert all(level.leave == pytest.approx(level.enter / 2, abs=1e-4) for level in levels)
     options = OPTIONS.model_copy(update={"levels": levels})
     found = measured(watch(), history(2, watch()), options)
     for one in found.values():
-        assert one["false_alarms_stated"] == 0.05
-        assert one["false_alarms"] == pytest.approx(0.05, abs=0.04)
-        assert one["recall"] > 0.3
+        low, high = one["false_alarms_range"]
+        assert low <= one["false_alarms_stated"] <= high <= 0.15
+        assert low <= one["false_alarms"] <= high
+        assert one["warnings_in_vain"] < one["warnings"] / 2
+        assert one["recall"] > 0.25
         assert one["brier"] < one["brier_of_the_frequency"]
         assert [lead["steps"] for lead in one["by_lead"]] == [1, 2, 3]
 
@@ -72,14 +82,22 @@ def test_chances_of_a_calibrated_forecast_lie_on_the_diagonal():
             assert part["said"] == pytest.approx(part["came"], abs=0.1)
 
 
-def test_what_is_set_is_what_is_served():
+def test_what_is_stated_is_of_what_is_served():
     """The share is of the rule with its hysteresis, not of a single chance."""
     one = history(1, watch())
     (high, _) = (level.level() for level in set_levels(watch(), one, OPTIONS))
     said = one.chances(high, QUANTILES).max(2)
     came = one.beyond(high)[0].any(2)
     raised = np.array([follow(high, column) for column in said.T.tolist()]).T
-    assert (raised & ~came).sum() <= 0.05 * (~came).sum()
+    assert (raised & ~came).sum() / (~came).sum() == pytest.approx(high.false_alarms, abs=1e-4)
+
+
+@given(st.integers(0, 10_000), st.floats(0.05, 1), st.floats(0, 1))
+def test_many_histories_are_followed_as_one_is(seed, enter, kept):
+    chances = np.random.default_rng(seed).random((30, 3))
+    level = Level("", (0.0,), enter, enter * kept)
+    each = [follow(level, column) for column in chances.T.tolist()]
+    np.testing.assert_array_equal(followed(level, chances), np.array(each).T)
 
 
 def test_values_below_a_threshold_are_warned_of_as_well():

@@ -84,5 +84,18 @@ def notice(levels: Sequence[int], came: Sequence[bool]) -> list[int | None]:
     return found
 
 
+def warnings(raised: Flags, ahead: Flags) -> tuple[int, int]:
+    """How many warnings there were, and how many of them in vain: no event came within the steps
+    ahead at any time of them. `raised` and `ahead` (origins, series); a warning is an unbroken run
+    of one series."""
+    given = vain = 0
+    for up, came in zip(raised.T, ahead.T, strict=True):
+        edges = np.flatnonzero(np.diff(np.r_[False, up, False]))
+        runs = list(zip(edges[::2], edges[1::2], strict=True))
+        given += len(runs)
+        vain += sum(not came[first:last].any() for first, last in runs)
+    return given, vain
+
+
 def _share(part: int, of: int) -> float:
     return part / of if of else float("nan")

@@ -43,7 +43,9 @@ class Fitted:
     judge: Callable[[Served], Report] | None = None
     """Where the exam asks for more than point forecasts."""
     watch: Watch | None = None
-    """What the levels in the options warn of; measured on the last trial."""
+    """What the levels in the options warn of."""
+    watched: Pairs | None = None
+    """What they are measured on, where it is not the last trial."""
 
 
 def assembled(fitted: Fitted) -> Trained:
@@ -72,7 +74,7 @@ def _evaluate(fitted: Fitted, served: Served) -> Report:
     found = fitted.judge(served) if fitted.judge else report(fitted.exam, served, fitted.simpler)
     if fitted.watch is None:
         return found
-    pairs = fitted.exam.trials[-1].pairs
+    pairs = fitted.watched or fitted.exam.trials[-1].pairs
     history = History.of(asked(served, pairs)[0], pairs, fitted.watch)
     warned = metrics_of(measured(fitted.watch, history, fitted.options))
     return replace(found, metrics={**found.metrics, **warned})

@@ -29,6 +29,21 @@ class Pairs:
     future: Series
     known: Series | None = None
     """What is known beside the series, (n, covariates, context + horizon)."""
+    pieces: NDArray[np.int64] | None = None
+    """(n,) which stretch of time each window belongs to: a season, a day. What is said of stretches
+    to come rests on how much these differ."""
+
+    def only(self, rows: NDArray[np.bool_]) -> Pairs:
+        known = None if self.known is None else self.known[rows]
+        pieces = None if self.pieces is None else self.pieces[rows]
+        return Pairs(self.past[rows], self.future[rows], known, pieces)
+
+    @property
+    def numbered(self) -> NDArray[np.int64]:
+        """The pieces. Raises ValueError where nobody said them."""
+        if self.pieces is None:
+            raise ValueError("these windows are in no pieces")
+        return self.pieces
 
 
 Score = Callable[[Values, Values], Metrics]
@@ -213,16 +228,19 @@ def day_ahead(job: Job, context: int, horizon: int) -> Exam:
     )
 
 
-def held_out(series: Series, border: int) -> Callable[[Job, int, int], Exam]:
-    """Series without a published protocol: rows from `border` on test, the tenth before them
-    calibrates the intervals."""
+def held_out(
+    series: Series, border: int, taught: int | None = None
+) -> Callable[[Job, int, int], Exam]:
+    """Series without a published protocol: rows from `border` on test, rows before `taught` (None:
+    all before the test) teach, but for the last tenth of them, which calibrates the intervals."""
+    last = taught or border
 
     def open_exam(job: Job, context: int, horizon: int) -> Exam:  # noqa: ARG001 port
         window = (context, horizon)
-        middle = max(context + horizon, border - max(horizon, border // 10))
+        middle = max(context + horizon, last - max(horizon, last // 10))
         return Exam(
             learning=_blocks(Windows(series, *window, first=context, last=middle)),
-            calibration=_all(Windows(series, *window, first=middle, last=border)),
+            calibration=_all(Windows(series, *window, first=middle, last=last)),
             trials=[
                 Trial(
                     _all(Windows(series, *window, first=border, last=len(series))),

@@ -1,4 +1,4 @@
-"""Recipes `traffic-speed-quantiles` and `electricity-load-quantiles`.
+"""Recipe `electricity-load-quantiles`, and the model of `traffic-speed-quantiles` (`congestion`).
 
 One network and one way of training; a recipe chooses the series, the window and the split.
 """
@@ -67,13 +67,16 @@ class Subject:
     season_name: str
     lower: float | None = 0.0
     """No value can be below this."""
+    test_from: int | None = None
+    """First row of the test, where it does not begin as what teaches ends."""
 
 
 def train(subject: Subject, choices: Choices, job: Job) -> Trained:
     series = subject.read(locate(subject.data, job.data_dir, progress=job.progress))
     window = (choices.context, choices.horizon)
     learning = Windows(series, *window, first=choices.context, last=choices.train_until)
-    held_out = Windows(series, *window, first=learning.last, last=len(series))
+    first = subject.test_from or learning.last
+    held_out = Windows(series, *window, first=first, last=len(series))
     network = fit(learning, choices, job)
     options = ForecastOptions(
         context=choices.context,
@@ -278,10 +281,6 @@ LOAD_CHOICES = Choices(
     learning_rate=2e-3,
     train_until=103_776 - 730 * 24,
 )
-
-
-def traffic_speed(job: Job) -> Trained:
-    return train(SPEED, SPEED_CHOICES, job)
 
 
 def electricity_load(job: Job) -> Trained:

@@ -3,8 +3,7 @@
     heat   epidemic   load   traffic
 
 Asks the shipped bundle for every window of the set's test, through its exported graph and family,
-and writes SET.json (all numbers) and SET.svg (the reliability diagram). Levels are the bundle's;
-the traffic model has none, so they are set on the first half of its test and measured on the rest.
+and writes SET.json (all numbers) and SET.svg (the reliability diagram). Levels are the bundle's.
 """
 
 from __future__ import annotations
@@ -25,12 +24,11 @@ from plaza_models.forecast.plot import FAN, PALE, Plot
 from plaza_models.options import read_options
 from plaza_training.data import locate
 from plaza_training.data.forecasting import FLUSIGHT, ISO_NE, LOS_LOOP, WEATHER
-from plaza_training.forecast import admissions, days, heat
+from plaza_training.forecast import admissions, congestion, days, heat
 from plaza_training.forecast.judge import asked
 from plaza_training.forecast.protocols import Pairs
 from plaza_training.forecast.sets import read_speeds
-from plaza_training.forecast.watch import History, Watch, measured, set_levels
-from plaza_training.forecast.windows import Windows
+from plaza_training.forecast.watch import History, Watch, measured
 from plaza_training.served import Served, serve
 
 _COLOURS = (FAN, "#b91c1c")
@@ -42,8 +40,6 @@ _NAMED = 12
 class Case:
     watch: Watch
     test: Pairs
-    setting: Pairs | None = None
-    """What levels are set on, where the bundle has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Subject:
 def _heat(data: Path) -> Case:
     table = heat.read(locate(WEATHER, data, only={"WTH.csv"}))
     test = WEATHER.split("WTH test")
-    return Case(heat.WATCH, heat.windows(table, test.first, test.last))
+    return Case(heat.WATCH, heat.summers(heat.windows(table, test.first, test.last)))
 
 
 def _epidemic(data: Path) -> Case:
@@ -72,23 +68,8 @@ def _load(data: Path) -> Case:
 
 
 def _traffic(data: Path) -> Case:
-    series, test = read_speeds(locate(LOS_LOOP, data)), LOS_LOOP.split("test")
-    middle = test.first + test.count // 2
-    watch = Watch(
-        said="a detector's speed below the threshold",
-        thresholds={"slow": 40.0, "jam": 25.0},
-        false_alarms=0.02,
-        above=False,
-        series=series.shape[1],
-    )
-    borders = ((middle, test.last), (test.first, middle))
-    windows = (Windows(series, 288, 12, first=first, last=last) for first, last in borders)
-    blocks = (list(each.by_column()) for each in windows)
-    last, first = (
-        Pairs(np.concatenate([b[0] for b in block]), np.concatenate([b[1] for b in block]))
-        for block in blocks
-    )
-    return Case(watch, last, first)
+    roads = congestion.watched(read_speeds(locate(LOS_LOOP, data)))
+    return Case(roads.watch, roads.test)
 
 
 SUBJECTS: Mapping[str, Subject] = {
@@ -102,14 +83,8 @@ SUBJECTS: Mapping[str, Subject] = {
 def numbers(case: Case, served: Served) -> Mapping[str, Any]:
     """Level -> its numbers; see `watch.measured`."""
     options = read_options(ForecastOptions, served.manifest.options)
-
-    def history(pairs: Pairs) -> History:
-        return History.of(asked(served, pairs)[0], pairs, case.watch)
-
-    if not options.levels and case.setting is not None:
-        levels = set_levels(case.watch, history(case.setting), options)
-        options = options.model_copy(update={"levels": levels})
-    return measured(case.watch, history(case.test), options)
+    history = History.of(asked(served, case.test)[0], case.test, case.watch)
+    return measured(case.watch, history, options)
 
 
 def diagram(found: Mapping[str, Any], title: str) -> bytes:
@@ -134,7 +109,8 @@ def told(found: Mapping[str, Any], step: str) -> str:
         places = np.linspace(0, len(leads) - 1, min(_NAMED, len(leads)))
         lines += [
             f"\n{name}: raised from {one['raised_from']:.1%}; "
-            f"false alarms {one['false_alarms']:.1%} (stated {one['false_alarms_stated']:.0%}), "
+            f"false alarms {one['false_alarms']:.1%} (stated {_stated(one)}), "
+            f"{one['warnings_in_vain']} of {one['warnings']} warnings in vain, "
             f"precision {one['precision']:.1%}, recall {one['recall']:.1%}; noticed "
             f"{one['noticed']} of {one['events']}, median {one['median_notice_steps']} × {step}; "
             f"Brier {one['brier']:.4f} (of the frequency {one['brier_of_the_frequency']:.4f})\n",
@@ -146,6 +122,11 @@ def told(found: Mapping[str, Any], step: str) -> str:
             for lead in (leads[at] for at in sorted(set(map(round, places))))
         ]
     return "\n".join(lines)
+
+
+def _stated(one: Mapping[str, Any]) -> str:
+    low, high = one["false_alarms_range"]
+    return f"{one['false_alarms_stated']:.1%}, {low:.1%} to {high:.1%}"
 
 
 def _percent(share: float) -> str:

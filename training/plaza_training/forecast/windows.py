@@ -26,6 +26,8 @@ class Windows:
     horizon: int
     first: int
     last: int
+    apart: tuple[int, int] | None = None
+    """First and last + 1 of rows that no future reaches into."""
 
     def __post_init__(self) -> None:
         if self.first < self.context or self.last - self.horizon < self.first:
@@ -33,7 +35,11 @@ class Windows:
 
     @property
     def origins(self) -> Indices:
-        return np.arange(self.first, self.last - self.horizon + 1)
+        every = np.arange(self.first, self.last - self.horizon + 1)
+        if self.apart is None:
+            return every
+        begin, end = self.apart
+        return every[(every + self.horizon <= begin) | (every >= end)]
 
     def __len__(self) -> int:
         return len(self.origins) * int(self.series.shape[1])
@@ -46,8 +52,9 @@ class Windows:
 
     def draw(self, random: np.random.Generator, size: int) -> tuple[Series, Series]:
         """Windows drawn evenly, with replacement."""
-        origins = random.integers(self.first, self.last - self.horizon + 1, size=size)
-        return self.take(origins, random.integers(self.series.shape[1], size=size))
+        origins = self.origins
+        drawn = origins[random.integers(len(origins), size=size)]
+        return self.take(drawn, random.integers(self.series.shape[1], size=size))
 
     def by_column(self) -> Iterator[tuple[Series, Series]]:
         """Every window, one series after the other."""

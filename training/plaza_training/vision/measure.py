@@ -16,7 +16,7 @@ vehicles pooled into one class.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -74,12 +74,14 @@ def bootstrap(
     return interval(cases, seed=seed, draws=draws)
 
 
-def ask(served: Served, frames: Sequence[Frame]) -> list[Judged]:
-    """Vehicles of all kinds as one class; boxes in pixels of the frame."""
+def ask(
+    served: Served, frames: Sequence[Frame], labels: Collection[str] = VEHICLES
+) -> list[Judged]:
+    """What has one of these labels, as one class; boxes in pixels of the frame."""
     judged = []
     for frame in frames:
         found: Detections = served.ask(DetectTask(frame.image, threshold=LOWEST))
-        kept = [d for d in found.detections if d.label in VEHICLES]
+        kept = [d for d in found.detections if d.label in labels]
         judged.append(
             Judged(
                 np.array([d.box for d in kept], np.float32).reshape(-1, 4),

@@ -74,6 +74,13 @@ _LEVEL_SAID: Schema = object_(
             "type": ["number", "null"],
             "description": "Share of quiet times it warned about on history, if the model says so",
         },
+        "false_alarms_range": {
+            "type": ["array", "null"],
+            "items": _CHANCE,
+            "minItems": 2,
+            "maxItems": 2,
+            "description": "Where that share lies in nine of ten stretches of time to come",
+        },
     }
 )
 _FORECAST: Schema = {
