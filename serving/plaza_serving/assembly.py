@@ -36,7 +36,12 @@ from plaza_serving.closed import ClosedReplica
 from plaza_serving.dataplane.batch import BatchRunner, join_ns
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.bundles import BundleCache
-from plaza_serving.dataplane.calibration import BORNE_EVEN_US, BORNE_US, calibrate
+from plaza_serving.dataplane.calibration import (
+    BORNE_EVEN_US,
+    BORNE_US,
+    SteadyPrice,
+    calibrate,
+)
 from plaza_serving.dataplane.certified import CertificateGate
 from plaza_serving.dataplane.claims import RemoteClaims
 from plaza_serving.dataplane.control_client import ControlClient
@@ -111,8 +116,10 @@ def lanes_of(
             max_batch=manifest.limits.max_batch,
             weight=provider.weight,
             join_ns=join_ns(0 if own_ms else settings.batch_join_us, target_us),
-            row_us=calibrate(metered, manifest.buckets, device_ns),
-            borne_us=BORNE_EVEN_US if getattr(runner, "even", False) else BORNE_US,
+            steady=SteadyPrice(
+                calibrate(metered, manifest.buckets, device_ns),
+                BORNE_EVEN_US if getattr(runner, "even", False) else BORNE_US,
+            ),
             buckets=manifest.buckets,
             clock=clock,
             cpu_ns=time.thread_time_ns if remote is None else remote.cpu_ns,

@@ -20,7 +20,7 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
-from plaza_serving.dataplane.calibration import BORNE_US, RowCosts, steady
+from plaza_serving.dataplane.calibration import MEASURED, SteadyPrice
 from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
 from plaza_serving.dataplane.runtime import RunTime
 from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
@@ -71,11 +71,10 @@ class BatchRunner:
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
     7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
     what is learnt of how long runs take (`runtime`).
-    `row_us` is the calibrated cost of a row of each shape, where it is known, and `borne_us` what
-    the platform bears of a run that took longer (`calibration`). `buckets` are the declared sizes
-    of variable axes, to which requests are padded (`joining`). `bound` is told before each batch by
-    when all of it must have ended. `device_ns` tells what the calling thread's runs have cost,
-    `cpu_ns` what the rest of its work has; left out they are the same.
+    `steady` is what rows cost when nothing disturbs them (`calibration`). `buckets` are the
+    declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
+    before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
+    runs have cost, `cpu_ns` what the rest of its work has; left out they are the same.
     """
 
     def __init__(
@@ -86,8 +85,7 @@ class BatchRunner:
         max_batch: int,
         weight: int,
         join_ns: int = 0,
-        row_us: RowCosts | None = None,
-        borne_us: int = BORNE_US,
+        steady: SteadyPrice = MEASURED,
         buckets: Mapping[str, Sequence[int]] = MappingProxyType({}),
         clock: Clock,
         cpu_ns: Callable[[], int] = time.thread_time_ns,
@@ -104,8 +102,7 @@ class BatchRunner:
         self._bound = bound
         self._joinable = runner.signature.batched
         self._join_ns = join_ns
-        self._row_us = row_us or {}
-        self._borne_us = borne_us
+        self._steady = steady
         self._joiner = Joiner(runner.signature, buckets)
         self._run_time = RunTime()
 
@@ -264,8 +261,7 @@ class BatchRunner:
         """Charge what was measured and is the caller's, up to the reserve; the platform bears the
         rest."""
         work, rows = job.work, job.prepared.rows
-        row_us = self._row_us.get(job.fitted.shape)
-        own_us = steady(run.device_us, row_us, rows, run.ran.rows, self._borne_us)
+        own_us = self._steady.own_us(run.device_us, job.fitted.shape, rows, run.ran.rows)
         device_us = run.device_us + job.lost_us
         cost = charge = work.price.cost(device_us=device_us, host_us=host_us, rows=rows)
         if own_us < device_us:

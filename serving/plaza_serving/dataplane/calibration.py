@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 
 from plaza_core.padding import Buckets, blank, shape_at, variable
@@ -78,14 +79,21 @@ def _least_us(runner: Runner, row: Mapping[str, Array], cpu_ns: Callable[[], int
     return microseconds(least)
 
 
-def steady(
-    share_us: int, row_us: int | None, rows: int, run_rows: int, borne_us: int = BORNE_US
-) -> int:
-    """How much of its share of a run's measured device time a request is charged for.
+@dataclass(frozen=True, slots=True)
+class SteadyPrice:
+    """Of one version. `borne_us`: what the platform bears at most of a whole run."""
 
-    `rows` of the run's `run_rows` were this request's. `borne_us`: what the platform bears at most
-    of the whole run.
-    """
-    if row_us is None:
-        return share_us
-    return min(share_us, max(row_us * rows, share_us - borne_us * rows // run_rows))
+    row_us: RowCosts
+    borne_us: int = BORNE_US
+
+    def own_us(self, share_us: int, shape: Shape, rows: int, run_rows: int) -> int:
+        """How much of its share of a run's measured device time a request is charged for: all of
+        it where rows of `shape` are not calibrated. `rows` of the run's `run_rows` were its own."""
+        row_us = self.row_us.get(shape)
+        if row_us is None:
+            return share_us
+        return min(share_us, max(row_us * rows, share_us - self.borne_us * rows // run_rows))
+
+
+MEASURED = SteadyPrice({})
+"""Nothing is calibrated: all that was measured is charged."""

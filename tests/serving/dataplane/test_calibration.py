@@ -9,7 +9,12 @@ from plaza_core.inference import Call
 from plaza_core.tensors import DType, Signature, TensorSpec
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner
-from plaza_serving.dataplane.calibration import BORNE_EVEN_US, BORNE_US, calibrate, steady
+from plaza_serving.dataplane.calibration import (
+    BORNE_EVEN_US,
+    BORNE_US,
+    SteadyPrice,
+    calibrate,
+)
 from tests.serving.dataplane.test_batch import work
 from tests.serving.dataplane.world import make_manifest
 
@@ -74,7 +79,8 @@ def test_each_declared_shape_has_a_cost_of_its_own():
 def test_nobody_pays_more_than_was_measured_and_the_platform_bears_little(
     share, row, rows, others, borne
 ):
-    own = steady(share, row, rows, rows + others, borne)
+    price = SteadyPrice({} if row is None else {((2,),): row}, borne)
+    own = price.own_us(share, ((2,),), rows, rows + others)
     assert own <= share
     assert share - own <= borne * rows / (rows + others)
     if row is not None:
@@ -93,7 +99,7 @@ def test_a_small_model_costs_the_same_however_disturbed_it_is(calm, busy):
             TensorFamily(),
             max_batch=8,
             weight=1,
-            row_us={((2,),): 5},
+            steady=SteadyPrice({((2,),): 5}),
             clock=clock,
             cpu_ns=clock.monotonic_ns,
         )

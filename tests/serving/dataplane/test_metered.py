@@ -7,7 +7,7 @@ from plaza_accel.contract.metering import DeviceClock, Metering
 from plaza_core.inference import Call
 from plaza_core.testing import EchoRunner, FakeClock, TensorFamily
 from plaza_serving.dataplane.batch import BatchRunner
-from plaza_serving.dataplane.calibration import calibrate
+from plaza_serving.dataplane.calibration import SteadyPrice, calibrate
 from tests.serving.dataplane.test_batch import work
 from tests.serving.dataplane.world import make_manifest
 
@@ -51,7 +51,7 @@ def test_what_other_threads_did_is_charged_and_the_hosts_part_stays_the_threads(
         Preparing(thread),
         max_batch=8,
         weight=7,
-        row_us=costs,
+        steady=SteadyPrice(costs),
         clock=wall,
         cpu_ns=thread.monotonic_ns,
         device_ns=device_ns,
