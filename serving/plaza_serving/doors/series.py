@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from plaza_core.errors import InvalidInput
+from plaza_core.errors import InvalidInput, MalformedRequest
 from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.forecast.tasks import AnomalyTask, LevelWanted, WarningTask
@@ -142,7 +142,12 @@ def _drawn(fields: Fields, form: str) -> int | None:
 def _listed(fields: Fields, name: str) -> Any:
     """A list; in a query string it is written as JSON."""
     value = fields.value(name)
-    return parse_json(value.encode(), _DEPTH) if type(value) is str else value
+    if type(value) is not str:
+        return value
+    try:
+        return parse_json(value.encode(), _DEPTH)
+    except MalformedRequest as error:
+        raise MalformedRequest(f"{name}: {error.message}", input=name) from None
 
 
 def _levels(fields: Fields) -> tuple[LevelWanted, ...] | None:
@@ -155,16 +160,24 @@ def _levels(fields: Fields) -> tuple[LevelWanted, ...] | None:
     return tuple(_level(one) for one in value)
 
 
+def _threshold(level: Fields) -> tuple[float, ...]:
+    """One, or one for each series."""
+    value = level.value("threshold")
+    if type(value) is list:
+        return level.numbers("threshold")
+    if type(value) not in {int, float}:
+        raise InvalidInput("threshold must be a number", input="threshold")
+    return (float(value),)
+
+
 def _level(entry: Any) -> LevelWanted:
     if type(entry) is not dict:
         raise InvalidInput("each of levels must be an object", input="levels")
     try:
         one = Fields(entry, ("name", "threshold", "above", "enter", "leave"))
-        several = type(one.value("threshold")) is list
-        each = one if several else Fields({"threshold": [one.value("threshold")]}, None)
         return LevelWanted(
             one.text("name"),
-            each.numbers("threshold"),
+            _threshold(one),
             one.flag("above", default=True),
             one.number("enter", low=0, high=1),
             one.number("leave", low=0, high=1),

@@ -3,7 +3,8 @@
 JSON has one series in `values`, or several in `series`, and rows of `known`; what is not there is
 null. In CSV (UTF-8, a header, commas or semicolons) each row is a moment, oldest first. The column
 `time` is ISO 8601; columns named as the model's covariates are what is known; every other one is a
-series. An empty cell is what was not measured. Rows at the end with covariates or times alone are
+series. An empty cell is what was not measured, and so is an empty line between those of a single
+column; in wider tables it is passed over. Rows at the end with covariates or times alone are
 the steps ahead. The other fields of the request are in the query string.
 """
 
@@ -126,9 +127,12 @@ def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
         text = body.decode("utf-8-sig")
         first = text.partition("\n")[0]
         mark = ";" if ";" in first and "," not in first else ","
-        found = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark) if row]
+        lines = io.StringIO(text.rstrip("\r\n"), newline="")
+        read = list(csv.reader(lines, delimiter=mark))
     except (UnicodeDecodeError, csv.Error):
         raise MalformedRequest("the body is no CSV in UTF-8", input="body") from None
+    alone = bool(read) and len(read[0]) == 1
+    found = [row or [""] for row in read] if alone else [row for row in read if row]
     if len(found) < 2:
         raise InvalidInput("the table needs a header and rows", input="body")
     header, *rows = [[cell.strip() for cell in row] for row in found]

@@ -5,6 +5,7 @@ import io
 import json
 import math
 
+import numpy as np
 import pytest
 
 from plaza_core.testing import FakeClock
@@ -111,7 +112,7 @@ async def test_a_drawing_is_of_one_series(client, hub):
         ("/v1/anomaly/score", {"horizon": 1}, "horizon"),
         ("/v1/anomaly/score", {"draw": -1}, "draw"),
         ("/v1/warning/level", {"levels": []}, "levels"),
-        ("/v1/warning/level", {"levels": "["}, "body"),
+        ("/v1/warning/level", {"levels": "["}, "levels"),
         ("/v1/warning/level", {"levels": [5]}, "levels"),
         ("/v1/warning/level", {"levels": [{"name": "a"}]}, "levels"),
         ("/v1/warning/level", {"levels": [{"name": "a", "threshold": "5"}]}, "levels"),
@@ -162,6 +163,20 @@ async def test_a_name_that_no_header_can_say_is_escaped(table):
     state = answer.headers["x-plaza-state"]
     assert state.isascii()
     assert "Überflutung" in json.loads(state)["raised"][0]
+
+
+@pytest.mark.parametrize("end", ["", "\n", "\r\n\r\n\n"])
+async def test_an_empty_line_of_a_single_column_is_what_was_not_measured(table, hub, end):
+    await table("/v1/forecast", f"level\n12\n\n14\n15{end}", "model=forecaster&horizon=1")
+    np.testing.assert_equal(hub.calls[-1].task.values, (12.0, math.nan, 14.0, 15.0))
+    await table("/v1/forecast", f"time,level\n1,12\n\n2,14{end}", "model=forecaster&horizon=1")
+    assert hub.calls[-1].task.values == (12.0, 14.0)
+
+
+async def test_a_threshold_that_is_no_number_is_named_so(client):
+    levels = [{"name": "a", "threshold": "5"}]
+    answer = await client.post("/v1/warning/level", {**WARN, "levels": levels})
+    assert answer.json()["error"] == "threshold: threshold must be a number"
 
 
 async def test_what_is_known_beside_and_ahead(table, hub):
