@@ -6,6 +6,7 @@ time gets another; that nobody listens in it is looked at too, for the sake of w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -58,8 +59,10 @@ class Block:
 
 @contextmanager
 def own_ports() -> Iterator[Block]:
-    """A block that nobody else on this machine is given meanwhile."""
-    for base in BASES:
+    """A block that nobody else on this machine is given meanwhile. Each process begins elsewhere:
+    where somebody has just stopped, the kernel still keeps connections for a minute."""
+    first = os.getpid() % len(BASES)
+    for base in (*BASES[first:], *BASES[:first]):
         if held := claim(f"block-{base}"):
             with closing(held):
                 if not any(base <= one.port < base + SIZE for one in listeners()):

@@ -139,7 +139,7 @@ def _start(
     except subprocess.CalledProcessError:
         return "its packages could not be installed"
     except RuntimeError as error:
-        console.print(f"[red]{error}", markup=True)
+        console.print(str(error), style="red", markup=False)
         return "it did not start: " + str(error).strip().splitlines()[-1][:160]
     rival.freeze()
     return rival.measure

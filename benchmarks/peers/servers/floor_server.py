@@ -11,6 +11,11 @@ from plaza_serving.supervisor.environment import quiet
 
 os.environ |= quiet()
 os.environ |= {
+    # Ports of its own: another Ray Serve is measured beside it.
+    "RAY_SERVE_HAPROXY_STATS_PORT": str(int(os.environ["GRPC_PORT"]) + 0),
+    "RAY_SERVE_HAPROXY_METRICS_PORT": str(int(os.environ["GRPC_PORT"]) + 1),
+    "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(int(os.environ["GRPC_PORT"]) + 2),
+    "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(int(os.environ["GRPC_PORT"]) + 20),
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",

@@ -69,8 +69,8 @@ class BatchRunner:
 
     Joining saves what a run costs beside its rows, about 20 µs on a CPU. Measured there, rows of a
     larger batch are no cheaper once a run takes milliseconds (5 ms convolution: 8 rows joined cost
-    7 % more each), so requests are joined only while the run stays under `join_ns` (0: always), by
-    what is learnt of how long runs take (`runtime`).
+    7 % more each), so requests are joined only where that saves something and the run stays under
+    `join_ns` (0: always), by what is learnt of how long runs take (`runtime`).
     `steady` is what rows cost when nothing disturbs them (`calibration`). `buckets` are the
     declared sizes of variable axes, to which requests are padded (`joining`). `bound` is told
     before each batch by when all of it must have ended. `device_ns` tells what the calling thread's
@@ -105,6 +105,8 @@ class BatchRunner:
         self._steady = steady
         self._joiner = Joiner(runner.signature, buckets)
         self._run_time = RunTime()
+        self._lengths = bool(buckets)
+        """Runs of several lengths: no line tells what one of them costs beside its rows."""
 
     def __call__(
         self, works: Sequence[Work], early: Callable[[list[Finished]], object] | None = None
@@ -139,7 +141,11 @@ class BatchRunner:
         if not self._joinable:
             return 1
         rows = self._run_time.rows_in(self._join_ns) if self._join_ns else None
-        return self._max_batch if rows is None else max(1, min(self._max_batch, rows))
+        if rows is None:
+            return self._max_batch
+        if not self._lengths and not self._run_time.saves():
+            return 1
+        return max(1, min(self._max_batch, rows))
 
     def _prepare(self, work: Work) -> _Job:
         now, call = self._now(), work.call

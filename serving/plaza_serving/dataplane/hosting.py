@@ -45,7 +45,7 @@ MakeLane = Callable[[Runner, Family, Manifest], Lane]
 
 _RETRY_NS = 5_000_000_000
 _LOADER_NICE = 19
-"""The lowest: Ray starts a replica at 15, and only root may go back up."""
+"""The lowest: a replica starts at 10, and only root may go back up."""
 _LOOK_AGAIN_S = 1.0
 
 

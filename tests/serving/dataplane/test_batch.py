@@ -123,7 +123,8 @@ class Affine(EchoRunner):
 
 @given(st.integers(10, 4000), st.integers(10, 2000), st.integers(1, 100), st.integers(1, 600))
 def test_a_backlog_is_joined_up_to_what_the_latency_target_allows(once, row, target_ms, first):
-    """In µs. However the load began, and without waiting for anybody."""
+    """In µs. However the load began, and without waiting for anybody. Where a run costs less than a
+    tenth of a row, fewer may be joined, or nobody."""
     clock = FakeClock()
     signature = make_manifest(max_batch=512).signature_spec()
     runner = Affine(signature, clock, once, row)
@@ -143,7 +144,24 @@ def test_a_backlog_is_joined_up_to_what_the_latency_target_allows(once, row, tar
         run([work(sizes[-1])])
     best = max(1, min(512, (target_ms * 500 - once) // row))
     assert max(sizes[-32:]) <= best + 1
-    assert sorted(sizes[-32:])[16] >= 0.9 * best - 1
+    assert once < 0.12 * row or sorted(sizes[-32:])[16] >= 0.9 * best - 1
+
+
+@pytest.mark.parametrize(("once", "usual"), [(50, 1), (2_000, 22)])
+def test_nobody_waits_for_company_that_saves_nothing(once, usual):
+    """Runs of 5 ms a row, of which a latency target of 250 ms allows many. Whatever waits may be
+    joined for a moment now and then, to see whether that is still so."""
+    clock = FakeClock()
+    runner = Affine(make_manifest(max_batch=32).signature_spec(), clock, once, 5_000)
+    run = BatchRunner(
+        runner, TensorFamily(), max_batch=32, weight=1, join_ns=125_000_000, clock=clock
+    )
+    sizes = []
+    for number in range(200):
+        sizes.append(min(run.worth_joining(), 1 + number % 30))
+        run([work(sizes[-1])])
+    settled = sizes[40:]
+    assert sum(size > 1 for size in settled) <= 3 if usual == 1 else max(settled) > usual
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,7 @@ def test_a_secret_that_others_can_read_is_bad(settings, places):
 
 def test_a_port_held_by_a_stranger_is_bad_and_the_stranger_named(settings, places):
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind(("127.0.0.1", settings.ray_port))
         stranger.listen()
         finding = verdicts(settings)[f"port {settings.ray_port}"]
@@ -111,6 +112,7 @@ def test_the_command_prints_json_and_fails_when_something_is_bad(settings, place
     monkeypatch.setenv("PLAZA_STATE_DIR", str(settings.state_dir))
     monkeypatch.setenv("PLAZA_LOG_LEVEL", "INFO")
     with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         stranger.bind(("127.0.0.1", settings.ray_port))
         stranger.listen()
         result = CliRunner().invoke(app, ["--json"])
