@@ -12,7 +12,7 @@ from plaza_serving.supervisor.environment import quiet
 os.environ |= quiet()
 os.environ |= {
     # Ports of its own: another Ray Serve is measured beside it.
-    "RAY_SERVE_HAPROXY_STATS_PORT": str(int(os.environ["GRPC_PORT"]) + 0),
+    "RAY_SERVE_HAPROXY_STATS_PORT": os.environ["GRPC_PORT"],
     "RAY_SERVE_HAPROXY_METRICS_PORT": str(int(os.environ["GRPC_PORT"]) + 1),
     "RAY_SERVE_DIRECT_INGRESS_MIN_HTTP_PORT": str(int(os.environ["GRPC_PORT"]) + 2),
     "RAY_SERVE_DIRECT_INGRESS_MAX_HTTP_PORT": str(int(os.environ["GRPC_PORT"]) + 20),
