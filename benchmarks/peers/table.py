@@ -23,7 +23,8 @@ BARS: dict[str, dict[str, float]] = {
     "detector jpeg 16": {"alone": 0.90},
     "encoder json 64": {name: 1.5 for name in TITLES if name not in {"plaza", "alone", FLOOR}},
 }  # fmt: skip
-"""Plaza's requests per second over another's, at least."""
+"""Plaza's requests per second over another's, at least. Whoever answers a part of what it is asked
+with errors, which take no time, is no measure."""
 
 _ALONE = 5
 """Percent of its processors up to which a machine counts as having nothing else to do."""
@@ -56,7 +57,7 @@ def verdicts(document: dict[str, Any]) -> Iterator[tuple[str, float, float, bool
     for name, bars in BARS.items():
         found = document.get("comparisons", {}).get(name)
         for theirs, bar in bars.items() if found else ():
-            if theirs in found["rows"]:
+            if theirs in found["rows"] and not found["rows"][theirs]["errors"]:
                 value = statistics.median(ratios(found, theirs))
                 yield f"{name}: {TITLES[theirs]}", value, bar, value >= bar
 
@@ -85,7 +86,9 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
     ]
     bars = BARS.get(name, {})
     for who in sorted(found["rows"], key=lambda one: -median(found, one, "requests_per_second")):
-        ratio = "" if who == "plaza" else _spread(ratios(found, who), bars.get(who))
+        errors = found["rows"][who]["errors"]
+        bar = None if errors else bars.get(who)
+        ratio = "" if who == "plaza" else _spread(ratios(found, who), bar)
         cuts = (f"{median(found, who, field):,.2f}" for field in ("p50_ms", "p99_ms"))
         cells = [
             TITLES[who],
@@ -93,7 +96,7 @@ def _comparison(name: str, found: dict[str, Any]) -> list[str]:
             ratio,
             *cuts,
             f"{median(found, who, 'cpu_us'):,.0f}",
-            str(found["rows"][who]["errors"]),
+            str(errors),
         ]
         lines.append(f"| {' | '.join(cells)} |")
     lines += [f"\nNot measured: {TITLES[who]}: {why}." for who, why in found["skipped"].items()]
