@@ -27,12 +27,9 @@ os.environ |= {
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "floor_hook:middlewares",
 }
 
-import signal
-import threading
-
-import ray
 import work
 from ray import serve
+from ray_alone import serve_until_stopped
 from starlette.requests import Request
 
 
@@ -48,20 +45,4 @@ class Served:
 
 
 if __name__ == "__main__":
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    ray.init(
-        address="local",
-        num_cpus=work.CORES,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        _temp_dir=os.environ["PLACE"],
-    )
-    serve.start(http_options={"host": "127.0.0.1", "port": work.PORT})
-    quietly = {"log_level": "WARNING", "enable_access_log": False}
-    serve.run(Served.bind(), logging_config=quietly)
-    stop.wait()
-    serve.shutdown()
-    ray.shutdown()
+    serve_until_stopped(Served.bind())

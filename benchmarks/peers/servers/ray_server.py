@@ -12,13 +12,10 @@ if os.environ.get("TUNED"):
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
     }
 
-import signal
-import threading
-
 import orjson
-import ray
 import work
 from ray import serve
+from ray_alone import serve_until_stopped
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -49,21 +46,5 @@ class Joining(Served.func_or_class):
 
 
 if __name__ == "__main__":
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    ray.init(
-        address="local",
-        num_cpus=work.CORES,
-        include_dashboard=False,
-        object_store_memory=100_000_000,
-        log_to_driver=False,
-        _temp_dir=os.environ["PLACE"],
-    )
-    serve.start(http_options={"host": "127.0.0.1", "port": work.PORT})
-    quiet = {"log_level": "WARNING", "enable_access_log": False}
     served = Joining if work.BATCH > 1 else Served
-    serve.run(served.bind(), logging_config=quiet)
-    stop.wait()
-    serve.shutdown()
-    ray.shutdown()
+    serve_until_stopped(served.bind())

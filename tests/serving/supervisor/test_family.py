@@ -54,13 +54,14 @@ def end(families, family, grace_s=2.0):
 
 def test_a_census_is_due_when_one_of_ours_came_or_went_and_not_for_strangers(families, tmp_path):
     told = tmp_path / "told"
-    waiting = f"import os, time\nwhile not os.path.exists({str(told)!r}):\n    time.sleep(0.01)\n"
+    os.mkfifo(told)  # whoever reads it waits for who writes
+    waiting = f"open({str(told)!r}).read()\n"
     family = start(families, tmp_path, waiting + STARTER.format(code=SLEEP) + SLEEP)
     families.stirred()
     stranger = subprocess.Popen(python("pass"))  # before: nothing of ours
     stranger.wait()
     assert not families.stirred()
-    told.touch()
+    told.write_text("begin")
     wait_for(families.stirred)  # the parent has started somebody
     families.refresh()
     assert len(family.members) == 2
