@@ -109,7 +109,7 @@ bench: .venv/.ready ours  ## Plaza beside other servers in one run, over an hour
 	$(BIN)/python -m benchmarks.bench $(PARTS)
 
 .PHONY: conformance
-conformance: .venv/.ready ours  ## unmodified clients of others against a hub; writes docs/conformance.md
+conformance: .venv/.ready $(OPENVINO) ours  ## unmodified clients of others against a hub; writes docs/conformance.md
 	$(BIN)/python -m benchmarks.conformance
 
 .PHONY: quality

@@ -135,6 +135,32 @@ def tiny(seed: int = 0) -> Graph:
     )
 
 
+def naive_forecast() -> Graph:
+    """A `forecast.quantile` that expects the last of four values to stay for three hours."""
+    levels = {0.1: -4.0, 0.25: -1.0, 0.5: 0.0, 0.75: 1.0, 0.9: 4.0}
+    spread = np.repeat(np.array([*levels.values()], np.float32)[:, None], 3, axis=1)
+    made = graph(
+        "forecast",
+        [
+            helper.make_node("Gather", ["values", "newest"], ["last"], axis=1),
+            helper.make_node("Unsqueeze", ["last", "axis"], ["column"]),
+            helper.make_node("Add", ["column", "spread"], ["quantiles"]),
+        ],
+        [TensorSpec("values", DType.FP32, ("batch", 4))],
+        [TensorSpec("quantiles", DType.FP32, ("batch", len(levels), 3))],
+        [
+            numpy_helper.from_array(np.array([3]), "newest"),
+            numpy_helper.from_array(np.array([2]), "axis"),
+            numpy_helper.from_array(spread, "spread"),
+        ],
+    )
+    made.manifest["family"] = "forecast.quantile"
+    made.manifest["options"] = {
+        "context": 4, "horizon": 3, "quantiles": [*levels], "scaling": "none", "step_seconds": 3600,
+    }  # fmt: skip
+    return made
+
+
 def conv(seed: int = 0, size: int = 32, width: int = 64, layers: int = 16) -> Graph:
     """A plain convolutional classifier, about 5 ms on one thread for one small picture.
 

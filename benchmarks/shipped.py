@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-_BUNDLES = Path(__file__).parents[1] / "models" / "bundles"
+BUNDLES = Path(__file__).parents[1] / "models" / "bundles"
 REGISTERED = tuple(
-    _BUNDLES / name
+    BUNDLES / name
     for name in (
         "banking-intents",
         "electricity-load-quantiles",

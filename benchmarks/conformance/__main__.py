@@ -9,6 +9,7 @@ own example programs run where PLAZA_TRITON_EXAMPLES says that they lie; no pack
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.conformance import models
 from benchmarks.conformance.environments import Script, interpreter, scripts
 from benchmarks.conformance.page import page
 from benchmarks.conformance.running import Report, addresses, prepare, run
@@ -45,7 +47,7 @@ def main() -> None:
 
 def _reports(ready: dict[Script, Path | str], place: Path) -> list[Report]:
     """First of clients with a key; then of those without, on the same hub started anew."""
-    limits = {"rate_per_second": 1e6, "rate_burst": 10**6}
+    limits = {"rate_per_second": 1e6, "rate_burst": 10**6, "pools": json.dumps(models.pools())}
     with running_hub(place / "state", **limits) as hub:
         told = prepare(hub, place / "models")
         reports = [_report(one, at, told) for one, at in ready.items() if not one.keyless]

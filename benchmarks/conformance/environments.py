@@ -1,9 +1,9 @@
 """The client scripts, and the environment of each (`benchmarks/environments.py`).
 
 A script says under `[tool.plaza]` what no package brings: shared libraries, a variable that says
-where something lies, a hub that lets callers in without a key. What is installed stands in
-`locks/conformance` with hashes (`make lock`, see `locks`); scripts with the same client share one
-lock and one environment.
+where something lies, a hub that lets callers in without a key or has a second pool. What is
+installed stands in `locks/conformance` with hashes (`make lock`, see `locks`); scripts with the
+same client share one lock and one environment.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import environments
+from benchmarks.conformance import models
 
 CLIENTS = Path(__file__).parent / "clients"
 LOCKS = Path(__file__).parents[2] / "locks" / "conformance"
@@ -37,6 +38,8 @@ class Script:
     """Where the libraries are to be had, or what the variable says."""
     keyless: bool = False
     """Whether it sends no key, and so needs a hub with `loopback_key`."""
+    pools: bool = False
+    """Whether it needs a hub with a second pool."""
     last: bool = False
     """Whether it may leave a hub behind that no other client should meet."""
 
@@ -59,11 +62,15 @@ class Script:
                 return f"{library} is not installed ({self.hint})"
         if self.variable and not os.environ.get(self.variable):
             return f"{self.variable} is not set ({self.hint})"
+        if self.pools and not models.pools():
+            return "there is no environment for a second pool (make openvino)"
         return ""
 
     def here(self) -> bool:
         """Whether it can run in this very environment, against a hub as it is by default."""
-        return not self.keyless and all(_installed(package) for package in self.packages)
+        return not (self.keyless or self.pools) and all(
+            _installed(package) for package in self.packages
+        )
 
 
 def scripts() -> list[Script]:

@@ -9,15 +9,20 @@ from benchmarks.conformance.running import Report
 HEAD = """# Conformance
 
 Unmodified clients of other people, each in its own environment, against a whole hub: supervisor,
-control, HAProxy, replica. Written by `make conformance`; a client is one script under
-`benchmarks/conformance/clients`, which says what it needs and what it expects. What is installed
-for it is pinned with hashes in `locks/conformance`.
+control, HAProxy, a pool on the CPU and, where its environment is made, a second one on OpenVINO.
+Written by `make conformance`; a client is one script under `benchmarks/conformance/clients`, which
+says what it needs and what it expects. What is installed for it is pinned with hashes in
+`locks/conformance`.
 
 There is no official suite for the Open Inference Protocol, so its users are the measure.
 """
 _REFUSED = {
     "Triton: shared memory, trace and log settings": "404; a tensor in a region: 400",
-    "HTTP: what is no request, or a head over 15 kB": "400 by HAProxy 2.8, whose HTML is fixed",
+    "HTTP: what is no request": "400 by HAProxy 2.8, whose HTML is fixed",
+    "HTTP: a head over 64 KiB": "400 by the ingress, without a request id",
+    "Triton: examples with sequences, shared memory, names with `_`, pictures, a server `triton`": (
+        "not run: each needs what is refused here, or that other name"
+    ),
     "Triton: `generate`, for models that write text": "404",
     "Triton: names with underscores (`simple_string`)": "404: names here are of a-z, 0-9 and `-`",
     "Triton: sequences": "400, with the parameter's name",

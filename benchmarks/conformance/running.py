@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import graphs
+from benchmarks.conformance import models
 from benchmarks.conformance.environments import Script
 from benchmarks.hub import Hub
-from benchmarks.shipped import REGISTERED
-from plaza_core.tensors import DType
 
 _RUN_S = 900
 _ORGANISATION = "conformance"
@@ -43,13 +42,7 @@ class Report:
 
 def prepare(hub: Hub, scratch: Path) -> dict[str, str]:
     """Register what the clients ask for; returns the environment that they are told."""
-    for bundle in REGISTERED:
-        hub.admin.models.register(bundle, visibility="public")
-    named = {f"identity-{datatype.lower()}": graphs.identity(datatype) for datatype in DType}
-    plain = {"tiny": graphs.tiny(), "simple": graphs.sum_and_difference()}
-    for name, graph in (plain | named).items():
-        graph.manifest["name"] = name
-        hub.admin.models.register(graph.write(scratch / name), visibility="public")
+    models.register(hub, scratch)
     hub.admin.orgs.create(FUZZED)
     loose = hub.admin.keys.create(FUZZED, role="consumer").id
     return keys(hub, scratch) | {"PLAZA_FUZZED_KEY": loose}

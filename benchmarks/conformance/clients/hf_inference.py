@@ -29,6 +29,11 @@ with telling.call("sentence_similarity"):
         "a red lorry", ["a red lorry", "late again"], model=f"{EMBEDDER}/similarity"
     )
     assert abs(scores[0] - 1) < 1e-5 > scores[1] - 0.9, scores
+with telling.call("text_classification: the best label"):
+    # It takes the first of a list of lists; for one text that server gives one list, so do we.
+    best = client.text_classification("my card was stolen", model=f"{BASE}/banking-intents")
+    assert best.label == "lost_or_stolen_card", best
+    assert 0 < best.score <= 1, best
 with telling.call("error: unknown model"):
     try:
         client.feature_extraction("a", model=f"{BASE}/absent")

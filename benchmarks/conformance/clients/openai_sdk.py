@@ -25,7 +25,7 @@ with telling.call("models.list, models.retrieve"):
 with telling.call("embeddings.create, base64 as the SDK asks by itself"):
     first = client.embeddings.create(model=MODEL, input="a red lorry")
     assert abs(length(first.data[0].embedding) - 1) < 1e-5
-    assert first.usage.prompt_tokens == first.usage.total_tokens == 3
+    assert first.usage.prompt_tokens == first.usage.total_tokens > 0
 with telling.call("embeddings.create, float, several texts"):
     several = client.embeddings.create(
         model=MODEL, input=["a red lorry", "late again"], encoding_format="float"
@@ -33,6 +33,8 @@ with telling.call("embeddings.create, float, several texts"):
     assert [one.index for one in several.data] == [0, 1]
     pairs = zip(several.data[0].embedding, first.data[0].embedding, strict=True)
     assert max(abs(a - b) for a, b in pairs) < 1e-6
+    other = client.embeddings.create(model=MODEL, input="late again")
+    assert several.usage.prompt_tokens == first.usage.prompt_tokens + other.usage.prompt_tokens
 with telling.call("embeddings.create with the model's own dimensions"):
     size = len(first.data[0].embedding)
     again = client.embeddings.create(model=MODEL, input="a", dimensions=size)

@@ -30,5 +30,6 @@ with tempfile.TemporaryDirectory() as scratch:
     served.write_text(json.dumps(document))
     fuzzing.conform(
         served, telling.KEY, NAMES, {"coverage": 1, "fuzzing": 40},
-        operations=OPERATIONS, checks=CHECKS, more=("--url", telling.URL),
+        more=OPERATIONS, checks=CHECKS, arguments=("--url", telling.URL),
     )  # fmt: skip
+telling.end()

@@ -32,14 +32,15 @@ def metadata(key=KEY):
 
 @contextlib.contextmanager
 def call(name):
-    """Around one call and what is expected of its answer."""
+    """Around one call and what is expected of its answer; gives what takes a word about it."""
+    words = []
     try:
-        yield
+        yield words.append
     except Exception as error:
         _failed.append(name)
         _tell(name, f"{type(error).__name__}: {error}"[:400])
     else:
-        _tell(name, None)
+        _tell(": ".join((name, *words)), None)
 
 
 def _tell(name, problem):

@@ -107,6 +107,13 @@ with telling.call("get_model_repository_index, load_model, unload_model"):
     assert ("tiny", "READY") in {(one.name, one.state) for one in index}
     client.load_model("mine", headers=telling.metadata(telling.ENGINEER_KEY))
     client.unload_model("mine", headers=telling.metadata(telling.ENGINEER_KEY))
+with telling.call("infer, 12 MB there and back; 20 MB are refused, and the connection serves on"):
+    large = np.zeros((1, 3_000_000), np.float32)
+    answer = client.infer("identity-fp32", given(large), **mine)
+    assert np.array_equal(answer.as_numpy("y"), large)
+    larger = np.zeros((1, 5_000_000), np.float32)
+    refused("RESOURCE_EXHAUSTED", lambda: client.infer("identity-fp32", given(larger), **mine))
+    client.infer("tiny", given(ones), **mine)
 with telling.call("KeepAliveOptions"):
     options = triton.KeepAliveOptions(keepalive_time_ms=5000, keepalive_timeout_ms=1000)
     with triton.InferenceServerClient(telling.GRPC, keepalive_options=options) as kept:

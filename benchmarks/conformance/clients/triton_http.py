@@ -96,6 +96,12 @@ with telling.call("get_model_repository_index, load_model, unload_model"):
     assert ("tiny", "READY") in {(one["name"], one["state"]) for one in index}
     client.load_model("mine", headers=headers(telling.ENGINEER_KEY))
     client.unload_model("mine", headers=headers(telling.ENGINEER_KEY))
+with telling.call("infer, 12 MB there and back; 20 MB are refused"):
+    large = np.zeros((1, 3_000_000), np.float32)
+    answer = client.infer("identity-fp32", given(large), headers=headers())
+    assert np.array_equal(answer.as_numpy("y"), large)
+    larger = np.zeros((1, 5_000_000), np.float32)
+    refused("413", lambda: client.infer("identity-fp32", given(larger), headers=headers()))
 with telling.call("errors: unknown model, wrong tensor, sequence, no key"):
     refused("404", lambda: client.infer("nothing", given(ones), headers=headers()))
     refused("400", lambda: client.infer("tiny", given(ones[:, :2]), headers=headers()))

@@ -7,9 +7,11 @@ import subprocess
 import threading
 import time
 
+import jsonschema
 import pytest
 
 from benchmarks.ports import own_ports
+from plaza_serving.doors.openapi import document
 from plaza_serving.supervisor import ingress
 
 PRIVATE = (9101, 8404)
@@ -237,3 +239,4 @@ def test_error_pages_are_whole_responses_in_the_standard_shape(status, code):
     assert f"content-length: {len(body)}" in lines
     assert json.loads(body)["code"] == code
     assert any(line.startswith("retry-after:") for line in lines) is (status == 503)
+    jsonschema.validate(json.loads(body), document()["components"]["schemas"]["Error"])

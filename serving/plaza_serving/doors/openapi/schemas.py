@@ -106,7 +106,10 @@ SCHEMAS: dict[str, Schema] = {
             "error": {"type": "string", "description": "For people; may change"},
             "code": {"type": "string", "description": "Stable, for programs"},
             "input": {"type": ["string", "null"], "description": "The offending input"},
-            "request_id": TEXT,
+            "request_id": {
+                "type": ["string", "null"],
+                "description": "null: the ingress refused what never became a request of the hub",
+            },
         }
     ),
     "Live": object_({"live": {"type": "boolean"}}),
