@@ -16,7 +16,6 @@ from plaza_core.inference import Timing
 from plaza_core.principal import Principal
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.catalogue import Catalogue
-from plaza_serving.dataplane.hosted import VersionKey
 from plaza_serving.dataplane.work import Finished, Ran, Work
 from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
@@ -101,7 +100,7 @@ class Counting:
             ]
         if version is not None:
             found = catalogue.resolve(caller, name, version)
-            return [self.of(mine, (found.model.id, found.version.version), name)]
+            return [self.of(mine, found.key, name)]
         model = catalogue.newest(caller, name).model
         numbers = sorted(one.version for one in model.versions)
         return [self.of(mine, (model.id, number), name) for number in numbers]

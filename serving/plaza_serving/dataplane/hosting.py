@@ -31,7 +31,7 @@ from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_serving.dataplane.bundles import Bundles
 from plaza_serving.dataplane.catalogue import kept_warm, wanted_warm
 from plaza_serving.dataplane.certified import OPEN, Gate
-from plaza_serving.dataplane.hosted import Hosted, VersionKey
+from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 from plaza_serving.dataplane.opening import Opening

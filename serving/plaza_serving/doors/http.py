@@ -48,7 +48,7 @@ from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
 from plaza_serving.pools import LivesElsewhere
-from plaza_serving.reply import JSON, WHOLE, Reply
+from plaza_serving.reply import JSON, WHOLE, Header, Reply
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
@@ -176,18 +176,23 @@ class HttpDoor:
         """Never raises for anything a client or the plane did."""
         kind = scope["type"]
         if kind == "http":
-            await self._exchange(scope, receive, send)
+            await self.answer(scope, receive, send)
         elif kind == "lifespan":
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of HTTP. Never raises for anything a client or the plane did."""
         request_id = self._plane.new_request_id()
         exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
         late = False
         try:
-            reply = await self._reply(exchange, send)
+            try:
+                reply = await self._own(exchange)
+            except LivesElsewhere as error:
+                await self._relay(exchange, error, send)
+                return
         except WrongMethod as error:
             allowed = (b"allow", error.allow.encode())
             reply = problem(error, request_id, allowed, wording=exchange.wording)
@@ -211,41 +216,20 @@ class HttpDoor:
             if exchange.task is not None:
                 self._watch.leave(exchange)
             self._bodies.release(exchange)
-        if reply is not None:
-            await self._finish(exchange, reply, send, late=late)
-
-    async def _finish(self, exchange: Exchange, reply: Reply, send: Send, *, late: bool) -> None:
-        """In one piece where the server can: `WHOLE`."""
         if late:
             await self._brake.pause()
-        status, media, body, more = reply
-        headers = [
-            (b"content-type", media),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", exchange.request_id.encode()),
-            *more,
-        ]
-        if not exchange.body_read and _has_body(exchange):
-            headers.append(_CLOSE)
-        else:
-            whole = exchange.scope.get(WHOLE)
-            if whole is not None and whole(status, headers, body):
-                return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers, whole = _headers(exchange, reply), scope.get(WHOLE)
+        if whole is None or headers[-1] is _CLOSE or not whole(reply.status, headers, reply.body):
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
-        """None: another pool's answer was sent already."""
-        try:
-            return await self._own(exchange)
-        except LivesElsewhere as error:
-            if self._forwarding is None:
-                raise
-            where = error.where
+    async def _relay(self, exchange: Exchange, error: LivesElsewhere, send: Send) -> None:
+        """Send another pool's answer."""
+        if self._forwarding is None:
+            raise error
         if exchange.task is None:
             self._watch.enter(exchange)
-        await self._forwarding.relay(exchange, where, send)
-        return None
+        await self._forwarding.relay(exchange, error.where, send)
 
     async def _own(self, exchange: Exchange) -> Reply:
         """Raises LivesElsewhere, where the path names the model before the body is read."""
@@ -322,6 +306,18 @@ def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:
         Route("POST", f"{model}/versions/{{version}}/load", write, shelf.load),
         Route("POST", f"{model}/versions/{{version}}/unload", write, shelf.unload),
     )
+
+
+def _headers(exchange: Exchange, reply: Reply) -> list[Header]:
+    headers = [
+        (b"content-type", reply.media),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", exchange.request_id.encode()),
+        *reply.headers,
+    ]
+    if not exchange.body_read and _has_body(exchange):
+        headers.append(_CLOSE)
+    return headers
 
 
 def _has_body(exchange: Exchange) -> bool:
