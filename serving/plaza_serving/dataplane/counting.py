@@ -11,7 +11,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from plaza_core.ids import ModelId, OrganisationId
+from plaza_core.ids import ModelId, OrganisationId, VersionKey
 from plaza_core.inference import Timing
 from plaza_core.principal import Principal
 from plaza_core.table import HubTable
@@ -134,7 +134,7 @@ class Counting:
 
 
 def _whose(work: Work) -> _Whose:
-    return (work.principal.organisation, work.target.model.id, work.target.version.version)
+    return (work.principal.organisation, *work.target.key)
 
 
 def _fail(counts: _Counts, work: Work, now_ns: int) -> None:

@@ -24,7 +24,7 @@ from typing import Literal, TypeVar
 
 from plaza_core.clock import Clock
 from plaza_core.errors import NotCertified, PlazaError, Unavailable
-from plaza_core.ids import ModelId
+from plaza_core.ids import ModelId, VersionKey
 from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Runner
 from plaza_core.table import HubTable, ModelEntry, VersionEntry

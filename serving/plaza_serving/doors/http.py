@@ -184,8 +184,7 @@ class HttpDoor:
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of HTTP. Never raises for anything a client or the plane did."""
-        request_id = self._plane.new_request_id()
-        exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
+        exchange = Exchange(scope, receive, dict(scope["headers"]), self._plane.new_request_id())
         late = False
         try:
             try:
@@ -193,25 +192,11 @@ class HttpDoor:
             except LivesElsewhere as error:
                 await self._relay(exchange, error, send)
                 return
-        except WrongMethod as error:
-            allowed = (b"allow", error.allow.encode())
-            reply = problem(error, request_id, allowed, wording=exchange.wording)
-        except PlazaError as error:
-            costs = charged(error) if exchange.infers else ()
-            reply = problem(error, request_id, *costs, wording=exchange.wording)
-            known = getattr(exchange, "principal", None)
-            late = known is not None and self._brake.holds(error, known)
-        except ClientGoneError:
-            return
-        except asyncio.CancelledError:
-            if exchange.cut is None or exchange.task is None or exchange.task.uncancel():
-                raise  # somebody else stops this task: the server shuts down
-            if exchange.cut is Cut.GONE:
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 the border: see `_told`
+            told, known = self._told(exchange, error), getattr(exchange, "principal", None)
+            if told is None:
                 return
-            slow = DeadlineExceeded("the body did not arrive in time", input="body")
-            reply = problem(slow, request_id, wording=exchange.wording)
-        except Exception as error:  # noqa: BLE001 the border: nothing may leave but an answer
-            reply = internal(error, request_id, exchange.wording)
+            reply, late = told, known is not None and self._brake.holds(error, known)
         finally:
             if exchange.task is not None:
                 self._watch.leave(exchange)
@@ -222,6 +207,25 @@ class HttpDoor:
         if whole is None or headers[-1] is _CLOSE or not whole(reply.status, headers, reply.body):
             await send({"type": "http.response.start", "status": reply.status, "headers": headers})
             await send({"type": "http.response.body", "body": reply.body})
+
+    @staticmethod
+    def _told(exchange: Exchange, error: Exception | asyncio.CancelledError) -> Reply | None:
+        """What the caller is told of an error: nothing may leave but an answer. None: nobody is
+        there any more."""
+        request_id, wording = exchange.request_id, exchange.wording
+        if isinstance(error, WrongMethod):
+            return problem(error, request_id, (b"allow", error.allow.encode()), wording=wording)
+        if isinstance(error, PlazaError):
+            costs = charged(error) if exchange.infers else ()
+            return problem(error, request_id, *costs, wording=wording)
+        if isinstance(error, asyncio.CancelledError):
+            if exchange.cut is None or exchange.task is None or exchange.task.uncancel():
+                raise error  # somebody else stops this task: the server shuts down
+            if exchange.cut is Cut.SLOW:
+                slow = DeadlineExceeded("the body did not arrive in time", input="body")
+                return problem(slow, request_id, wording=wording)
+            return None
+        return None if isinstance(error, ClientGoneError) else internal(error, request_id, wording)
 
     async def _relay(self, exchange: Exchange, error: LivesElsewhere, send: Send) -> None:
         """Send another pool's answer."""

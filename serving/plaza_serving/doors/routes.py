@@ -54,8 +54,8 @@ class WrongMethod(MethodNotAllowed):
 
 
 class Router:
-    """Finds a route in a few dictionary look-ups, in one where the path has come before. `prefix` is the pool's, such as `/pools/ov`;
-    `pools` are those that the settings name."""
+    """Finds a route in a few dictionary look-ups, in one where the path has come before. `prefix`
+    is the pool's, such as `/pools/ov`; `pools` are those that the settings name."""
 
     def __init__(
         self, routes: Iterable[Route], prefix: str = "", pools: Collection[str] = ()
