@@ -15,8 +15,9 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    def monotonic_ns(self) -> int:
-        return time.monotonic_ns()
+    monotonic_ns = staticmethod(time.monotonic_ns)
+    """Asked half a dozen times by each request: a function of our own around it is half its cost.
+    """
 
     def unix_us(self) -> int:
         return time.time_ns() // 1000

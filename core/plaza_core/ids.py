@@ -20,6 +20,9 @@ RequestId = NewType("RequestId", str)
 Digest = NewType("Digest", str)
 """Lower-case hexadecimal sha256, 64 characters."""
 
+VersionKey = tuple[ModelId, int]
+"""One version of a model."""
+
 RandomBytes = Callable[[int], bytes]
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
@@ -28,6 +31,8 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _48_BITS = (1 << 48) - 1
 _VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 """Of a UUID: the first two bits of this digit are 10."""
+_AHEAD = 400
+"""For how many request ids random bytes are kept."""
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
@@ -73,26 +78,36 @@ def new_id(prefix: str, random: RandomBytes) -> str:
     return f"{prefix}_{base62(int.from_bytes(random(12), 'big'), 17)}"
 
 
-def buffered(random: RandomBytes, size: int = 4096) -> RandomBytes:
-    """The same source, asked `size` bytes at a time.
-
-    A system call per request id costs 1 µs, and 10 when it hands the interpreter to another
-    thread (measured beside a worker thread). Not for secrets: bytes wait in memory.
-    """
-    pool, at = b"", 0
-
-    def take(count: int) -> bytes:
-        nonlocal pool, at
-        if at + count > len(pool):
-            pool, at = random(max(size, count)), 0
-        at += count
-        return pool[at - count : at]
-
-    return take
-
-
 def new_request_id(unix_ms: int, random: RandomBytes) -> RequestId:
     """A UUIDv7 (RFC 9562 §5.7): sorts by time, unique without coordination."""
-    time, rest = f"{unix_ms & _48_BITS:012x}", random(10).hex()
-    variant = _VARIANT[rest[4]]
-    return RequestId(f"{time[:8]}-{time[8:]}-7{rest[1:4]}-{variant}{rest[5:8]}-{rest[8:]}")
+    return _uuid(_time_part(unix_ms), random(10).hex())
+
+
+class RequestIds:
+    """The same for whoever makes thousands a second. Random bytes are asked for 4 kB at a time: a
+    system call for each costs 1 µs, and 10 when it hands the interpreter to another thread
+    (measured beside a worker thread). Not for secrets: bytes wait in memory."""
+
+    def __init__(self, random: RandomBytes) -> None:
+        self._random = random
+        self._digits, self._at = "", 0
+        self._ms, self._time = -1, ""
+
+    def new(self, unix_ms: int) -> RequestId:
+        if unix_ms != self._ms:
+            self._ms, self._time = unix_ms, _time_part(unix_ms)
+        at = self._at
+        if at == len(self._digits):
+            self._digits, at = self._random(_AHEAD * 10).hex(), 0
+        self._at = at + 20
+        return _uuid(self._time, self._digits[at : at + 20])
+
+
+def _time_part(unix_ms: int) -> str:
+    time = f"{unix_ms & _48_BITS:012x}"
+    return f"{time[:8]}-{time[8:]}-7"
+
+
+def _uuid(time: str, random: str) -> RequestId:
+    variant = _VARIANT[random[4]]
+    return RequestId(f"{time}{random[1:4]}-{variant}{random[5:8]}-{random[8:]}")

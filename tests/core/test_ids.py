@@ -5,7 +5,7 @@ import uuid
 from hypothesis import given
 from hypothesis import strategies as st
 
-from plaza_core.ids import new_request_id
+from plaza_core.ids import RequestIds, new_request_id
 
 
 @given(st.integers(0, 2**48 - 1), st.binary(min_size=10, max_size=10))
@@ -24,3 +24,13 @@ def test_a_later_request_id_sorts_after_an_earlier_one(ms, random):
     parts = iter((random[:10], random[10:]))
     early, late = (new_request_id(ms + n, lambda _: next(parts)) for n in range(2))
     assert early < late
+
+
+@given(st.lists(st.integers(0, 2**48 - 1), max_size=900))
+def test_ids_made_in_numbers_are_those_made_one_by_one_of_the_same_random_bytes(moments):
+    def source():
+        numbers = iter(range(10**9))
+        return lambda count: bytes(next(numbers) * 89 % 251 for _ in range(count))
+
+    ids, random = RequestIds(source()), source()
+    assert [ids.new(ms) for ms in moments] == [new_request_id(ms, random) for ms in moments]

@@ -1,13 +1,11 @@
 """What control and replicas exchange survives the wire unchanged."""
 
-import itertools
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from plaza_core.errors import InvalidBundle, MalformedRequest
-from plaza_core.ids import buffered, new_request_id
+from plaza_core.ids import new_request_id
 from plaza_core.inference import UsageRecord
 from plaza_core.manifest import parse_manifest
 from plaza_core.table import HubTable
@@ -106,18 +104,3 @@ def test_request_ids_are_version_7_and_sort_by_time(ms):
     assert first[14] == "7"
     assert first[19] in "89ab"
     assert ms == 2**48 - 1 or first < later
-
-
-@given(st.lists(st.integers(1, 40), max_size=50))
-def test_a_buffered_source_gives_every_byte_once(counts):
-    source = iter(range(10**9))
-
-    def numbers(n):
-        return bytes(next(source) % 251 for _ in range(n))
-
-    take = buffered(numbers, size=64)
-    for count in counts:
-        part = take(count)
-        assert len(part) == count
-        # Consecutive numbers: nothing inside one answer repeats or is left out.
-        assert all((b - a) % 251 == 1 for a, b in itertools.pairwise(part))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from plaza_core import names
 from plaza_core.errors import ModelNotFound
+from plaza_core.ids import VersionKey
 from plaza_core.principal import Principal
 from plaza_core.rollout import Split, VersionState
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
@@ -28,6 +29,11 @@ class Resolved:
     divided: Divided | None = None
     """Where it was named by an alias whose requests are divided; `version` is then the stable one.
     """
+    key: VersionKey = field(init=False, repr=False)
+    """By what its version is known in this replica."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.model.id, self.version.version))
 
 
 @dataclass(frozen=True, slots=True)

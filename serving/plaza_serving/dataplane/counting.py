@@ -11,12 +11,11 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from plaza_core.ids import ModelId, OrganisationId
+from plaza_core.ids import ModelId, OrganisationId, VersionKey
 from plaza_core.inference import Timing
 from plaza_core.principal import Principal
 from plaza_core.table import HubTable
 from plaza_serving.dataplane.catalogue import Catalogue
-from plaza_serving.dataplane.hosted import VersionKey
 from plaza_serving.dataplane.work import Finished, Ran, Work
 from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
@@ -101,7 +100,7 @@ class Counting:
             ]
         if version is not None:
             found = catalogue.resolve(caller, name, version)
-            return [self.of(mine, (found.model.id, found.version.version), name)]
+            return [self.of(mine, found.key, name)]
         model = catalogue.newest(caller, name).model
         numbers = sorted(one.version for one in model.versions)
         return [self.of(mine, (model.id, number), name) for number in numbers]
@@ -135,7 +134,7 @@ class Counting:
 
 
 def _whose(work: Work) -> _Whose:
-    return (work.principal.organisation, work.target.model.id, work.target.version.version)
+    return (work.principal.organisation, *work.target.key)
 
 
 def _fail(counts: _Counts, work: Work, now_ns: int) -> None:

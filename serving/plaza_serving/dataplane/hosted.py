@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from plaza_core.errors import InvalidInput
-from plaza_core.ids import ModelId, OrganisationId
+from plaza_core.ids import OrganisationId, VersionKey
 from plaza_core.inference import Call
 from plaza_core.manifest import Manifest
 from plaza_core.padding import Buckets
 from plaza_core.running import RemoteRunner, Runner
 from plaza_core.tensors import Array, Signature
 from plaza_serving.dataplane.lane import Lane
-
-VersionKey = tuple[ModelId, int]
 
 _FORMS = 256
 """How many forms of requests a version remembers."""

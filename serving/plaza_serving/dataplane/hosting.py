@@ -24,14 +24,14 @@ from typing import Literal, TypeVar
 
 from plaza_core.clock import Clock
 from plaza_core.errors import NotCertified, PlazaError, Unavailable
-from plaza_core.ids import ModelId
+from plaza_core.ids import ModelId, VersionKey
 from plaza_core.manifest import Manifest
 from plaza_core.running import Family, Runner
 from plaza_core.table import HubTable, ModelEntry, VersionEntry
 from plaza_serving.dataplane.bundles import Bundles
 from plaza_serving.dataplane.catalogue import kept_warm, wanted_warm
 from plaza_serving.dataplane.certified import OPEN, Gate
-from plaza_serving.dataplane.hosted import Hosted, VersionKey
+from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.dataplane.lane import Lane
 from plaza_serving.dataplane.memory import Memory
 from plaza_serving.dataplane.opening import Opening

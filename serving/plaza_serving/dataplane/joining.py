@@ -53,7 +53,8 @@ class Joiner:
     def fit(self, tensors: Tensors, rows: int) -> Fitted:
         """Raises InvalidTensor beyond the largest declared size."""
         if not self._axes:
-            return Fitted(tensors, rows, tuple(a.shape[1:] for _, a in sorted(tensors.items())))
+            order = tensors if len(tensors) == 1 else sorted(tensors)
+            return Fitted(tensors, rows, tuple([tensors[name].shape[1:] for name in order]))
         own = tuple([tensors[name].shape[place] for name, place in self._where])
         shape = self._seen.get(own)
         if shape is None:

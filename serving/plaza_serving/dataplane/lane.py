@@ -20,11 +20,12 @@ _TELLS_US = 1000.0
 """What was foreseen must be longer than this to say anything of how well it was."""
 _LEAST_SKEW, _MOST_SKEW = 0.5, 8.0
 QUICK_US, SLOW_US = 100.0, 1000.0
-"""What a request of a lane may cost, on the average of its batch, for the event loop to run it. A
-batch in which one costs `SLOW_US` begins the count anew."""
+"""What a request of a lane may cost, on the average of its batch, for the event loop to run it, and
+from where on a whole batch is very slow."""
 QUICK_ENOUGH, _QUICK_MOST, _SLOW_COUNTS = 128, 256, 100
 """Quick batches count one each, up to a number, slow ones so many against them: a lane of which
-more than one in a hundred is slow does not get there, or does not stay."""
+more than one in a hundred is slow does not get there, or does not stay. A very slow one counts as
+all that it takes to be quick: one such may be the machine's doing, two are the model's."""
 
 
 class Runs(Protocol):
@@ -76,7 +77,8 @@ class Lane:
         if mean <= QUICK_US:
             self._quick = min(_QUICK_MOST, self._quick + 1)
         else:
-            self._quick = max(0, self._quick - _SLOW_COUNTS) if total_us < SLOW_US else 0
+            against = _SLOW_COUNTS if total_us < SLOW_US else QUICK_ENOUGH
+            self._quick = max(0, self._quick - against)
 
     def failed(self) -> None:
         """A request of a batch has failed: nobody knows how long the next will take."""

@@ -19,7 +19,7 @@ from plaza_core.budget import Price
 from plaza_core.certificate import Environment
 from plaza_core.clock import Clock
 from plaza_core.errors import DeadlineExceeded, ModelLoading, ModelNotFound
-from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, buffered, new_request_id
+from plaza_core.ids import ModelId, RandomBytes, ReplicaId, RequestId, RequestIds
 from plaza_core.inference import Call, Outcome
 from plaza_core.ports import UsageSink
 from plaza_core.principal import Principal, Right
@@ -31,7 +31,7 @@ from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Catalogue, Resolved
 from plaza_serving.dataplane.counting import Counting
 from plaza_serving.dataplane.fair import FairQueue
-from plaza_serving.dataplane.hosted import Hosted, VersionKey
+from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.prices import PriceList
 from plaza_serving.dataplane.rates import Rates
@@ -94,7 +94,7 @@ class DataPlane:
         self._options = options
         self._host = host
         self._pepper = pepper
-        self._random = buffered(random)
+        self._ids = RequestIds(random)
         self._access = AccessTable(_EMPTY, pepper=pepper, clock=clock)
         self.catalogue = Catalogue(_EMPTY)
         self.slots = Slots(clock)
@@ -182,7 +182,7 @@ class DataPlane:
 
     # ── verbs of the doors ───────────────────────────────────────────────────────────────────────
     def new_request_id(self) -> RequestId:
-        return new_request_id(self.clock.unix_us() // 1000, self._random)
+        return self._ids.new(self.clock.unix_us() // 1000)
 
     def authenticate(self, authorization: str | None) -> Principal:
         return self._access.authenticate(authorization).principal
@@ -200,7 +200,7 @@ class DataPlane:
             target = self.catalogue.resolve(principal, name, version)
         except ModelNotFound:  # whoever is asked for it says so, in words of its own
             return None
-        return self._host.elsewhere((target.model.id, target.version.version), target.version)
+        return self._host.elsewhere(target.key, target.version)
 
     def statistics(
         self, principal: Principal, name: str | None, version: str | None
@@ -233,7 +233,8 @@ class DataPlane:
                 # Soon, not now: the answer leaves in this turn of the loop.
                 self._loop.call_soon(self._shadows.compute, principal, call, chosen.route, outcome)
             return outcome
-        hosted = await self._hosted(target)
+        # Nearly always it is open: a coroutine for that would be a microsecond of each request.
+        hosted = self._host.get(target.key) or await self._hosted(target)
         hosted.check(call)
         return await self._serve(caller, target, call, hosted)
 
@@ -266,34 +267,30 @@ class DataPlane:
         if second is not None:
             second.users += 1
         try:
-            return await self._run(caller, hosted, work)
+            async with self._admission.admit(caller, hosted.lane, work):
+                self._inside.add(work)
+                if work.deadline_ns < self._sweep_ns:
+                    self._sweep_at(work.deadline_ns)
+                try:
+                    self._workers.offer(hosted.lane, work)
+                    return await work.future
+                except asyncio.CancelledError:
+                    self._abandon(work)
+                    raise
+                finally:
+                    self._inside.discard(work)
         finally:
             hosted.leave()
             if second is not None:
                 second.leave()
 
-    async def _run(self, caller: Caller, hosted: Hosted, work: Work) -> Outcome:
-        async with self._admission.admit(caller, hosted.lane, work):
-            self._inside.add(work)
-            if work.deadline_ns < self._sweep_ns:
-                self._sweep_at(work.deadline_ns)
-            try:
-                self._workers.offer(hosted.lane, work)
-                return await work.future
-            except asyncio.CancelledError:
-                self._abandon(work)
-                raise
-            finally:
-                self._inside.discard(work)
-
     async def _hosted(self, target: Resolved) -> Hosted:
-        key: VersionKey = (target.model.id, target.version.version)
-        hosted = self._host.get(key)
+        hosted = self._host.get(target.key)
         if hosted is not None:
             return hosted
         try:
             async with asyncio.timeout(self._options.default_deadline_ms / 1000):
-                return await self._host.demand(key, target.version)
+                return await self._host.demand(target.key, target.version)
         except TimeoutError:
             raise ModelLoading("the model is still loading", retry_after=2) from None
 
@@ -376,7 +373,7 @@ class DataPlane:
         )
 
     def _view(self, name: str, resolved: Resolved) -> ModelView:
-        hosted = self._host.get((resolved.model.id, resolved.version.version))
+        hosted = self._host.get(resolved.key)
         return view_of(name, resolved, hosted, self._options.environment, pool=self._options.pool)
 
     async def close(self) -> None:

@@ -62,7 +62,7 @@ class FollowedRepository:
         try:
             async with asyncio.timeout(self._left_s(meant)):
                 target = await self._mark("stage", meant)
-                key = (target.model.id, target.version.version)
+                key = target.key
                 await self._host.demand(key, target.version)
         except TimeoutError:
             raise ModelLoading("the model is still loading", retry_after=2) from None

@@ -31,7 +31,7 @@ class Reservations:
         if not caller.metered:
             return 0
         left_us = (work.deadline_ns - work.admitted_ns) // 1000
-        amount = self._reserves.estimate(work.version_key, work.price, work.rows, left_us)
+        amount = self._reserves.estimate(work.target.key, work.price, work.rows, left_us)
         if not amount:
             work.reservation = Reservation(None, 0)
             return 0
@@ -69,4 +69,4 @@ class Reservations:
         held = work.reservation
         cut = held is not None and bill.charge >= held.amount
         cost = bill.charge + bill.overrun if cut else bill.charge
-        self._reserves.observe(work.version_key, work.price, work.rows, cost)
+        self._reserves.observe(work.target.key, work.price, work.rows, cost)

@@ -8,11 +8,9 @@ costs the platform (the rest is overrun); too large a one keeps others from budg
 from __future__ import annotations
 
 from plaza_core.budget import Price
-from plaza_core.ids import ModelId
+from plaza_core.ids import VersionKey
 from plaza_core.inference import Call
 from plaza_core.table import HubTable
-
-Version = tuple[ModelId, int]
 
 FIRST_US = 20_000
 """Time per row to hold for the first requests of a version, before it has been measured."""
@@ -25,9 +23,9 @@ class Reserves:
     """Recent costs of each version. `estimate` runs on the loop, `observe` on worker threads."""
 
     def __init__(self) -> None:
-        self._recent: dict[Version, _Recent] = {}
+        self._recent: dict[VersionKey, _Recent] = {}
 
-    def estimate(self, version: Version, price: Price, rows: int, allowed_us: int) -> int:
+    def estimate(self, version: VersionKey, price: Price, rows: int, allowed_us: int) -> int:
         """Units to hold; at most what `allowed_us`, the time until the deadline, can cost."""
         if price.fixed is not None:
             return price.fixed * rows
@@ -39,7 +37,7 @@ class Reserves:
             per_row = recent.high * 6 // 5 + 1
         return min(per_row * rows, max(1, allowed_us) * dearest)
 
-    def observe(self, version: Version, price: Price, rows: int, cost: int) -> None:
+    def observe(self, version: VersionKey, price: Price, rows: int, cost: int) -> None:
         """Learn what a request of so many (estimated) rows cost. Amortised O(1)."""
         if price.fixed is not None:
             return

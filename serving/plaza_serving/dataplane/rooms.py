@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable
 
 from plaza_core.clock import Clock
 from plaza_core.errors import DoesNotFit
-from plaza_serving.dataplane.hosted import Hosted, VersionKey
+from plaza_core.ids import VersionKey
+from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.dataplane.memory import Memory
 
 _PATIENCE_NS = 10_000_000_000

@@ -77,13 +77,13 @@ class Router:
         self, canary: Resolved, stable: Resolved, rollout: str | None, call: Call
     ) -> Routed | None:
         """The canary, if it is open and takes the call; None: the stable version answers."""
-        key = (canary.model.id, canary.version.version)
+        key = canary.key
         hosted = self._host.get(key)
         if hosted is None:
             if self._host.want(key, canary.version) is not None:
                 self._failed(rollout)
             return None
-        fallback = self._host.get((stable.model.id, stable.version.version))
+        fallback = self._host.get(stable.key)
         try:
             hosted.check(call)
         except BadRequest:

@@ -74,7 +74,7 @@ class Shadows:
     def _one(
         self, principal: Principal, call: Call, shadow: Resolved, rollout: str, given: Outcome
     ) -> None:
-        key = (shadow.model.id, shadow.version.version)
+        key = shadow.key
         hosted = self._host.get(key)
         if hosted is None:
             self._host.want(key, shadow.version)

@@ -18,7 +18,6 @@ import msgspec
 
 from plaza_core.budget import Price
 from plaza_core.errors import PlazaError
-from plaza_core.ids import ModelId
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
 from plaza_serving.dataplane.catalogue import Resolved
@@ -94,10 +93,6 @@ class Work(msgspec.Struct, eq=False):
     lifts: int = 0
     lost: Bill = FREE
     """What an attempt before this one cost; the platform bears it."""
-
-    @property
-    def version_key(self) -> tuple[ModelId, int]:
-        return self.target.model.id, self.target.version.version
 
     def start(self) -> bool:
         """A worker takes it; False when nobody waits for it any more."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 
-from plaza_core.errors import Overloaded, PlazaError, QuotaExceeded, RateLimited
+from plaza_core.errors import Overloaded, QuotaExceeded, RateLimited
 from plaza_core.ids import OrganisationId
 from plaza_core.principal import Principal
 from plaza_serving.plane import Plane
@@ -33,8 +33,8 @@ class Brake:
         self._refused: dict[OrganisationId, int] = {}
         self._waiting = 0
 
-    def holds(self, error: PlazaError, principal: Principal) -> bool:
-        """Count a refusal; whether its answer is to leave late."""
+    def holds(self, error: BaseException, principal: Principal) -> bool:
+        """Count it where it is a refusal; whether its answer is to leave late."""
         if not isinstance(error, _LATER):
             return False
         second = self._plane.clock.monotonic_ns() // _SECOND_NS

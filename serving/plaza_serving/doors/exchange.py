@@ -95,18 +95,22 @@ class Watch:
         self._open: set[Exchange] = set()
         self._now = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def __len__(self) -> int:
         return len(self._open)
 
     def enter(self, exchange: Exchange) -> None:
         """From here on `exchange.task` may be cancelled; `exchange.cut` then says why."""
-        exchange.task = asyncio.current_task()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
+        exchange.task = asyncio.current_task(loop)  # unnamed, it is a system call to find out
         exchange.reading = True
         exchange.born = self._now
         self._open.add(exchange)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(TICK_S, self._on_timer)
+            self._timer = loop.call_later(TICK_S, self._on_timer)
 
     def leave(self, exchange: Exchange) -> None:
         self._open.discard(exchange)

@@ -48,7 +48,7 @@ from plaza_serving.forwarding.seal import Hop, Seal
 from plaza_serving.idempotency.keeper import Keeper
 from plaza_serving.plane import Plane
 from plaza_serving.pools import LivesElsewhere
-from plaza_serving.reply import JSON, WHOLE, Reply
+from plaza_serving.reply import JSON, WHOLE, Header, Reply
 from plaza_serving.repository import Repository
 
 BODY_SECONDS = 30.0
@@ -176,76 +176,64 @@ class HttpDoor:
         """Never raises for anything a client or the plane did."""
         kind = scope["type"]
         if kind == "http":
-            await self._exchange(scope, receive, send)
+            await self.answer(scope, receive, send)
         elif kind == "lifespan":
             await _lifespan(receive, send)
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    async def _exchange(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = self._plane.new_request_id()
-        exchange = Exchange(scope, receive, dict(scope["headers"]), request_id)
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of HTTP. Never raises for anything a client or the plane did."""
+        exchange = Exchange(scope, receive, dict(scope["headers"]), self._plane.new_request_id())
         late = False
         try:
-            reply = await self._reply(exchange, send)
-        except WrongMethod as error:
-            allowed = (b"allow", error.allow.encode())
-            reply = problem(error, request_id, allowed, wording=exchange.wording)
-        except PlazaError as error:
-            costs = charged(error) if exchange.infers else ()
-            reply = problem(error, request_id, *costs, wording=exchange.wording)
-            known = getattr(exchange, "principal", None)
-            late = known is not None and self._brake.holds(error, known)
-        except ClientGoneError:
-            return
-        except asyncio.CancelledError:
-            if exchange.cut is None or exchange.task is None or exchange.task.uncancel():
-                raise  # somebody else stops this task: the server shuts down
-            if exchange.cut is Cut.GONE:
+            try:
+                reply = await self._own(exchange)
+            except LivesElsewhere as error:
+                await self._relay(exchange, error, send)
                 return
-            slow = DeadlineExceeded("the body did not arrive in time", input="body")
-            reply = problem(slow, request_id, wording=exchange.wording)
-        except Exception as error:  # noqa: BLE001 the border: nothing may leave but an answer
-            reply = internal(error, request_id, exchange.wording)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 the border: see `_told`
+            told, known = self._told(exchange, error), getattr(exchange, "principal", None)
+            if told is None:
+                return
+            reply, late = told, known is not None and self._brake.holds(error, known)
         finally:
             if exchange.task is not None:
                 self._watch.leave(exchange)
             self._bodies.release(exchange)
-        if reply is not None:
-            await self._finish(exchange, reply, send, late=late)
-
-    async def _finish(self, exchange: Exchange, reply: Reply, send: Send, *, late: bool) -> None:
-        """In one piece where the server can: `WHOLE`."""
         if late:
             await self._brake.pause()
-        status, media, body, more = reply
-        headers = [
-            (b"content-type", media),
-            (b"content-length", b"%d" % len(body)),
-            (b"x-request-id", exchange.request_id.encode()),
-            *more,
-        ]
-        if not exchange.body_read and _has_body(exchange):
-            headers.append(_CLOSE)
-        else:
-            whole = exchange.scope.get(WHOLE)
-            if whole is not None and whole(status, headers, body):
-                return
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        headers, whole = _headers(exchange, reply), scope.get(WHOLE)
+        if whole is None or headers[-1] is _CLOSE or not whole(reply.status, headers, reply.body):
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
 
-    async def _reply(self, exchange: Exchange, send: Send) -> Reply | None:
-        """None: another pool's answer was sent already."""
-        try:
-            return await self._own(exchange)
-        except LivesElsewhere as error:
-            if self._forwarding is None:
-                raise
-            where = error.where
+    @staticmethod
+    def _told(exchange: Exchange, error: Exception | asyncio.CancelledError) -> Reply | None:
+        """What the caller is told of an error: nothing may leave but an answer. None: nobody is
+        there any more."""
+        request_id, wording = exchange.request_id, exchange.wording
+        if isinstance(error, WrongMethod):
+            return problem(error, request_id, (b"allow", error.allow.encode()), wording=wording)
+        if isinstance(error, PlazaError):
+            costs = charged(error) if exchange.infers else ()
+            return problem(error, request_id, *costs, wording=wording)
+        if isinstance(error, asyncio.CancelledError):
+            if exchange.cut is None or exchange.task is None or exchange.task.uncancel():
+                raise error  # somebody else stops this task: the server shuts down
+            if exchange.cut is Cut.SLOW:
+                slow = DeadlineExceeded("the body did not arrive in time", input="body")
+                return problem(slow, request_id, wording=wording)
+            return None
+        return None if isinstance(error, ClientGoneError) else internal(error, request_id, wording)
+
+    async def _relay(self, exchange: Exchange, error: LivesElsewhere, send: Send) -> None:
+        """Send another pool's answer."""
+        if self._forwarding is None:
+            raise error
         if exchange.task is None:
             self._watch.enter(exchange)
-        await self._forwarding.relay(exchange, where, send)
-        return None
+        await self._forwarding.relay(exchange, error.where, send)
 
     async def _own(self, exchange: Exchange) -> Reply:
         """Raises LivesElsewhere, where the path names the model before the body is read."""
@@ -322,6 +310,18 @@ def _repository_routes(shelf: ModelRepository) -> tuple[Route, ...]:
         Route("POST", f"{model}/versions/{{version}}/load", write, shelf.load),
         Route("POST", f"{model}/versions/{{version}}/unload", write, shelf.unload),
     )
+
+
+def _headers(exchange: Exchange, reply: Reply) -> list[Header]:
+    headers = [
+        (b"content-type", reply.media),
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"x-request-id", exchange.request_id.encode()),
+        *reply.headers,
+    ]
+    if not exchange.body_read and _has_body(exchange):
+        headers.append(_CLOSE)
+    return headers
 
 
 def _has_body(exchange: Exchange) -> bool:

@@ -26,6 +26,8 @@ Handler = Callable[[Exchange], Awaitable[Reply]]
 _NAMED = ("/v2/models/", "/v2/repository/models/", "/v1/models/", "/tei/")
 """What stands before a model's name in a path."""
 _VERSION = "versions/"
+_SEEN, _SEEN_LENGTH = 4096, 256
+"""How many paths are remembered, and how long one may be: strangers may invent them."""
 _DIALECTS = {"/v1/": OPENAI, "/tei/": TEI}
 """Who calls what is not there under one of these reads errors as that server words them."""
 
@@ -52,8 +54,8 @@ class WrongMethod(MethodNotAllowed):
 
 
 class Router:
-    """Finds a route in a few dictionary look-ups. `prefix` is the pool's, such as `/pools/ov`;
-    `pools` are those that the settings name."""
+    """Finds a route in a few dictionary look-ups, in one where the path has come before. `prefix`
+    is the pool's, such as `/pools/ov`; `pools` are those that the settings name."""
 
     def __init__(
         self, routes: Iterable[Route], prefix: str = "", pools: Collection[str] = ()
@@ -61,6 +63,8 @@ class Router:
         self.routes = tuple(routes)
         self._pools = pools
         self._prefix = prefix
+        self._seen: dict[tuple[str, str], tuple[Route, str, str | None]] = {}
+        """Of paths that have come before: the route, the model and the version that they name."""
         self._fixed: dict[str, dict[str, Route]] = {}
         self._named: dict[str, dict[str, dict[str, Route]]] = {head: {} for head in _NAMED}
         for route in self.routes:
@@ -78,6 +82,19 @@ class Router:
 
         Raises RouteNotFound, PoolNotFound, PoolUnavailable, WrongMethod.
         """
+        seen = self._seen.get((method, path))
+        if seen is None:
+            route = self._look_up(path, method, exchange)
+            if len(self._seen) >= _SEEN:
+                self._seen.clear()
+            if len(path) <= _SEEN_LENGTH:
+                self._seen[method, path] = (route, exchange.model, exchange.version)
+        else:
+            route, exchange.model, exchange.version = seen
+        exchange.wording = route.wording
+        return route
+
+    def _look_up(self, path: str, method: str, exchange: Exchange) -> Route:
         if self._prefix:
             if not path.startswith(f"{self._prefix}/"):
                 raise RouteNotFound("no such path")
@@ -98,7 +115,6 @@ class Router:
         if route is None:
             exchange.wording = next(iter(methods.values())).wording
             raise WrongMethod(methods)
-        exchange.wording = route.wording
         return route
 
     def _no_pool(self, name: str) -> PlazaError:

@@ -19,6 +19,8 @@ LONGEST = 256
 def sticky_of(exchange: Exchange, parameter: Any = None) -> str | None:
     """Raises MalformedRequest for a word that is empty, too long or no text."""
     header = exchange.headers.get(HEADER)
+    if header is None and parameter is None:
+        return None
     return sticky_word(None if header is None else header.decode("latin-1"), parameter)
 
 

@@ -49,7 +49,7 @@ class Edge:
         if scope["type"] == "http":
             if _door is not None and _door.owns(scope):
                 offer(scope, send)
-                await _door(scope, receive, send)
+                await _door.answer(scope, receive, send)
                 return
             headers = [h for h in scope["headers"] if h[0] not in _RAY_HEADERS]
             scope = {**scope, "headers": [*headers, _NO_WATCHER]}

@@ -22,6 +22,7 @@ _KNOWN = (
 )  # fmt: skip
 _JOINED_BYTES = 1 << 16
 """Up to here it is cheaper to copy a body behind its head than to hand over two pieces."""
+_NAMED = b": ".join
 _offered = {*_KNOWN} <= {*RequestResponseCycle.__init__.__code__.co_names}
 
 
@@ -46,19 +47,16 @@ class Whole:
             return False
         if cycle.disconnected:
             return True
-        pieces = [STATUS_LINE[status]]
-        for name, value in (*cycle.default_headers, *headers):
-            pieces += (name, b": ", value, b"\r\n")
-        head = b"".join(pieces)
-        lines = len(pieces) // 4 + 1
-        if head.count(b"\n") != lines or head.count(b"\r") != lines:
+        lines = [STATUS_LINE[status][:-2], *map(_NAMED, (*cycle.default_headers, *headers))]
+        head = b"\r\n".join(lines)
+        if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1:
             raise ValueError("a header of the answer holds a line break")
         cycle.response_started = cycle.response_complete = True
         cycle.waiting_for_100_continue = False
         if len(body) > _JOINED_BYTES:
-            cycle.transport.writelines((head + b"\r\n", body))
+            cycle.transport.writelines((head + b"\r\n\r\n", body))
         else:
-            cycle.transport.write(b"%b\r\n%b" % (head, body))
+            cycle.transport.write(b"%b\r\n\r\n%b" % (head, body))
         cycle.message_event.set()
         cycle.on_response()
         return True

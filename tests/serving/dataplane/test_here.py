@@ -195,6 +195,12 @@ def test_a_run_that_fails_or_is_very_slow_sends_a_lane_back_to_the_workers():
     lane = quick()
     lane.learn(SLOW_US, 1)
     assert not lane.quick
+    for _ in range(2 * QUICK_ENOUGH):
+        lane.learn(3, 1)
+    lane.learn(SLOW_US, 1)
+    assert lane.quick, "it has been quick for long: the machine may have done it"
+    lane.learn(SLOW_US, 1)
+    assert not lane.quick
     lane = quick()
     queue = FairQueue(1)
     one = work("a").work

@@ -99,4 +99,4 @@ def test_what_is_held_next_follows_what_is_charged(charge, overrun, held, estima
     one.reservation = Reservation(None, held)
     for _ in range(8):
         reservations.learn(one, Bill(rows=1, charge=charge, overrun=overrun))
-    assert reserves.estimate(one.version_key, one.price, 1, 10**9) == estimate
+    assert reserves.estimate(one.target.key, one.price, 1, 10**9) == estimate
