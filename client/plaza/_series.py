@@ -209,11 +209,13 @@ def table(
     version: Version = None,
     form: TableForm = "csv",
     levels: Sequence[WarningLevel] | None = None,
+    quantiles: Sequence[float] | None = None,
     **fields: str | int | None,
 ) -> Call[Table]:
     """A table in CSV (text, or a file), answered as CSV or as a drawing. The column `time` is ISO
     8601, columns named as the model's covariates are these, every other one is a series. `fields`
-    are those of the task: `horizon`, `steps`, `every`, `at`, `state`, `draw`."""
+    are those of the task: `horizon`, `steps`, `every`, `at`, `state`, `draw`; `levels` are a
+    warning's, `quantiles` a forecast's."""
 
     def read(answer: Answer) -> Table:
         return Table(answer.content, answer.headers.get("x-plaza-state"), _cost(answer))
@@ -222,6 +224,8 @@ def table(
     params: dict[str, Param] = {"model": model, "version": version, **fields}
     if levels is not None:
         params["levels"] = json.dumps([_level(one) for one in levels])
+    if quantiles is not None:
+        params["quantiles"] = json.dumps([float(one) for one in quantiles])
     return Call(
         "inference",
         "POST",

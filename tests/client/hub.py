@@ -74,6 +74,10 @@ def error(status, code, message, **more):
 
 
 SCORED = "time,value,score,q0.05,q0.5,q0.95\n2026-07-01T04:00:00,16,0.91,1,15,20\n"
+AHEAD = (
+    "series,time,step,q0.05,q0.25,q0.5,q0.75,q0.95,mean\n"
+    "river,2026-07-01T05:00:00,1,10,14,15,16,20,15.1\n"
+)
 WARNED = (
     "step,level,since,chance watch,q0.05,q0.5,q0.95\n1,watch,2026-07-01T04:00:00Z,0.75,11,15,19\n"
 )
@@ -183,6 +187,8 @@ class MiniHub:
         )
 
     async def forecast(self, request):
+        if request.headers["content-type"] == "text/csv":
+            return await self.table(request)
         asked = await request.json()
         quantiles = asked.get("quantiles", [0.1, 0.5, 0.9])
         steps = asked["horizon"]
@@ -203,6 +209,8 @@ class MiniHub:
             return Response("<svg/>", media_type="image/svg+xml")
         if request.url.path == "/v1/anomaly/score":
             return Response(SCORED, media_type="text/csv")
+        if request.url.path == "/v1/forecast":
+            return Response(AHEAD, media_type="text/csv")
         return Response(WARNED, headers={"x-plaza-state": '{"version":1}'}, media_type="text/csv")
 
     async def classify(self, request):

@@ -81,7 +81,7 @@ def detect(
     if found.faults and not here.as_json:
         line = f"not to be counted on: {', '.join(found.faults)}"
         here.out.print(plain(line), style="bold red")
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -111,32 +111,7 @@ def quality(
         for image, one in zip(images, found.pictures, strict=True)
     ]
     here.answer(found, table_of(["picture", "faults", "beyond their limits"], rows))
-    _origin(context, found)
-
-
-@app.command()
-def forecast(
-    *,
-    context: typer.Context,
-    file: Annotated[Path, _File],
-    column: Annotated[str | None, typer.Option(help="Default: the last one.")] = None,
-    horizon: Annotated[int, typer.Option(min=1, help="Steps ahead.")] = 12,
-    quantile: Annotated[list[float] | None, typer.Option(help="Default: the model's.")] = None,
-    model: Chosen = None,
-    version: AtVersion = None,
-) -> None:
-    """Continue a series in a CSV file, oldest row first."""
-    here = session(context)
-    with here.hub() as hub:
-        values = inputs.series(file, column)
-        name = model or only(hub, "forecast.quantile")
-        found = hub.forecast(
-            values, horizon, model=name, version=version, quantiles=quantile or None
-        )
-    columns = ["step#", *(f"{q:g}#" for q in found.quantiles)]
-    rows = [(i + 1, *(f"{v:.4g}" for v in step)) for i, step in enumerate(found.values.T)]
-    here.answer(found, table_of(columns, rows))
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -158,7 +133,7 @@ def classify(
         for label in labels
     ]
     here.answer(found, table_of(["text", "label", "score#"], rows))
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -177,7 +152,7 @@ def embed(
         for i, text in enumerate(texts)
     ]
     here.answer(found, table_of(columns, rows))
-    _origin(context, found)
+    origin(context, found)
 
 
 def only(hub: plaza.Client, family: str) -> str:
@@ -190,11 +165,12 @@ def only(hub: plaza.Client, family: str) -> str:
         raise
 
 
-def _origin(
+def origin(
     context: typer.Context,
     found: plaza.Detections
     | plaza.Quality
     | plaza.Forecast
+    | plaza.Forecasts
     | plaza.Classification
     | plaza.Embeddings,
 ) -> None:
