@@ -18,7 +18,7 @@ from plaza_core.errors import InvalidInput
 from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.tasks import Embedded, EmbedTask
-from plaza_serving.doors.asking import Asking, texts_of, timed
+from plaza_serving.doors.asking import Asking, texts_named, texts_of, timed
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import OPENAI
@@ -60,7 +60,8 @@ class OpenAI:
                 self._ask.plane, exchange, fields.text("model"), fields.version(), wanted
             )
         task = EmbedTask(texts)
-        outcome = await self._ask.infer(exchange, started, fields, "text.embed", task)
+        named = texts_named(fields, "input")
+        outcome = await self._ask.infer(exchange, started, fields, "text.embed", task, named=named)
         answer: Embedded = outcome.answer
         return await off_loop(answer.vectors.nbytes, _embedded, outcome, encoding)
 

@@ -7,6 +7,7 @@ asks for: JSON, CSV, or an SVG drawing. Thin on purpose: what is computed is the
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from plaza_core.errors import InvalidInput, MalformedRequest
@@ -61,10 +62,13 @@ class Series:
         if sheet.one:
             task = ForecastTask(sheet.series[0], horizon, quantiles, known, drawn)
         elif drawn:
-            raise InvalidInput("a drawing is of one series", input="series")
+            where = "body" if sheet.names else "series"
+            raise InvalidInput("a drawing is of one series", input=where)
         else:
             task = ForecastsTask(sheet.series, horizon, quantiles, known)
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(
+            exchange, started, fields, FAMILY, task, named=partial(sheet.named, context=context)
+        )
         answer: Forecast | Forecasts = outcome.answer
         many = answer.forecasts if isinstance(answer, Forecasts) else (answer,)
         return await _written(form, outcome, answers.ForecastTold(many, sheet.one), sheet)
@@ -81,7 +85,7 @@ class Series:
             tuple(row[:count] for row in sheet.known) if sheet.names else sheet.known,
             _drawn(fields, form),
         )
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task, named=sheet.named)
         told = answers.AnomaliesTold(outcome.answer, sheet.series, sheet.one)
         return await _written(form, outcome, told, sheet)
 
@@ -99,7 +103,9 @@ class Series:
             fields.text("state") if fields.has("state") else None,
             _drawn(fields, form),
         )
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(
+            exchange, started, fields, FAMILY, task, named=partial(sheet.named, context=context)
+        )
         return await _written(form, outcome, answers.WarnedTold(outcome.answer, sheet.one), sheet)
 
     def _at(self, sheet: Sheet) -> str:

@@ -10,19 +10,22 @@ the steps ahead. The other fields of the request are in the query string.
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from plaza_core.errors import InvalidInput, MalformedRequest
+from plaza_core.errors import InvalidInput, MalformedRequest, PlazaError
 from plaza_serving.doors.asking import COMMON, Asking, media_of
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
+from plaza_serving.naming import renamed
 
 CSV = "text/csv"
 MAX_SERIES = 2048
@@ -43,6 +46,8 @@ class Sheet:
     known: tuple[Row, ...] = ()
     names: tuple[str, ...] = ()
     """Of the series, where they came with names."""
+    covariates: tuple[str, ...] = ()
+    """Names of what is `known`, of a table."""
     times: tuple[str, ...] = ()
     """Of all rows of a table, those ahead too; empty without them."""
     ahead: int = 0
@@ -53,6 +58,35 @@ class Sheet:
         if not self.names:
             return self.known
         return tuple(row[-(context + self.ahead) :] for row in self.known)
+
+    def named(self, error: PlazaError, *, context: int | None = None) -> PlazaError:
+        """`error` as the sender would put it: a field of JSON, or a column and row of the table.
+        `context`: what is known was sent from there on (see `known_from`), None: whole."""
+        if not self.names:
+            return renamed(error, "series", lambda _: "values") if self.one else error
+        found = _PLACE.fullmatch(error.input or "")
+        if found is None:
+            return error
+        own, column, row = found.groups()
+        if own == "values":
+            column, row = "0", column
+        where = ""
+        if column is not None:
+            names = self.covariates if own == "known" else self.names
+            where = f"column '{names[int(column)][:40]}'"
+        if row is not None:
+            # The row after the header is the second.
+            begins = 0
+            if own == "known" and context is not None:
+                begins = max(0, len(self.known[0]) - context - self.ahead)
+            where += f", row {int(row) + begins + 2}"
+        told = copy.copy(error)
+        told.message = f"{where}: {error.message}" if where else error.message
+        told.input = "body"
+        return told
+
+
+_PLACE = re.compile(r"(values|series|known)(?:\[(\d+)\])?(?:\[(\d+)\])?")
 
 
 async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
@@ -116,6 +150,7 @@ def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
         one=len(names) == 1,
         known=tuple(cells[name] for name in covariates),
         names=names,
+        covariates=tuple(covariates),
         times=tuple(columns.get(TIME, ())),
         ahead=ahead,
     )
