@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.plugins import ACCELERATORS, load
@@ -86,7 +87,7 @@ def train(
     ] = None,
 ) -> None:
     """Train, export, compare with torch, measure and describe one model."""
-    console = Console()
+    console, errors = Console(), Console(stderr=True)
     try:
         name, chosen = _asked(recipe, csv, name, encoding)
         runners = open_runners(runner)
@@ -100,11 +101,12 @@ def train(
             )
         made = tracked.produced
     except ModuleNotFoundError as error:
-        console.print(f"training needs '{error.name}': install the extra `train`", markup=False)
+        errors.print(f"training needs '{error.name}': install the extra `train`", markup=False)
         raise typer.Exit(1) from error
     except PlazaError as error:
         where = f" ({error.input})" if error.input else ""
-        console.print(f"[red]{error.code}[/red]{where}: {error.message}", highlight=False)
+        line = Text.assemble(f"{recipe}: ", (error.code, "red"), f"{where}: {error.message}")
+        errors.print(line, highlight=False)
         raise typer.Exit(1) from error
     for metric, value in made.report.metrics.items():
         console.print(f"{metric:>24}  {value:.4g}", highlight=False)
