@@ -15,10 +15,13 @@ import csv
 import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
+
+import numpy as np
+from numpy.typing import NDArray
 
 from plaza_core.errors import InvalidInput, MalformedRequest, PlazaError
 from plaza_serving.doors.asking import COMMON, Asking, media_of
@@ -30,6 +33,8 @@ from plaza_serving.naming import renamed
 CSV = "text/csv"
 MAX_SERIES = 2048
 MAX_KNOWN = 64
+MAX_CELLS = 1 << 21
+"""Of a table: two thirds of a second of a thread. A year of minutes with its times has half."""
 TIME = "time"
 _SENT = ("values", "series", "known")
 Row = tuple[float, ...]
@@ -129,8 +134,7 @@ _NUMBERS = {int, float, type(None)}
 
 
 def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
-    header, rows = _table(body)
-    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    header, columns = _table(body)
     missing = [name for name in covariates if name not in columns]
     if missing:
         raise InvalidInput(f"the table has no column '{missing[0]}'", input="body")
@@ -138,17 +142,18 @@ def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
     if not 0 < len(names) <= MAX_SERIES:
         raise InvalidInput(f"the table must have 1 to {MAX_SERIES} series", input="body")
     cells = {name: _cells(name, columns[name]) for name in header if name != TIME}
-    moments = zip(*(cells[name] for name in names), strict=True)
-    measured = [not all(map(math.isnan, moment)) for moment in moments]
-    if not any(measured):
+    measured = np.zeros(len(columns[header[0]]), bool)
+    for name in names:
+        measured |= ~np.isnan(cells[name])
+    if not measured.any():
         raise InvalidInput("the table has no values", input="body")
-    ahead = measured[::-1].index(True)
-    count = len(rows) - ahead
+    ahead = int(measured[::-1].argmax())
+    count = len(measured) - ahead
     return Sheet(
         fields,
-        tuple(cells[name][:count] for name in names),
+        tuple(tuple(cells[name][:count].tolist()) for name in names),
         one=len(names) == 1,
-        known=tuple(cells[name] for name in covariates),
+        known=tuple(tuple(cells[name].tolist()) for name in covariates),
         names=names,
         covariates=tuple(covariates),
         times=tuple(columns.get(TIME, ())),
@@ -156,40 +161,65 @@ def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
     )
 
 
-def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
-    """The header and rows as long as it. Raises MalformedRequest, InvalidInput."""
+def _table(body: bytes) -> tuple[list[str], dict[str, list[str]]]:
+    """The header, and the cells of each column. Raises MalformedRequest, InvalidInput."""
     try:
         text = body.decode("utf-8-sig")
         first = text.partition("\n")[0]
         mark = ";" if ";" in first and "," not in first else ","
+        _require_size(body, first.count(mark), mark)
         lines = io.StringIO(text.rstrip("\r\n"), newline="")
-        read = list(csv.reader(lines, delimiter=mark))
+        return _read(csv.reader(lines, delimiter=mark))
     except (UnicodeDecodeError, csv.Error):
         raise MalformedRequest("the body is no CSV in UTF-8", input="body") from None
-    alone = bool(read) and len(read[0]) == 1
-    found = [row or [""] for row in read] if alone else [row for row in read if row]
-    if len(found) < 2:
+
+
+def _read(lines: Iterator[list[str]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Rows are not kept as such: two million lists are work for the garbage collector."""
+    header = [cell.strip() for cell in next(filter(None, lines), [])]
+    width = len(header)
+    flat: list[str] = []
+    for row in lines:
+        if len(row) != width:
+            if row:
+                said = f"row {len(flat) // width + 2} has {len(row)} cells, the header {width}"
+                raise InvalidInput(said, input="body")
+            if width > 1:
+                continue
+            flat.append("")
+        flat += row
+    if not flat:
         raise InvalidInput("the table needs a header and rows", input="body")
-    header, *rows = [[cell.strip() for cell in row] for row in found]
-    if len(set(header)) < len(header) or not all(header):
+    if len(set(header)) < width or not all(header):
         raise InvalidInput("each column needs a name of its own", input="body")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InvalidInput(
-                f"row {number} has {len(row)} cells, the header {len(header)}", input="body"
-            )
-    return header, rows
+    flat = list(map(str.strip, flat))
+    return header, {name: flat[at::width] for at, name in enumerate(header)}
 
 
-def _cells(name: str, column: Sequence[str]) -> Row:
+def _require_size(body: bytes, commas: int, mark: str) -> None:
+    """Before anything is made of them. `commas`: of the header. A mark or a line's end inside of
+    quotes counts too. Raises InvalidInput."""
+    if commas > MAX_SERIES + MAX_KNOWN:
+        raise InvalidInput(f"the table must have 1 to {MAX_SERIES} series", input="body")
+    if body.count(mark.encode()) + body.count(b"\n") + body.count(b"\r") > MAX_CELLS:
+        raise InvalidInput(f"the table has more than {MAX_CELLS:,} cells", input="body")
+
+
+def _cells(name: str, column: Sequence[str]) -> NDArray[np.float64]:
     """Numbers of one column; NaN for an empty cell."""
-    found = []
-    for number, cell in enumerate(column, 2):
-        try:
-            value = float(cell) if cell else math.nan
-        except ValueError:
-            value = math.inf
-        if math.isinf(value) or (cell and math.isnan(value)):
-            raise InvalidInput(f"column '{name[:40]}', row {number}: no number", input="body")
-        found.append(value)
-    return tuple(found)
+    try:
+        found = np.array([float(cell) if cell else math.nan for cell in column])
+        wrong = len(found) - np.count_nonzero(np.isfinite(found)) != column.count("")
+    except ValueError:
+        wrong = True
+    if wrong:
+        number = next(at for at, cell in enumerate(column, 2) if cell and not _is_finite(cell))
+        raise InvalidInput(f"column '{name[:40]}', row {number}: no number", input="body")
+    return found
+
+
+def _is_finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
