@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from plaza._http import Answer, Call, Param
 from plaza._inference import Values, Version, _cost, _floats, _numbers, _origin, _task
-from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
 SeriesTask = Literal["forecast", "anomalies", "warn"]
@@ -121,7 +120,6 @@ class Warned:
         return self.series[0].since
 
 
-@of_family("forecast.quantile")
 def anomalies(
     values: Values | Sequence[Values],
     *,
@@ -159,7 +157,6 @@ def anomalies(
     )
 
 
-@of_family("forecast.quantile")
 def warn(
     values: Values | Sequence[Values],
     *,
@@ -200,7 +197,6 @@ def warn(
     )
 
 
-@of_family("forecast.quantile")
 def table(
     task: SeriesTask,
     rows: str | bytes | Path,

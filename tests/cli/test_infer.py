@@ -66,9 +66,9 @@ class TestDetect:
         assert "car" in shown
         assert "0.900" in shown
         assert "acme.main.cars version 2, 0.0 ms in the hub" in shown
-        query = {"model": ["acme.main.cars"], "threshold": ["0.5"]}
-        assert state.seen[-1].query == query
-        assert state.seen[-1].body == picture.read_bytes()
+        (seen,) = state.seen
+        assert seen.query == {"threshold": ["0.5"]}
+        assert seen.body == picture.read_bytes()
 
     @pytest.mark.parametrize("name", ["boxes.png", "boxes.jpg"])
     def test_boxes_are_drawn(self, plaza, picture, tmp_path, name):
@@ -155,7 +155,7 @@ class TestTexts:
         done = plaza("infer", "classify", "text")
         assert done.code == 1
         told = f"invalid_input: name a model of family 'text.classify'; {said} [--model]"
-        assert done.err.strip() == told
+        assert done.err.strip() == f"{told} (request req-1)"
         refused = json.loads(plaza("--json", "infer", "classify", "text").err)["error"]
         assert (refused["code"], refused["input"]) == ("invalid_input", "--model")
 

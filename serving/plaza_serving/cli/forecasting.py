@@ -10,8 +10,8 @@ import typer
 
 import plaza
 from plaza_serving.cli import sheets
-from plaza_serving.cli.infer import AtVersion, Chosen, only, origin
-from plaza_serving.cli.series import FAMILY, Draw, Out, shown
+from plaza_serving.cli.infer import AtVersion, Chosen, calling, origin
+from plaza_serving.cli.series import Draw, Out, shown
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import table_of
 
@@ -62,7 +62,7 @@ def forecast(
     if of_json and (column or out or draw):
         raise typer.BadParameter("--column, --csv and --draw are for tables")
     quantiles = quantile or None
-    with session(context).hub() as hub:
+    with calling(context) as hub:
         if of_json:
             asked: sheets.Asked | None = sheets.asked(file)
         else:
@@ -74,11 +74,10 @@ def forecast(
             asked = asked.over(model=model, version=version, horizon=horizon, quantiles=quantiles)
             _typed(context, _answered(hub, asked))
             return
-        name = model or only(hub, FAMILY)
 
         def ask(form: plaza.TableForm) -> plaza.Table:
             return hub.table(
-                "forecast", sheet.csv(), model=name, version=version, form=form,
+                "forecast", sheet.csv(), model=model, version=version, form=form,
                 horizon=horizon, quantiles=quantiles,
             )  # fmt: skip
 
@@ -89,9 +88,9 @@ def forecast(
 
 
 def _answered(hub: plaza.Client, asked: sheets.Asked) -> plaza.Forecast | plaza.Forecasts:
-    model = asked.model or only(hub, FAMILY)
     ahead = asked.horizon or _STEPS
-    version, quantiles, known = asked.version, asked.quantiles, asked.known
+    model, version, known = asked.model, asked.version, asked.known
+    quantiles = asked.quantiles
     if asked.values is not None:
         return hub.forecast(
             asked.values, ahead, model=model, version=version, quantiles=quantiles, known=known

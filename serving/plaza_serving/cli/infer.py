@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,9 +73,8 @@ def detect(
     """Find objects in a JPEG, PNG or WebP picture."""
     here = session(context)
     picture = image.read_bytes()
-    with here.hub() as hub:
-        name = model or only(hub, "vision.detect")
-        found = hub.detect(picture, model=name, version=version, threshold=threshold)
+    with calling(context) as hub:
+        found = hub.detect(picture, model=model, version=version, threshold=threshold)
     if draw is not None:
         draw.write_bytes(drawings.detections(picture, found, draw.suffix))
     rows = [(d.label, f"{d.score:.3f}", *(f"{v:.1f}" for v in d.box)) for d in found.detections]
@@ -101,9 +102,8 @@ def quality(
     """What is wrong with pictures of one camera, in order: black, white, foggy, torn, frozen …"""
     here = session(context)
     pictures = [image.read_bytes() for image in images]
-    with here.hub() as hub:
-        name = model or only(hub, "vision.quality")
-        found = hub.quality(pictures, model=name, version=version)
+    with calling(context) as hub:
+        found = hub.quality(pictures, model=model, version=version)
     if draw is not None:
         draw.write_bytes(drawings.quality(pictures, found, draw.suffix))
     rows = [
@@ -124,9 +124,8 @@ def classify(
 ) -> None:
     """The likeliest labels of texts."""
     here = session(context)
-    with here.hub() as hub:
-        name = model or only(hub, "text.classify")
-        found = hub.classify(texts, model=name, version=version, top_k=top)
+    with calling(context) as hub:
+        found = hub.classify(texts, model=model, version=version, top_k=top)
     rows = [
         (_short(text), label.label, f"{label.score:.3f}")
         for text, labels in zip(texts, found.results, strict=True)
@@ -142,9 +141,8 @@ def embed(
 ) -> None:
     """Vectors of texts, and how alike the texts are (cosine)."""
     here = session(context)
-    with here.hub() as hub:
-        name = model or only(hub, "text.embed")
-        found = hub.embed(texts, model=name, version=version)
+    with calling(context) as hub:
+        found = hub.embed(texts, model=model, version=version)
     alike = found.vectors @ found.vectors.T
     columns = ["", "text", *(f"{i + 1}#" for i in range(len(texts)))]
     rows = [
@@ -155,14 +153,16 @@ def embed(
     origin(context, found)
 
 
-def only(hub: plaza.Client, family: str) -> str:
-    """The one model of a family that the key may call; never a guess between several."""
-    try:
-        return hub.only(family)
-    except plaza.PlazaError as error:
-        if error.input == "model":
-            error.input = "--model"
-        raise
+@contextmanager
+def calling(context: typer.Context) -> Iterator[plaza.Client]:
+    """A client; a refusal of the model, or of there being several, names the option."""
+    with session(context).hub() as hub:
+        try:
+            yield hub
+        except plaza.PlazaError as error:
+            if error.input == "model":
+                error.input = "--model"
+            raise
 
 
 def origin(

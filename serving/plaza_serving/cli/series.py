@@ -12,11 +12,10 @@ import typer
 
 import plaza
 from plaza_serving.cli import inputs
-from plaza_serving.cli.infer import AtVersion, Chosen, only
+from plaza_serving.cli.infer import AtVersion, Chosen, calling
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import plain, table_of
 
-FAMILY = "forecast.quantile"
 _Sheet = Annotated[
     Path,
     typer.Argument(
@@ -46,12 +45,17 @@ def anomalies(
     draw: Draw = None,
 ) -> None:
     """How strange the last values were: 0 as expected, near 1 hardly ever."""
-    with session(context).hub() as hub:
-        name = model or only(hub, FAMILY)
-        found = hub.table("anomalies", file, model=name, version=version, steps=steps, every=every)
+    with calling(context) as hub:
+        found = hub.table("anomalies", file, model=model, version=version, steps=steps, every=every)
         if draw is not None:
             drawn = hub.table(
-                "anomalies", file, model=name, version=version, steps=steps, every=every, form="svg"
+                "anomalies",
+                file,
+                model=model,
+                version=version,
+                steps=steps,
+                every=every,
+                form="svg",
             )
             draw.write_bytes(drawn.content)
     shown(context, found, out)
@@ -77,15 +81,13 @@ def warn(
     draw: Draw = None,
 ) -> None:
     """What to warn of, since when, and how likely it is at each step ahead."""
-    here = session(context)
     levels = [_level(said, above=not below) for said in level or ()] or None
-    with here.hub() as hub:
+    with calling(context) as hub:
         before = inputs.text(state) if state is not None and state.exists() else None
-        name = model or only(hub, FAMILY)
 
         def ask(form: plaza.TableForm) -> plaza.Table:
             return hub.table(
-                "warn", file, model=name, version=version, form=form, levels=levels,
+                "warn", file, model=model, version=version, form=form, levels=levels,
                 horizon=horizon, at=at, state=before,
             )  # fmt: skip
 

@@ -1,7 +1,7 @@
 """What all task endpoints share: the fields of a JSON body, one call to the plane, its costs.
 
-Endpoints differ in their words for the same things: model, texts, series. Who names no model where
-a dialect has no field for it means the only one of its family that the key may use.
+Endpoints differ in their words for the same things: model, texts, series. Who names no model means
+the only one of its family that the key may use.
 """
 
 from __future__ import annotations
@@ -64,12 +64,16 @@ class Asking:
         model: str | None = None,
         named: Naming | None = None,
     ) -> Outcome:
-        """The whole path. `model` goes before the one in `fields`; `named` puts the caller's words
-        into an error that names a field."""
+        """The whole path. `model` goes before the one in `fields`, and where neither names one the
+        only one of `family` is meant; `named` puts the caller's words into an error that names a
+        field."""
+        asked = model or fields.value("model")
+        if type(asked) is not str or not asked:
+            asked = self.meant(exchange, fields, family)
         timeout = fields.integer("timeout_us", low=1, default=0)
         call = Call(
             exchange.request_id,
-            model or fields.text("model"),
+            asked,
             exchange.version if exchange.version is not None else fields.version(),
             task=task,
             family=family,
@@ -98,8 +102,8 @@ class Asking:
         if len(found) == 1:
             return found[0]
         names = ", ".join(view.name for view in found[:_MOST_NAMED])
-        said = f"there are several of family '{family}': {names}" if found else "there is none"
-        raise InvalidInput(f"name the model; {said}", input="model")
+        said = f"there are several: {names}" if found else "there is none"
+        raise InvalidInput(f"name a model of family '{family}'; {said}", input="model")
 
 
 def media_of(exchange: Exchange) -> str:

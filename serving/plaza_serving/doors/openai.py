@@ -27,6 +27,8 @@ from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.reply import JSON, Reply
 
+FAMILY = "text.embed"
+
 
 class OpenAI:
     """Handlers of `/v1/models` and `/v1/embeddings`."""
@@ -56,12 +58,11 @@ class OpenAI:
         encoding = fields.choice("encoding_format", ("float", "base64"))
         if fields.has("dimensions"):
             wanted = fields.integer("dimensions", low=1)
-            check_dimensions(
-                self._ask.plane, exchange, fields.text("model"), fields.version(), wanted
-            )
+            model = self._ask.meant(exchange, fields, FAMILY)
+            check_dimensions(self._ask.plane, exchange, model, fields.version(), wanted)
         task = EmbedTask(texts)
         named = texts_named(fields, "input")
-        outcome = await self._ask.infer(exchange, started, fields, "text.embed", task, named=named)
+        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task, named=named)
         answer: Embedded = outcome.answer
         return await off_loop(answer.vectors.nbytes, _embedded, outcome, encoding)
 

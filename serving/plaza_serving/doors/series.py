@@ -23,10 +23,9 @@ from plaza_serving.doors.body import off_loop, parse_json
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.routes import Route
-from plaza_serving.doors.series_body import Sheet
+from plaza_serving.doors.series_body import FAMILY, Sheet
 from plaza_serving.reply import Reply
 
-FAMILY = "forecast.quantile"
 MAX_LEVELS = 10
 _DEPTH = 4
 _CELL_JSON, _CELL_CSV = 16, 160
@@ -121,7 +120,8 @@ class Series:
         if not sheet.names:
             return 0, None
         fields = sheet.fields
-        view = self._ask.plane.model(exchange.principal, fields.text("model"), fields.version())
+        model = self._ask.meant(exchange, fields, FAMILY)
+        view = self._ask.plane.model(exchange.principal, model, fields.version())
         options = view.manifest.options
         return options.get("context", 0), options.get("horizon")
 

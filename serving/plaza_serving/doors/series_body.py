@@ -30,6 +30,7 @@ from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.naming import renamed
 
+FAMILY = "forecast.quantile"
 CSV = "text/csv"
 MAX_SERIES = 2048
 MAX_KNOWN = 64
@@ -101,7 +102,8 @@ async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
         return _of_json(fields)
     pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
     fields = Fields.of_query(pairs, known=(*COMMON, *own))
-    view = asking.plane.model(exchange.principal, fields.text("model"), fields.version())
+    model = asking.meant(exchange, fields, FAMILY)
+    view = asking.plane.model(exchange.principal, model, fields.version())
     covariates = tuple(view.manifest.options.get("known", ()))
     body = await asking.bodies.read(exchange)
     return await off_loop(len(body), _of_table, fields, body, covariates)

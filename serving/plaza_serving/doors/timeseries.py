@@ -112,7 +112,9 @@ class TimeSeries:
 
     def _step(self, exchange: Exchange, fields: Fields, series: tuple[Series, ...]) -> int | None:
         """Seconds between the model's values, where it says so. Raises InvalidInput."""
-        view = self._ask.plane.model(exchange.principal, fields.text("model"), fields.version())
+        view = self._ask.plane.model(
+            exchange.principal, self._ask.meant(exchange, fields, FAMILY), fields.version()
+        )
         step_s = view.manifest.options.get("step_seconds")
         if type(step_s) is not int or step_s not in _SECONDS.values():
             return step_s if type(step_s) is int else None

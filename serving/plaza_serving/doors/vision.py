@@ -105,10 +105,9 @@ class Vision:
             fields = await self._ask.fields(exchange, "images", also=_OR_PICTURES)
             pictures = await off_loop(fields.size, _pictures, fields.value("images"))
         task = QualityTask(pictures, answers.DRAWN.get(form))
-        model = self._ask.meant(exchange, fields, _QUALITY)
         sent = "images[0]" if fields.has("images") else "image"
         outcome = await self._ask.infer(
-            exchange, started, fields, _QUALITY, task, model=model,
+            exchange, started, fields, _QUALITY, task,
             named=lambda error: renamed(error, "image", lambda _: sent),
         )  # fmt: skip
         found: Quality = outcome.answer
