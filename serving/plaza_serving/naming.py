@@ -20,7 +20,7 @@ Words = Callable[[int | None], str]
 def renamed(error: PlazaError, own: str, words: Words) -> PlazaError:
     """`error`, or its like where it names `own`, `own[3]` or something inside of that. The error
     itself may be that of a whole batch, so it stays as it is."""
-    found = re.fullmatch(rf"{own}(?:\[(\d+)\])?([\[.].*)?", error.input or "")
+    found = re.fullmatch(rf"{own}(?:\[(\d{{1,9}})\])?([\[.].*)?", error.input or "")
     if found is None:
         return error
     place, inside = found.groups()

@@ -226,7 +226,7 @@ def _unlimited(hub: plaza.Client, whose: str, organisation: str | None) -> Itera
     """In words, where there is no budget to show: what is not limited, and what was used of it."""
     project = hub.whoami().project_name
     if project is None:
-        yield f"Nothing is limited: {whose} has no budget, nor has a project or a key of it."
+        yield f"Spending is not limited: {whose} has no budget, nor has a project or a key of it."
     else:
         yield f"Project {project} of {whose} has no budget, nor has a key of it."
         yield f"Whether {whose} has one, a key of a project does not see."

@@ -79,6 +79,8 @@ class Sheet:
         where = ""
         if column is not None:
             names = self.covariates if own == "known" else self.names
+            if int(column) >= len(names):
+                return error
             where = f"column '{names[int(column)][:40]}'"
         if row is not None:
             # The row after the header is the second.
@@ -92,7 +94,8 @@ class Sheet:
         return told
 
 
-_PLACE = re.compile(r"(values|series|known)(?:\[(\d+)\])?(?:\[(\d+)\])?")
+_PLACE = re.compile(r"(values|series|known)(?:\[(\d{1,9})\])?(?:\[(\d{1,9})\])?")
+"""A cell may say anything, also of a column that is not there."""
 
 
 async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
@@ -132,6 +135,7 @@ def _numbers(value: Any, where: str) -> Row:
     return tuple(math.nan if one is None else float(one) for one in value)
 
 
+_LINE = re.compile(r"[^\r\n]*")
 _NUMBERS = {int, float, type(None)}
 
 
@@ -167,7 +171,7 @@ def _table(body: bytes) -> tuple[list[str], dict[str, list[str]]]:
     """The header, and the cells of each column. Raises MalformedRequest, InvalidInput."""
     try:
         text = body.decode("utf-8-sig")
-        first = text.partition("\n")[0]
+        first = _LINE.match(text)[0]  # type: ignore[index]  # it matches nothing too
         mark = ";" if ";" in first and "," not in first else ","
         _require_size(body, first.count(mark), mark)
         lines = io.StringIO(text.rstrip("\r\n"), newline="")

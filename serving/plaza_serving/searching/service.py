@@ -249,7 +249,7 @@ class Searching:
         try:
             vectors = self._embedder.embed(key, info.model, info.version, missing)
         except PlazaError as error:
-            raise renamed(error, "texts", lambda at: made.called(missing[at or 0])) from None
+            raise renamed(error, "texts", lambda at: _called(made, missing, at)) from None
         made.by_text.update(zip(missing, vectors.rows, strict=True))
         made.charge += vectors.charge
 
@@ -260,6 +260,11 @@ def _once_each(documents: Sequence[Document]) -> None:
         if one.id in seen:
             raise InvalidInput("this id comes twice", input=f"documents.{place}.id")
         seen.add(one.id)
+
+
+def _called(made: _Embedded, texts: Sequence[str], place: int | None) -> str:
+    """The model's own process counts, so the place may be none."""
+    return made.called(texts[place]) if place is not None and place < len(texts) else "text"
 
 
 def _place(documents: Sequence[Document], text: str) -> int:

@@ -75,6 +75,7 @@ async def test_what_is_inside_of_an_object_is_named_so(client, path, body, said)
         ("/v1/forecast", "series[1][3]", "column 'south', row 5: "),
         ("/v1/forecast", "series[1]", "column 'south': "),
         ("/v1/forecast", "series", ""),
+        ("/v1/forecast", "known", ""),
         ("/v1/forecast", "known[0][2]", "column 'warmth', row 7: "),
         ("/v1/anomaly/score", "known[0][2]", "column 'warmth', row 4: "),
     ],
@@ -89,6 +90,16 @@ async def test_of_a_table_column_and_row_are_named(client, hub, path, own, said)
     answer = await client.post(path, TABLE.encode(), headers=headers, query=query)
     assert answer.problem() == (422, "invalid_input", "body")
     assert answer.json()["error"] == f"{said}it is missing"
+
+
+@pytest.mark.parametrize("own", ["series[3]", "known[0]", f"series[{'9' * 5000}]"])
+async def test_a_column_that_is_not_there_is_told_as_the_model_said_it(client, hub, own):
+    hub.fail = InvalidInput("it is missing", input=own)
+    answer = await client.post(
+        "/v1/forecast", TABLE.encode(), headers={"content-type": "text/csv"},
+        query="model=forecaster&horizon=1",
+    )  # fmt: skip
+    assert answer.problem()[2] == own
 
 
 async def test_of_a_table_with_one_series_its_column(client, hub):

@@ -269,6 +269,13 @@ async def test_a_table_of_just_as_many_cells_is_read(table, monkeypatch):
     assert (await table("/v1/forecast", "a,b\n" + "1,2\n" * 4, query)).status == 200
 
 
+async def test_lines_may_end_in_any_way(table, hub):
+    for end in ("\r", "\n", "\r\n"):
+        text = end.join(["a;b", *["1;2"] * 1500])
+        assert (await table("/v1/forecast", text, "model=forecaster&horizon=1")).status == 200
+        assert len(hub.calls[-1].task.series[1]) == 1500
+
+
 async def test_bytes_that_are_no_text_are_malformed(client):
     headers = {"content-type": "text/csv"}
     answer = await client.post(
