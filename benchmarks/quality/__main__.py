@@ -3,7 +3,8 @@
     python -m benchmarks.quality [--only NAME …] [--step measure|retrain|page] [--bundles DIR]
 
 An exam that breaks is written down with its reason, and the others go on; one whose set is not in
-the data directory keeps its last result. Fails when an exam broke or a bar was missed.
+the data directory keeps its last result. Fails when an exam broke, a bar was missed, or a model
+could not be trained again, and says which.
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def main() -> None:
     data = Settings().data
     if asked.step != "page" and data is None:
         raise SystemExit("PLAZA_DATA must say where the data sets are")
+    lost: list[str] = []
     with ExitStack() as stack:
         progress = stack.enter_context(RichProgress(console))
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="plaza-quality-")))
@@ -64,10 +66,11 @@ def main() -> None:
         if asked.step in {None, "measure"}:
             _measure(chosen, job, asked.bundles or scratch / "written", scratch, runners)
         if asked.step in {None, "retrain"}:
-            _retrain(chosen, job, scratch / "again", runners)
+            lost = _retrain(chosen, job, scratch / "again", runners)
     results = {exam.name: load(exam.name) for exam in exams}
     PAGE.write_text(page(exams, results), encoding="utf-8")
-    sys.exit(any(_short(exam, results[exam.name]) for exam in chosen))
+    short = [exam.name for exam in chosen if _short(exam, results[exam.name])]
+    sys.exit(_failures(short, lost))
 
 
 def _chosen(exams: Sequence[Exam], only: Sequence[str]) -> list[Exam]:
@@ -105,8 +108,10 @@ def _measure(
                 _tell(exam, result)
 
 
-def _retrain(exams: Sequence[Exam], job: Job, scratch: Path, runners: RunnerFactory) -> None:
-    """Of what ships; what does not was written by its recipe just now."""
+def _retrain(exams: Sequence[Exam], job: Job, scratch: Path, runners: RunnerFactory) -> list[str]:
+    """Of what ships; what does not was written by its recipe just now. Returns whose training
+    failed; where the data is not here, nothing was tried."""
+    lost = []
     for exam in exams:
         if not (BUNDLES / exam.model).is_dir() or exam.paper in HUB_ALONE:
             continue
@@ -118,6 +123,9 @@ def _retrain(exams: Sequence[Exam], job: Job, scratch: Path, runners: RunnerFact
         except Exception as error:  # noqa: BLE001 as above
             console.print(f"[red]{exam.name}: {_reason(error)}", highlight=False)
             save(replace(last, retraining_problem=_reason(error)))
+            if not isinstance(error, NotHere):
+                lost.append(exam.name)
+    return lost
 
 
 def _failed(exam: Exam, error: Exception) -> None:
@@ -140,6 +148,14 @@ def _tell(exam: Exam, result: Result) -> None:
         colour = "red" if bar.reached(value) is False else "green"
         told = f"{exam.name}: {bar.what} [{colour}]{value:.{bar.digits}f}[/]"
         console.print(f"{told} in {result.made.seconds:.0f} s", highlight=False)
+
+
+def _failures(short: Sequence[str], lost: Sequence[str]) -> int:
+    """The exit status, once it is said which."""
+    for what, names in (("broke, or missed a bar", short), ("could not be trained again", lost)):
+        if names:
+            console.print(f"[red]{what}: {', '.join(names)}", highlight=False)
+    return int(bool(short or lost))
 
 
 def _short(exam: Exam, result: Result) -> bool:

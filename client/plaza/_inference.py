@@ -1,5 +1,5 @@
 """Verbs of the inference port: raw tensors and the task endpoints. A task that is told no model
-asks the only one of its family (`plaza._only`)."""
+means the only one of its family that the key may call; the hub says which, or refuses."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from plaza import _tensors
 from plaza._http import JSON_TYPE, Answer, Call, json_body, path_of
-from plaza._only import of_family
 from plaza.answers import (
     Classification,
     Cost,
@@ -75,7 +74,6 @@ def metadata(model: str, *, version: Version = None) -> Call[Metadata]:
     return Call("inference", "GET", _model_path(model, version), read)
 
 
-@of_family("vision.detect")
 def detect(
     image: bytes,
     *,
@@ -105,7 +103,6 @@ def detect(
     )
 
 
-@of_family("forecast.quantile")
 def forecast(
     values: Values,
     horizon: int,
@@ -137,7 +134,6 @@ def forecast(
     )
 
 
-@of_family("forecast.quantile")
 def forecasts(
     series: Sequence[Values],
     horizon: int,
@@ -169,7 +165,6 @@ def forecasts(
     )
 
 
-@of_family("text.classify")
 def classify(
     texts: Sequence[str], *, model: str | None = None, version: Version = None, top_k: int = 3
 ) -> Call[Classification]:
@@ -188,7 +183,6 @@ def classify(
     )
 
 
-@of_family("text.embed")
 def embed(
     texts: Sequence[str], *, model: str | None = None, version: Version = None
 ) -> Call[Embeddings]:

@@ -1,16 +1,9 @@
-"""Which model is meant where none is named: the only one of its family that the key may call."""
+"""Which model of a family the key may call, where there is just one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import wraps
-from typing import ParamSpec, TypeVar
-
-from plaza._http import Answer, Call, Steps
+from plaza._http import Answer, Call
 from plaza.errors import PlazaError
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 def only(family: str) -> Call[str]:
@@ -26,20 +19,3 @@ def only(family: str) -> Call[str]:
         raise PlazaError("invalid_input", message, input="model")
 
     return Call("inference", "GET", "/v1/models", read)
-
-
-def of_family(family: str) -> Callable[[Callable[P, Call[T]]], Callable[P, Steps[T]]]:
-    """Lets a verb do without its keyword `model`: it then asks which is the only one of `family`,
-    in a request of its own."""
-
-    def decorated(build: Callable[P, Call[T]]) -> Callable[P, Steps[T]]:
-        @wraps(build)
-        def steps(*args: P.args, **kwargs: P.kwargs) -> Steps[T]:
-            if kwargs.get("model") is None:
-                kwargs["model"] = yield only(family)
-            done: T = yield build(*args, **kwargs)
-            return done
-
-        return steps
-
-    return decorated

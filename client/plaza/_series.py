@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from plaza._http import Answer, Call, Param
 from plaza._inference import Values, Version, _cost, _floats, _numbers, _origin, _task
-from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
 SeriesTask = Literal["forecast", "anomalies", "warn"]
@@ -121,7 +120,6 @@ class Warned:
         return self.series[0].since
 
 
-@of_family("forecast.quantile")
 def anomalies(
     values: Values | Sequence[Values],
     *,
@@ -159,7 +157,6 @@ def anomalies(
     )
 
 
-@of_family("forecast.quantile")
 def warn(
     values: Values | Sequence[Values],
     *,
@@ -200,7 +197,6 @@ def warn(
     )
 
 
-@of_family("forecast.quantile")
 def table(
     task: SeriesTask,
     rows: str | bytes | Path,
@@ -209,11 +205,13 @@ def table(
     version: Version = None,
     form: TableForm = "csv",
     levels: Sequence[WarningLevel] | None = None,
+    quantiles: Sequence[float] | None = None,
     **fields: str | int | None,
 ) -> Call[Table]:
     """A table in CSV (text, or a file), answered as CSV or as a drawing. The column `time` is ISO
     8601, columns named as the model's covariates are these, every other one is a series. `fields`
-    are those of the task: `horizon`, `steps`, `every`, `at`, `state`, `draw`."""
+    are those of the task: `horizon`, `steps`, `every`, `at`, `state`, `draw`; `levels` are a
+    warning's, `quantiles` a forecast's."""
 
     def read(answer: Answer) -> Table:
         return Table(answer.content, answer.headers.get("x-plaza-state"), _cost(answer))
@@ -222,6 +220,8 @@ def table(
     params: dict[str, Param] = {"model": model, "version": version, **fields}
     if levels is not None:
         params["levels"] = json.dumps([_level(one) for one in levels])
+    if quantiles is not None:
+        params["quantiles"] = json.dumps([float(one) for one in quantiles])
     return Call(
         "inference",
         "POST",

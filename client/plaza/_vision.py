@@ -10,7 +10,6 @@ from typing import Any
 
 from plaza._http import Answer, Call
 from plaza._inference import Version, _cost, _origin, _task
-from plaza._only import of_family
 from plaza.answers import Cost, Timing
 
 Point = tuple[float, float]
@@ -50,7 +49,6 @@ class Quality:
     cost: Cost
 
 
-@of_family("vision.detect")
 def count(
     images: Sequence[bytes],
     fps: float,
@@ -106,8 +104,7 @@ def count(
 def quality(
     images: Sequence[bytes], *, model: str | None = None, version: Version = None
 ) -> Call[Quality]:
-    """What is wrong with pictures of one camera, in order, given as files' bytes. Without `model`:
-    the only one that the key may use for it."""
+    """What is wrong with pictures of one camera, in order, given as files' bytes."""
 
     def read(answer: Answer) -> Quality:
         found = answer.json()

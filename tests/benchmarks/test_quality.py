@@ -336,6 +336,28 @@ class TestTheVerb:
         verb._failed(exam(), ValueError("a | b"))
         assert kept() == replace(RESULT, figures={}, problem="ValueError: a / b")
 
+    @pytest.mark.parametrize(
+        ("error", "lost"),
+        [(ValueError("diverged"), ["toys"]), (NotHere("no toys"), []), (None, [])],
+    )
+    def test_a_retraining_that_fails_fails_the_command_and_is_named(
+        self, tmp_path, kept, monkeypatch, capsys, error, lost
+    ):
+        def retrain(exam, last, *_):
+            if error is not None:
+                raise error
+            return last
+
+        monkeypatch.setattr(verb, "retrain", retrain)
+        asked = exam(model="road-vehicles", data=())
+        found = verb._retrain([asked], Job(tmp_path, 1, Silent()), tmp_path, open_runners("cpu"))
+        assert found == lost
+        assert verb._failures([], found) == len(lost)
+        said = capsys.readouterr().err
+        assert ("could not be trained again: toys" in said) == bool(lost)
+        assert bool(kept().retraining_problem) == (error is not None)
+        assert verb._failures(["toys"], []) == 1
+
     def test_exams_are_chosen_by_name(self):
         some = [exam(), exam(name="slow", by_hand="alone")]
         assert [one.name for one in verb._chosen(some, [])] == ["toys"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.client.real import used_thrice
+
 ACME = ("--organisation", "acme")
 
 
@@ -22,6 +24,25 @@ def test_a_limit_is_set_raised_lowered_shown_and_lifted(command, answered):
     assert answered("quota", "remove", *ACME, "--key-id", key) == {"node": key, "removed": True}
     gone = command("quota", "show", *ACME, "--key-id", key)
     assert (gone.code, "not_found" in gone.err) == (1, True)
+
+
+def test_without_a_budget_it_is_said_in_words_and_what_was_used(
+    command, answered, world, control_address, run
+):
+    (acme,) = [one["id"] for one in answered("orgs", "list") if one["name"] == "acme"]
+    used_thrice(world, acme)
+    world.clock.advance(1)
+    told = command("quota", "show", *ACME).out
+    assert "acme has no budget, nor has a project or a key of it" in told
+    assert "3 requests, 30 compute units" in told
+    assert answered("quota", "show", *ACME) == []
+    key = answered("keys", "create", *ACME, "--project", "main", "--role", "consumer")["key"]
+    told = run("--control", control_address, "--key", key, "quota", "show").out
+    assert "Project main of acme has no budget" in told
+    assert "does not see" in told
+    assert "0 requests" in told
+    command("quota", "set", *ACME, "--count-only")
+    assert "counts only" in command("quota", "show", *ACME).out
 
 
 @pytest.mark.parametrize("amount", ["two", "-5", "5 s", "1d", ""])

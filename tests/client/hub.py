@@ -29,6 +29,15 @@ COSTS = {
 }
 
 
+FAMILIES = {
+    "/v1/vision/detect": "vision.detect",
+    "/v1/vision/quality": "vision.quality",
+    "/v1/forecast": "forecast.quantile",
+    "/v1/anomaly/score": "forecast.quantile",
+    "/v1/warning/level": "forecast.quantile",
+    "/v1/text/classify": "text.classify",
+    "/v1/embeddings": "text.embed",
+}
 MODELS = {
     "acme.main.cars": "vision.detect",
     "eyes": "vision.quality",
@@ -74,6 +83,10 @@ def error(status, code, message, **more):
 
 
 SCORED = "time,value,score,q0.05,q0.5,q0.95\n2026-07-01T04:00:00,16,0.91,1,15,20\n"
+AHEAD = (
+    "series,time,step,q0.05,q0.25,q0.5,q0.75,q0.95,mean\n"
+    "river,2026-07-01T05:00:00,1,10,14,15,16,20,15.1\n"
+)
 WARNED = (
     "step,level,since,chance watch,q0.05,q0.5,q0.95\n1,watch,2026-07-01T04:00:00Z,0.75,11,15,19\n"
 )
@@ -121,6 +134,8 @@ class MiniHub:
         refusal = self.state.refuse.get(f"{seen.method} {seen.path}")
         if seen.headers.get("authorization") != f"Bearer {KEY}":
             refusal = error(401, "unauthenticated", "this is not a key of this hub")
+        if refusal is None and seen.path in FAMILIES:
+            refusal = self._mean(scope, seen)
         if refusal is not None:
             await refusal(scope, receive, send)
             return
@@ -129,6 +144,19 @@ class MiniHub:
             return {"type": "http.request", "body": body, "more_body": False}
 
         await self._routes(scope, again, send)
+
+    def _mean(self, scope, seen):
+        """The model that is named, else the only one of the family; or a refusal."""
+        is_json = seen.headers["content-type"] == "application/json"
+        said = seen.json.get("model") if is_json else seen.query.get("model", [None])[0]
+        family = FAMILIES[seen.path]
+        names = [name for name, own in self.state.models.items() if own == family]
+        if said is None and len(names) != 1:
+            found = f"there are several: {', '.join(sorted(names))}" if names else "there is none"
+            message = f"name a model of family '{family}'; {found}"
+            return error(422, "invalid_input", message, input="model")
+        scope["meant"] = said or names[0]
+        return None
 
     # ── inference ────────────────────────────────────────────────────────────────────────────────
     async def metadata(self, request):
@@ -178,15 +206,22 @@ class MiniHub:
     async def detect(self, request):
         found = {"label": "car", "score": 0.9, "box": [1.5, 2.0, 30.0, 40.0]}
         return JSONResponse(
-            {"model": request.query_params["model"], "version": 2, "timing": TIMING}
+            {"model": request.scope["meant"], "version": 2, "timing": TIMING}
             | {"width": 64, "height": 48, "detections": [found]}
         )
 
     async def forecast(self, request):
+        if request.headers["content-type"] == "text/csv":
+            return await self.table(request)
         asked = await request.json()
         quantiles = asked.get("quantiles", [0.1, 0.5, 0.9])
         steps = asked["horizon"]
-        answer = {"model": asked["model"], "version": 1, "timing": TIMING, "quantiles": quantiles}
+        answer = {
+            "model": request.scope["meant"],
+            "version": 1,
+            "timing": TIMING,
+            "quantiles": quantiles,
+        }
         if "series" in asked:
             ends = [row[-1] for row in asked["series"]]
             each = [
@@ -203,13 +238,15 @@ class MiniHub:
             return Response("<svg/>", media_type="image/svg+xml")
         if request.url.path == "/v1/anomaly/score":
             return Response(SCORED, media_type="text/csv")
+        if request.url.path == "/v1/forecast":
+            return Response(AHEAD, media_type="text/csv")
         return Response(WARNED, headers={"x-plaza-state": '{"version":1}'}, media_type="text/csv")
 
     async def classify(self, request):
         asked = await request.json()
         labels = [{"label": f"l{i}", "score": 1 / (i + 2)} for i in range(asked["top_k"])]
         results = [labels for _ in asked["input"]]
-        answer = {"model": asked["model"], "version": 1, "timing": TIMING}
+        answer = {"model": request.scope["meant"], "version": 1, "timing": TIMING}
         return JSONResponse(answer | {"results": results})
 
     async def embeddings(self, request):
@@ -223,7 +260,7 @@ class MiniHub:
             }
             for index, text in enumerate(asked["input"])
         ]
-        answer = {"object": "list", "model": asked["model"], "version": 1, "timing": TIMING}
+        answer = {"object": "list", "model": request.scope["meant"], "version": 1, "timing": TIMING}
         usage = {"prompt_tokens": 9, "total_tokens": 9}
         return JSONResponse(answer | {"data": data[::-1], "usage": usage})
 

@@ -130,13 +130,13 @@ class TestTheOnlyModel:
         }
         assert list(asked) == list(asked.values())
         hub.table("warn", "load\n1\n", levels=levels)
-        assert state.seen[-1].query["model"] == ["load"]
+        assert "model" not in state.seen[-1].query
 
-    def test_is_looked_up_only_where_none_is_named(self, hub, state):
+    def test_takes_no_request_of_its_own(self, hub, state):
         hub.classify("text", model="topics")
-        assert [seen.path for seen in state.seen] == ["/v1/text/classify"]
         hub.classify("text")
-        assert [seen.path for seen in state.seen[1:]] == ["/v1/models", "/v1/text/classify"]
+        assert [seen.path for seen in state.seen] == ["/v1/text/classify"] * 2
+        assert [seen.json.get("model") for seen in state.seen] == ["topics", None]
 
     def test_of_several_none_is_guessed(self, hub, state):
         state.models["tones"] = "text.classify"

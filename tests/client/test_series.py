@@ -56,6 +56,9 @@ async def test_a_table_comes_back_as_a_table_or_a_drawing(hub, tmp_path):  # noq
         "warn", path, model=MODEL, levels=[WATCH], state=warned.state, at="2026-07-02T00:00:00Z"
     )
     assert again.state is not None
+    ahead = await hub.table("forecast", text, model=MODEL, horizon=1, quantiles=[0.25, 0.5])
+    row = "2026-07-01T06:00:00+00:00,1,5.25,5.5"
+    assert ahead.content.decode().splitlines() == ["time,step,q0.25,q0.5", row]
     drawn = await hub.table("warn", path, model=MODEL, levels=[WATCH], form="svg")
     assert drawn.content.startswith(b"<svg")
     assert drawn.state is not None

@@ -13,6 +13,7 @@ def test_an_unknown_recipe_is_answered_with_those_there_are(tmp_path):
     assert said.exit_code == 1
     assert "banking-intents" in said.output
     assert "Traceback" not in said.output
+    assert said.stderr.startswith("nothing: not_found"), "which one, and not among the results"
 
 
 def test_runners_come_from_a_plug_in_or_from_a_path():

@@ -112,3 +112,6 @@ def test_the_command_says_the_code_and_writes_nothing(tmp_path):
     alone = CliRunner().invoke(app, ["text"])
     assert alone.exit_code == 1
     assert "--csv" in alone.output
+    unit = CliRunner().invoke(app, ["etth1-96-ridge", "--unit", "character"])
+    assert (unit.exit_code, "--unit is for the recipe `text`" in unit.output) == (1, True)
+    assert CliRunner().invoke(app, ["text", "--csv", "a.csv", "--unit", "sign"]).exit_code == 2

@@ -7,6 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs the extra `train`")
 
+from plaza_core.manifest import parse_manifest  # noqa: E402  after the skip
 from plaza_models.tasks import ClassifyTask  # noqa: E402  after the skip
 from plaza_training.card import read_front_matter  # noqa: E402
 from plaza_training.pipeline import produce  # noqa: E402
@@ -61,6 +62,22 @@ def test_a_router_learns_several_languages_from_one_file(messages, job, tmp_path
         served.runner.close()
     best = [result[0].label for result in answer.results]
     assert best[:2] == ["street-light", "道路"]
+
+
+def test_of_a_language_without_spaces_characters_may_be_read(messages, job, tmp_path, runners):
+    recipe = router.text_router(messages, "city", unit="character")
+    made = produce("city", recipe, job, tmp_path / "out", runners)
+    card = read_front_matter((made.directory / "CARD.md").read_text(encoding="utf-8"))
+    assert "--name city --unit character" in card["command"]
+    assert card["metrics"]["accuracy_percent"] > 90
+    manifest = parse_manifest((made.directory / "plaza.yaml").read_bytes())
+    assert (manifest.options["unit"], manifest.options["characters"]) == ("character", None)
+    served = serve(made.directory, runners)
+    try:
+        answer = served.ask(ClassifyTask(("火车站的路面坏了!", "公园到处都是垃圾袋")))
+    finally:
+        served.runner.close()
+    assert [result[0].label for result in answer.results] == ["道路", "垃圾"]
 
 
 def test_every_message_is_in_one_part_and_labels_are_spread_evenly():

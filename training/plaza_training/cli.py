@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.plugins import ACCELERATORS, load
 from plaza_core.running import RunnerFactory
+from plaza_models.text.ngrams import Unit
 from plaza_training.progress import RichProgress
 from plaza_training.recipe import RECIPES, Job, Recipe, named_recipe
 from plaza_training.runs import Runs
@@ -37,19 +39,21 @@ def open_runners(name: str) -> RunnerFactory:
 
 
 def _asked(
-    recipe: str, csv: Path | None, name: str | None, encoding: str | None
+    recipe: str, csv: Path | None, name: str | None, encoding: str | None, unit: Unit | None
 ) -> tuple[str, Recipe]:
     """The bundle's name and the recipe. Raises InvalidInput for a name that is none."""
     if (recipe == TEXT) != (csv is not None):
         raise InvalidInput(f"--csv and the recipe `{TEXT}` belong together", input="csv")
     if csv is None:
+        if unit is not None:
+            raise InvalidInput(f"--unit is for the recipe `{TEXT}`", input="unit")
         return named_recipe(recipe)
     from plaza_training.text.router import text_router
 
     name = name or re.sub(r"[^a-z0-9]+", "-", csv.stem.lower()).strip("-")
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) or len(name) > 63:
         raise InvalidInput("say a --name of lower-case letters, digits and '-'", input="name")
-    return name, text_router(csv, name, encoding)
+    return name, text_router(csv, name, encoding, unit or "word")
 
 
 @app.command()
@@ -72,6 +76,13 @@ def train(
     encoding: Annotated[
         str | None, typer.Option(help="Of the CSV file, where it is not UTF-8 or UTF-16.")
     ] = None,
+    unit: Annotated[
+        Unit | None,
+        typer.Option(
+            help="With --csv, what a text is made of: words (default), or every character, for "
+            "languages written without spaces."
+        ),
+    ] = None,
     runner: Annotated[
         str, typer.Option(help="Accelerator plug-in, or module:attribute of a RunnerFactory.")
     ] = "cpu",
@@ -86,9 +97,9 @@ def train(
     ] = None,
 ) -> None:
     """Train, export, compare with torch, measure and describe one model."""
-    console = Console()
+    console, errors = Console(), Console(stderr=True)
     try:
-        name, chosen = _asked(recipe, csv, name, encoding)
+        name, chosen = _asked(recipe, csv, name, encoding, unit)
         runners = open_runners(runner)
         # Imports torch and, where a run is written down, mlflow; not needed for --help.
         from plaza_training.tracked import produce_tracked
@@ -100,11 +111,12 @@ def train(
             )
         made = tracked.produced
     except ModuleNotFoundError as error:
-        console.print(f"training needs '{error.name}': install the extra `train`", markup=False)
+        errors.print(f"training needs '{error.name}': install the extra `train`", markup=False)
         raise typer.Exit(1) from error
     except PlazaError as error:
         where = f" ({error.input})" if error.input else ""
-        console.print(f"[red]{error.code}[/red]{where}: {error.message}", highlight=False)
+        line = Text.assemble(f"{recipe}: ", (error.code, "red"), f"{where}: {error.message}")
+        errors.print(line, highlight=False)
         raise typer.Exit(1) from error
     for metric, value in made.report.metrics.items():
         console.print(f"{metric:>24}  {value:.4g}", highlight=False)

@@ -92,6 +92,7 @@ def _length(task: AnomalyTask, options: ForecastOptions) -> int:
         raise InvalidInput("there is no such series to draw", input="draw")
     length = lengths.pop()
     for at, row in enumerate(task.known):
+        numbers(row, f"known[{at}]", fill=False)
         if len(row) != length:
             raise InvalidInput(
                 f"here it must be as long as the series: {length} values", input=f"known[{at}]"

@@ -74,7 +74,8 @@ class Judge:
             except (InvalidInput, UnsupportedMedia) as error:
                 if len(payload.images) == 1:
                     raise
-                raise type(error)(f"picture {number}: {error.message}", input="images") from None
+                told = f"picture {number}: {error.message}"
+                raise type(error)(told, input=f"images[{number}]") from None
             if picture is None:
                 seen.append(None)
                 continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,9 +73,8 @@ def detect(
     """Find objects in a JPEG, PNG or WebP picture."""
     here = session(context)
     picture = image.read_bytes()
-    with here.hub() as hub:
-        name = model or only(hub, "vision.detect")
-        found = hub.detect(picture, model=name, version=version, threshold=threshold)
+    with calling(context) as hub:
+        found = hub.detect(picture, model=model, version=version, threshold=threshold)
     if draw is not None:
         draw.write_bytes(drawings.detections(picture, found, draw.suffix))
     rows = [(d.label, f"{d.score:.3f}", *(f"{v:.1f}" for v in d.box)) for d in found.detections]
@@ -81,7 +82,7 @@ def detect(
     if found.faults and not here.as_json:
         line = f"not to be counted on: {', '.join(found.faults)}"
         here.out.print(plain(line), style="bold red")
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -101,9 +102,8 @@ def quality(
     """What is wrong with pictures of one camera, in order: black, white, foggy, torn, frozen …"""
     here = session(context)
     pictures = [image.read_bytes() for image in images]
-    with here.hub() as hub:
-        name = model or only(hub, "vision.quality")
-        found = hub.quality(pictures, model=name, version=version)
+    with calling(context) as hub:
+        found = hub.quality(pictures, model=model, version=version)
     if draw is not None:
         draw.write_bytes(drawings.quality(pictures, found, draw.suffix))
     rows = [
@@ -111,32 +111,7 @@ def quality(
         for image, one in zip(images, found.pictures, strict=True)
     ]
     here.answer(found, table_of(["picture", "faults", "beyond their limits"], rows))
-    _origin(context, found)
-
-
-@app.command()
-def forecast(
-    *,
-    context: typer.Context,
-    file: Annotated[Path, _File],
-    column: Annotated[str | None, typer.Option(help="Default: the last one.")] = None,
-    horizon: Annotated[int, typer.Option(min=1, help="Steps ahead.")] = 12,
-    quantile: Annotated[list[float] | None, typer.Option(help="Default: the model's.")] = None,
-    model: Chosen = None,
-    version: AtVersion = None,
-) -> None:
-    """Continue a series in a CSV file, oldest row first."""
-    here = session(context)
-    with here.hub() as hub:
-        values = inputs.series(file, column)
-        name = model or only(hub, "forecast.quantile")
-        found = hub.forecast(
-            values, horizon, model=name, version=version, quantiles=quantile or None
-        )
-    columns = ["step#", *(f"{q:g}#" for q in found.quantiles)]
-    rows = [(i + 1, *(f"{v:.4g}" for v in step)) for i, step in enumerate(found.values.T)]
-    here.answer(found, table_of(columns, rows))
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -149,16 +124,15 @@ def classify(
 ) -> None:
     """The likeliest labels of texts."""
     here = session(context)
-    with here.hub() as hub:
-        name = model or only(hub, "text.classify")
-        found = hub.classify(texts, model=name, version=version, top_k=top)
+    with calling(context) as hub:
+        found = hub.classify(texts, model=model, version=version, top_k=top)
     rows = [
         (_short(text), label.label, f"{label.score:.3f}")
         for text, labels in zip(texts, found.results, strict=True)
         for label in labels
     ]
     here.answer(found, table_of(["text", "label", "score#"], rows))
-    _origin(context, found)
+    origin(context, found)
 
 
 @app.command()
@@ -167,9 +141,8 @@ def embed(
 ) -> None:
     """Vectors of texts, and how alike the texts are (cosine)."""
     here = session(context)
-    with here.hub() as hub:
-        name = model or only(hub, "text.embed")
-        found = hub.embed(texts, model=name, version=version)
+    with calling(context) as hub:
+        found = hub.embed(texts, model=model, version=version)
     alike = found.vectors @ found.vectors.T
     columns = ["", "text", *(f"{i + 1}#" for i in range(len(texts)))]
     rows = [
@@ -177,24 +150,27 @@ def embed(
         for i, text in enumerate(texts)
     ]
     here.answer(found, table_of(columns, rows))
-    _origin(context, found)
+    origin(context, found)
 
 
-def only(hub: plaza.Client, family: str) -> str:
-    """The one model of a family that the key may call; never a guess between several."""
-    try:
-        return hub.only(family)
-    except plaza.PlazaError as error:
-        if error.input == "model":
-            error.input = "--model"
-        raise
+@contextmanager
+def calling(context: typer.Context) -> Iterator[plaza.Client]:
+    """A client; a refusal of the model, or of there being several, names the option."""
+    with session(context).hub() as hub:
+        try:
+            yield hub
+        except plaza.PlazaError as error:
+            if error.input == "model":
+                error.input = "--model"
+            raise
 
 
-def _origin(
+def origin(
     context: typer.Context,
     found: plaza.Detections
     | plaza.Quality
     | plaza.Forecast
+    | plaza.Forecasts
     | plaza.Classification
     | plaza.Embeddings,
 ) -> None:

@@ -20,6 +20,7 @@ from plaza_serving.cli import (
     bundles,
     catalogue,
     certificates,
+    forecasting,
     forecasts,
     indexes,
     infer,
@@ -73,6 +74,7 @@ app.add_typer(quotas.quota, name="quota")
 app.add_typer(quotas.prices, name="prices")
 app.add_typer(quotas.shares, name="shares")
 app.add_typer(indexes.app, name="indexes")
+forecasting.mount(infer.app)
 series.mount(infer.app)
 app.add_typer(infer.app, name="infer")
 login.mount(app)

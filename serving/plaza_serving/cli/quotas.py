@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Iterator
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from plaza_core.budget import Period
 from plaza_core.ids import kind_of_node
 from plaza_serving.cli.chart import bar
 from plaza_serving.cli.session import Session, session
-from plaza_serving.cli.show import moment, table_of
+from plaza_serving.cli.show import moment, plain, table_of
 from plaza_serving.cli.tenants import own
 
 quota = typer.Typer(
@@ -53,10 +54,13 @@ def show_quota(
     here = session(context)
     with here.hub() as hub:
         whose = own(hub, organisation)
-        if project is None and key_id is None:
-            show(here, hub.quotas.list(whose))
-        else:
+        if project is not None or key_id is not None:
             show(here, [hub.quotas.show(whose, project=project, key=key_id)])
+        elif (found := hub.quotas.list(whose)) or here.as_json:
+            show(here, found)
+        else:
+            for line in _unlimited(hub, whose, organisation):
+                here.out.print(plain(line))
 
 
 @quota.command("set")
@@ -216,6 +220,20 @@ def priority(
         hub.quotas.set_priority(own(hub, organisation), key_id, number)
     result = {"key": key_id, "priority": number}
     here.answer(result, table_of(["key", "priority#"], [(key_id, number)]))
+
+
+def _unlimited(hub: plaza.Client, whose: str, organisation: str | None) -> Iterator[str]:
+    """In words, where there is no budget to show: what is not limited, and what was used of it."""
+    project = hub.whoami().project_name
+    if project is None:
+        yield f"Spending is not limited: {whose} has no budget, nor has a project or a key of it."
+    else:
+        yield f"Project {project} of {whose} has no budget, nor has a key of it."
+        yield f"Whether {whose} has one, a key of a project does not see."
+    used = hub.usage(organisation=organisation)
+    requests, charge = sum(one.requests for one in used), sum(one.charge for one in used)
+    yield f"Used in the last 24 hours: {requests:,} requests, {charge:,} compute units."
+    yield "Longer: plaza usage --since 30d. A limit: plaza quota set --limit 200h."
 
 
 def show(here: Session, found: list[plaza.Budget]) -> None:

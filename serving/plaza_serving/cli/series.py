@@ -12,11 +12,10 @@ import typer
 
 import plaza
 from plaza_serving.cli import inputs
-from plaza_serving.cli.infer import AtVersion, Chosen, only
+from plaza_serving.cli.infer import AtVersion, Chosen, calling
 from plaza_serving.cli.session import session
 from plaza_serving.cli.show import plain, table_of
 
-_FAMILY = "forecast.quantile"
 _Sheet = Annotated[
     Path,
     typer.Argument(
@@ -26,8 +25,8 @@ _Sheet = Annotated[
         help="A header; `time` in ISO 8601, covariates by name, every other column a series.",
     ),
 ]
-_Out = Annotated[Path | None, typer.Option("--csv", help="Write the answer's table here.")]
-_Draw = Annotated[
+Out = Annotated[Path | None, typer.Option("--csv", help="Write the answer's table here.")]
+Draw = Annotated[
     Path | None, typer.Option(help="Write a drawing here (SVG); a request of its own.")
 ]
 
@@ -42,19 +41,24 @@ def anomalies(
     ] = None,
     model: Chosen = None,
     version: AtVersion = None,
-    out: _Out = None,
-    draw: _Draw = None,
+    out: Out = None,
+    draw: Draw = None,
 ) -> None:
     """How strange the last values were: 0 as expected, near 1 hardly ever."""
-    with session(context).hub() as hub:
-        name = model or only(hub, _FAMILY)
-        found = hub.table("anomalies", file, model=name, version=version, steps=steps, every=every)
+    with calling(context) as hub:
+        found = hub.table("anomalies", file, model=model, version=version, steps=steps, every=every)
         if draw is not None:
             drawn = hub.table(
-                "anomalies", file, model=name, version=version, steps=steps, every=every, form="svg"
+                "anomalies",
+                file,
+                model=model,
+                version=version,
+                steps=steps,
+                every=every,
+                form="svg",
             )
             draw.write_bytes(drawn.content)
-    _shown(context, found, out)
+    shown(context, found, out)
 
 
 def warn(
@@ -73,19 +77,17 @@ def warn(
     ] = None,
     model: Chosen = None,
     version: AtVersion = None,
-    out: _Out = None,
-    draw: _Draw = None,
+    out: Out = None,
+    draw: Draw = None,
 ) -> None:
     """What to warn of, since when, and how likely it is at each step ahead."""
-    here = session(context)
     levels = [_level(said, above=not below) for said in level or ()] or None
-    with here.hub() as hub:
+    with calling(context) as hub:
         before = inputs.text(state) if state is not None and state.exists() else None
-        name = model or only(hub, _FAMILY)
 
         def ask(form: plaza.TableForm) -> plaza.Table:
             return hub.table(
-                "warn", file, model=name, version=version, form=form, levels=levels,
+                "warn", file, model=model, version=version, form=form, levels=levels,
                 horizon=horizon, at=at, state=before,
             )  # fmt: skip
 
@@ -94,7 +96,7 @@ def warn(
             draw.write_bytes(ask("svg").content)
     if state is not None and found.state is not None:
         state.write_text(found.state)
-    _shown(context, found, out)
+    shown(context, found, out)
 
 
 def mount(app: typer.Typer) -> None:
@@ -114,13 +116,17 @@ def _level(said: str, *, above: bool) -> plaza.WarningLevel:
     return plaza.WarningLevel(name, threshold, above=above)
 
 
-def _shown(context: typer.Context, found: plaza.Table, out: Path | None) -> None:
-    """The first rows' quantiles are many: a terminal gets all columns but those."""
+def shown(
+    context: typer.Context, found: plaza.Table, out: Path | None, *, spread: bool = False
+) -> None:
+    """Quantiles are many: of them a terminal gets the median, and with `spread` the outer ones."""
     here = session(context)
     if out is not None:
         out.write_bytes(found.content)
     rows = list(csv.DictReader(io.StringIO(found.content.decode())))
-    columns = [name for name in rows[0] if not name.startswith("q") or name == "q0.5"]
+    quantiles = [name for name in rows[0] if name.startswith("q")]
+    kept = {"q0.5", *quantiles[:: len(quantiles) - 1 or 1]} if spread else {"q0.5"}
+    columns = [name for name in rows[0] if name not in quantiles or name in kept]
     table = table_of(
         [name if name in _WORDS else f"{name}#" for name in columns],
         [[_short(row[name]) for name in columns] for row in rows],

@@ -1,24 +1,27 @@
 """What all task endpoints share: the fields of a JSON body, one call to the plane, its costs.
 
-Endpoints differ in their words for the same things: model, texts, series. Who names no model where
-a dialect has no field for it means the only one of its family that the key may use.
+Endpoints differ in their words for the same things: model, texts, series. Who names no model means
+the only one of its family that the key may use.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from plaza_core.errors import InvalidInput, MalformedRequest, UnsupportedMedia
+from plaza_core.errors import InvalidInput, MalformedRequest, PlazaError, UnsupportedMedia
 from plaza_core.inference import Call, Outcome
 from plaza_serving.doors.body import BodyReader, off_loop, parse_json
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.sticky import PARAMETER, sticky_of
 from plaza_serving.doors.tensors_json import dumps
+from plaza_serving.naming import of_sent, renamed
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.reply import JSON, Header, Reply
 
 COMMON = ("model", "version", "timeout_us", PARAMETER)
+Naming = Callable[[PlazaError], PlazaError]
 MAX_TEXTS = 2048
 _MOST_NAMED = 5
 
@@ -59,22 +62,32 @@ class Asking:
         task: Any,
         *,
         model: str | None = None,
+        named: Naming | None = None,
     ) -> Outcome:
-        """The whole path. `model` goes before the one in `fields`."""
+        """The whole path. `model` goes before the one in `fields`, and where neither names one the
+        only one of `family` is meant; `named` puts the caller's words into an error that names a
+        field."""
+        asked = model or fields.value("model")
+        if type(asked) is not str or not asked:
+            asked = self.meant(exchange, fields, family)
         timeout = fields.integer("timeout_us", low=1, default=0)
-        return await self.plane.infer(
-            exchange.principal,
-            Call(
-                exchange.request_id,
-                model or fields.text("model"),
-                exchange.version if exchange.version is not None else fields.version(),
-                task=task,
-                family=family,
-                deadline_ns=started + timeout * 1000 if timeout else None,
-                age_ns=exchange.age_ns,
-                sticky=sticky_of(exchange, fields.value(PARAMETER)),
-            ),
+        call = Call(
+            exchange.request_id,
+            asked,
+            exchange.version if exchange.version is not None else fields.version(),
+            task=task,
+            family=family,
+            deadline_ns=started + timeout * 1000 if timeout else None,
+            age_ns=exchange.age_ns,
+            sticky=sticky_of(exchange, fields.value(PARAMETER)),
         )
+        try:
+            return await self.plane.infer(exchange.principal, call)
+        except PlazaError as error:
+            told = error if named is None else named(error)
+            if told is error:
+                raise
+            raise told from error
 
     def meant(self, exchange: Exchange, fields: Fields, family: str) -> str:
         """The model of the path, else of the field `model`, else the only one of the family."""
@@ -89,8 +102,8 @@ class Asking:
         if len(found) == 1:
             return found[0]
         names = ", ".join(view.name for view in found[:_MOST_NAMED])
-        said = f"there are several of family '{family}': {names}" if found else "there is none"
-        raise InvalidInput(f"name the model; {said}", input="model")
+        said = f"there are several: {names}" if found else "there is none"
+        raise InvalidInput(f"name a model of family '{family}'; {said}", input="model")
 
 
 def media_of(exchange: Exchange) -> str:
@@ -140,6 +153,11 @@ def texts_of(fields: Fields, name: str) -> tuple[str, ...]:
     if type(first) is int or (type(first) is list and first and type(first[0]) is int):
         raise InvalidInput(
             "send texts: each model of this hub has a tokeniser of its own, so none takes tokens",
-            input=name,
+            input=fields.called(name),
         )
     return fields.texts(name, most=MAX_TEXTS)
+
+
+def texts_named(fields: Fields, name: str) -> Naming:
+    """Of a model's `texts`, which came as the field `name`."""
+    return lambda error: renamed(error, "texts", of_sent(name, fields.value(name)))

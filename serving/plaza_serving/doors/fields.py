@@ -17,18 +17,27 @@ _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 
 class Fields:
     """The fields of a request. `known` None lets unknown fields pass. Null counts as absent.
+    `inside` goes before their names in errors: `options.` for those of an object so called.
 
     Every reader raises InvalidInput naming its field.
     """
 
-    def __init__(self, values: dict[str, Any], known: Iterable[str] | None, size: int = 0) -> None:
+    def __init__(
+        self,
+        values: dict[str, Any],
+        known: Iterable[str] | None,
+        size: int = 0,
+        *,
+        inside: str = "",
+    ) -> None:
         if known is not None:
             for name in values:
                 if name not in known:
-                    raise InvalidInput("this endpoint has no such field", input=name[:64])
+                    raise InvalidInput("this endpoint has no such field", input=inside + name[:64])
         self._values = values
         self.size = size
         """Bytes it was read from."""
+        self._inside = inside
 
     @classmethod
     def of_query(cls, pairs: Iterable[tuple[str, str]], known: Iterable[str]) -> Fields:
@@ -45,6 +54,10 @@ class Fields:
                 values[name] = text
         return cls(values, known)
 
+    def called(self, name: str) -> str:
+        """What an error calls it."""
+        return self._inside + name
+
     def has(self, name: str) -> bool:
         return self._values.get(name) is not None
 
@@ -55,7 +68,9 @@ class Fields:
     def text(self, name: str) -> str:
         value = self._values.get(name)
         if type(value) is not str or not value:
-            raise InvalidInput(f"{name} must be a string that is not empty", input=name)
+            raise InvalidInput(
+                f"{name} must be a string that is not empty", input=self.called(name)
+            )
         return value
 
     def version(self) -> str | None:
@@ -65,7 +80,7 @@ class Fields:
             return value
         if type(value) is int:
             return str(value)
-        raise InvalidInput("version must be an integer or an alias", input="version")
+        raise InvalidInput("version must be an integer or an alias", input=self.called("version"))
 
     def choice(self, name: str, options: tuple[str, ...]) -> str:
         """One of `options`; the first when absent."""
@@ -73,7 +88,9 @@ class Fields:
         if value is None:
             return options[0]
         if value not in options:
-            raise InvalidInput(f"{name} must be one of: {', '.join(options)}", input=name)
+            raise InvalidInput(
+                f"{name} must be one of: {', '.join(options)}", input=self.called(name)
+            )
         return str(value)
 
     def integer(
@@ -83,7 +100,9 @@ class Fields:
         if value is None:
             value = default
         if type(value) is not int or (value != default and not low <= value <= high):
-            raise InvalidInput(f"{name} must be an integer from {low} to {high}", input=name)
+            raise InvalidInput(
+                f"{name} must be an integer from {low} to {high}", input=self.called(name)
+            )
         return value
 
     def number(self, name: str, *, low: float, high: float) -> float | None:
@@ -92,7 +111,9 @@ class Fields:
         if value is None:
             return None
         if type(value) not in {int, float} or not low <= value <= high:
-            raise InvalidInput(f"{name} must be a number from {low} to {high}", input=name)
+            raise InvalidInput(
+                f"{name} must be a number from {low} to {high}", input=self.called(name)
+            )
         return float(value)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
@@ -100,14 +121,14 @@ class Fields:
         if value is None:
             return default
         if type(value) is not bool:
-            raise InvalidInput(f"{name} must be true or false", input=name)
+            raise InvalidInput(f"{name} must be true or false", input=self.called(name))
         return value
 
     def numbers(self, name: str) -> tuple[float, ...]:
         """A list of numbers that is not empty. JSON numbers are finite."""
         value = self._values.get(name)
         if type(value) is not list or not value or not set(map(type, value)) <= {int, float}:
-            raise InvalidInput(f"{name} must be a list of numbers", input=name)
+            raise InvalidInput(f"{name} must be a list of numbers", input=self.called(name))
         return tuple(map(float, value))
 
     def texts(self, name: str, *, most: int) -> tuple[str, ...]:
@@ -116,7 +137,9 @@ class Fields:
         if type(value) is str:
             return (value,)
         if type(value) is not list or not value or set(map(type, value)) != {str}:
-            raise InvalidInput(f"{name} must be a string or a list of strings", input=name)
+            raise InvalidInput(
+                f"{name} must be a string or a list of strings", input=self.called(name)
+            )
         if len(value) > most:
-            raise InvalidInput(f"{name} has more than {most} texts", input=name)
+            raise InvalidInput(f"{name} has more than {most} texts", input=self.called(name))
         return tuple(value)

@@ -18,7 +18,7 @@ from plaza_core.errors import InvalidInput
 from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.tasks import Embedded, EmbedTask
-from plaza_serving.doors.asking import Asking, texts_of, timed
+from plaza_serving.doors.asking import Asking, texts_named, texts_of, timed
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.problems import OPENAI
@@ -26,6 +26,8 @@ from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.plane import ModelView, Plane
 from plaza_serving.reply import JSON, Reply
+
+FAMILY = "text.embed"
 
 
 class OpenAI:
@@ -56,11 +58,11 @@ class OpenAI:
         encoding = fields.choice("encoding_format", ("float", "base64"))
         if fields.has("dimensions"):
             wanted = fields.integer("dimensions", low=1)
-            check_dimensions(
-                self._ask.plane, exchange, fields.text("model"), fields.version(), wanted
-            )
+            model = self._ask.meant(exchange, fields, FAMILY)
+            check_dimensions(self._ask.plane, exchange, model, fields.version(), wanted)
         task = EmbedTask(texts)
-        outcome = await self._ask.infer(exchange, started, fields, "text.embed", task)
+        named = texts_named(fields, "input")
+        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task, named=named)
         answer: Embedded = outcome.answer
         return await off_loop(answer.vectors.nbytes, _embedded, outcome, encoding)
 

@@ -7,6 +7,7 @@ asks for: JSON, CSV, or an SVG drawing. Thin on purpose: what is computed is the
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from plaza_core.errors import InvalidInput, MalformedRequest
@@ -22,10 +23,9 @@ from plaza_serving.doors.body import off_loop, parse_json
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.routes import Route
-from plaza_serving.doors.series_body import Sheet
+from plaza_serving.doors.series_body import FAMILY, Sheet
 from plaza_serving.reply import Reply
 
-FAMILY = "forecast.quantile"
 MAX_LEVELS = 10
 _DEPTH = 4
 _CELL_JSON, _CELL_CSV = 16, 160
@@ -61,10 +61,13 @@ class Series:
         if sheet.one:
             task = ForecastTask(sheet.series[0], horizon, quantiles, known, drawn)
         elif drawn:
-            raise InvalidInput("a drawing is of one series", input="series")
+            where = "body" if sheet.names else "series"
+            raise InvalidInput("a drawing is of one series", input=where)
         else:
             task = ForecastsTask(sheet.series, horizon, quantiles, known)
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(
+            exchange, started, fields, FAMILY, task, named=partial(sheet.named, context=context)
+        )
         answer: Forecast | Forecasts = outcome.answer
         many = answer.forecasts if isinstance(answer, Forecasts) else (answer,)
         return await _written(form, outcome, answers.ForecastTold(many, sheet.one), sheet)
@@ -81,7 +84,7 @@ class Series:
             tuple(row[:count] for row in sheet.known) if sheet.names else sheet.known,
             _drawn(fields, form),
         )
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task, named=sheet.named)
         told = answers.AnomaliesTold(outcome.answer, sheet.series, sheet.one)
         return await _written(form, outcome, told, sheet)
 
@@ -99,7 +102,9 @@ class Series:
             fields.text("state") if fields.has("state") else None,
             _drawn(fields, form),
         )
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(
+            exchange, started, fields, FAMILY, task, named=partial(sheet.named, context=context)
+        )
         return await _written(form, outcome, answers.WarnedTold(outcome.answer, sheet.one), sheet)
 
     def _at(self, sheet: Sheet) -> str:
@@ -115,7 +120,8 @@ class Series:
         if not sheet.names:
             return 0, None
         fields = sheet.fields
-        view = self._ask.plane.model(exchange.principal, fields.text("model"), fields.version())
+        model = self._ask.meant(exchange, fields, FAMILY)
+        view = self._ask.plane.model(exchange.principal, model, fields.version())
         options = view.manifest.options
         return options.get("context", 0), options.get("horizon")
 

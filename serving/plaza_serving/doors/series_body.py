@@ -10,23 +10,32 @@ the steps ahead. The other fields of the request are in the query string.
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from plaza_core.errors import InvalidInput, MalformedRequest
+import numpy as np
+from numpy.typing import NDArray
+
+from plaza_core.errors import InvalidInput, MalformedRequest, PlazaError
 from plaza_serving.doors.asking import COMMON, Asking, media_of
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
+from plaza_serving.naming import renamed
 
+FAMILY = "forecast.quantile"
 CSV = "text/csv"
 MAX_SERIES = 2048
 MAX_KNOWN = 64
+MAX_CELLS = 1 << 21
+"""Of a table: two thirds of a second of a thread. A year of minutes with its times has half."""
 TIME = "time"
 _SENT = ("values", "series", "known")
 Row = tuple[float, ...]
@@ -43,6 +52,8 @@ class Sheet:
     known: tuple[Row, ...] = ()
     names: tuple[str, ...] = ()
     """Of the series, where they came with names."""
+    covariates: tuple[str, ...] = ()
+    """Names of what is `known`, of a table."""
     times: tuple[str, ...] = ()
     """Of all rows of a table, those ahead too; empty without them."""
     ahead: int = 0
@@ -54,6 +65,38 @@ class Sheet:
             return self.known
         return tuple(row[-(context + self.ahead) :] for row in self.known)
 
+    def named(self, error: PlazaError, *, context: int | None = None) -> PlazaError:
+        """`error` as the sender would put it: a field of JSON, or a column and row of the table.
+        `context`: what is known was sent from there on (see `known_from`), None: whole."""
+        if not self.names:
+            return renamed(error, "series", lambda _: "values") if self.one else error
+        found = _PLACE.fullmatch(error.input or "")
+        if found is None:
+            return error
+        own, column, row = found.groups()
+        if own == "values":
+            column, row = "0", column
+        where = ""
+        if column is not None:
+            names = self.covariates if own == "known" else self.names
+            if int(column) >= len(names):
+                return error
+            where = f"column '{names[int(column)][:40]}'"
+        if row is not None:
+            # The row after the header is the second.
+            begins = 0
+            if own == "known" and context is not None:
+                begins = max(0, len(self.known[0]) - context - self.ahead)
+            where += f", row {int(row) + begins + 2}"
+        told = copy.copy(error)
+        told.message = f"{where}: {error.message}" if where else error.message
+        told.input = "body"
+        return told
+
+
+_PLACE = re.compile(r"(values|series|known)(?:\[(\d{1,9})\])?(?:\[(\d{1,9})\])?")
+"""A cell may say anything, also of a column that is not there."""
+
 
 async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
     """`own` are the fields of the endpoint beside the series. Raises InvalidInput."""
@@ -62,7 +105,8 @@ async def read(asking: Asking, exchange: Exchange, *own: str) -> Sheet:
         return _of_json(fields)
     pairs = parse_qsl(exchange.scope["query_string"].decode("latin-1"))
     fields = Fields.of_query(pairs, known=(*COMMON, *own))
-    view = asking.plane.model(exchange.principal, fields.text("model"), fields.version())
+    model = asking.meant(exchange, fields, FAMILY)
+    view = asking.plane.model(exchange.principal, model, fields.version())
     covariates = tuple(view.manifest.options.get("known", ()))
     body = await asking.bodies.read(exchange)
     return await off_loop(len(body), _of_table, fields, body, covariates)
@@ -91,12 +135,12 @@ def _numbers(value: Any, where: str) -> Row:
     return tuple(math.nan if one is None else float(one) for one in value)
 
 
+_LINE = re.compile(r"[^\r\n]*")
 _NUMBERS = {int, float, type(None)}
 
 
 def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
-    header, rows = _table(body)
-    columns = dict(zip(header, zip(*rows, strict=True), strict=True))
+    header, columns = _table(body)
     missing = [name for name in covariates if name not in columns]
     if missing:
         raise InvalidInput(f"the table has no column '{missing[0]}'", input="body")
@@ -104,57 +148,84 @@ def _of_table(fields: Fields, body: bytes, covariates: Sequence[str]) -> Sheet:
     if not 0 < len(names) <= MAX_SERIES:
         raise InvalidInput(f"the table must have 1 to {MAX_SERIES} series", input="body")
     cells = {name: _cells(name, columns[name]) for name in header if name != TIME}
-    moments = zip(*(cells[name] for name in names), strict=True)
-    measured = [not all(map(math.isnan, moment)) for moment in moments]
-    if not any(measured):
+    measured = np.zeros(len(columns[header[0]]), bool)
+    for name in names:
+        measured |= ~np.isnan(cells[name])
+    if not measured.any():
         raise InvalidInput("the table has no values", input="body")
-    ahead = measured[::-1].index(True)
-    count = len(rows) - ahead
+    ahead = int(measured[::-1].argmax())
+    count = len(measured) - ahead
     return Sheet(
         fields,
-        tuple(cells[name][:count] for name in names),
+        tuple(tuple(cells[name][:count].tolist()) for name in names),
         one=len(names) == 1,
-        known=tuple(cells[name] for name in covariates),
+        known=tuple(tuple(cells[name].tolist()) for name in covariates),
         names=names,
+        covariates=tuple(covariates),
         times=tuple(columns.get(TIME, ())),
         ahead=ahead,
     )
 
 
-def _table(body: bytes) -> tuple[list[str], list[list[str]]]:
-    """The header and rows as long as it. Raises MalformedRequest, InvalidInput."""
+def _table(body: bytes) -> tuple[list[str], dict[str, list[str]]]:
+    """The header, and the cells of each column. Raises MalformedRequest, InvalidInput."""
     try:
         text = body.decode("utf-8-sig")
-        first = text.partition("\n")[0]
+        first = _LINE.match(text)[0]  # type: ignore[index]  # it matches nothing too
         mark = ";" if ";" in first and "," not in first else ","
+        _require_size(body, first.count(mark), mark)
         lines = io.StringIO(text.rstrip("\r\n"), newline="")
-        read = list(csv.reader(lines, delimiter=mark))
+        return _read(csv.reader(lines, delimiter=mark))
     except (UnicodeDecodeError, csv.Error):
         raise MalformedRequest("the body is no CSV in UTF-8", input="body") from None
-    alone = bool(read) and len(read[0]) == 1
-    found = [row or [""] for row in read] if alone else [row for row in read if row]
-    if len(found) < 2:
+
+
+def _read(lines: Iterator[list[str]]) -> tuple[list[str], dict[str, list[str]]]:
+    """Rows are not kept as such: two million lists are work for the garbage collector."""
+    header = [cell.strip() for cell in next(filter(None, lines), [])]
+    width = len(header)
+    flat: list[str] = []
+    for row in lines:
+        if len(row) != width:
+            if row:
+                said = f"row {len(flat) // width + 2} has {len(row)} cells, the header {width}"
+                raise InvalidInput(said, input="body")
+            if width > 1:
+                continue
+            flat.append("")
+        flat += row
+    if not flat:
         raise InvalidInput("the table needs a header and rows", input="body")
-    header, *rows = [[cell.strip() for cell in row] for row in found]
-    if len(set(header)) < len(header) or not all(header):
+    if len(set(header)) < width or not all(header):
         raise InvalidInput("each column needs a name of its own", input="body")
-    for number, row in enumerate(rows, 2):
-        if len(row) != len(header):
-            raise InvalidInput(
-                f"row {number} has {len(row)} cells, the header {len(header)}", input="body"
-            )
-    return header, rows
+    flat = list(map(str.strip, flat))
+    return header, {name: flat[at::width] for at, name in enumerate(header)}
 
 
-def _cells(name: str, column: Sequence[str]) -> Row:
+def _require_size(body: bytes, commas: int, mark: str) -> None:
+    """Before anything is made of them. `commas`: of the header. A mark or a line's end inside of
+    quotes counts too. Raises InvalidInput."""
+    if commas > MAX_SERIES + MAX_KNOWN:
+        raise InvalidInput(f"the table must have 1 to {MAX_SERIES} series", input="body")
+    if body.count(mark.encode()) + body.count(b"\n") + body.count(b"\r") > MAX_CELLS:
+        raise InvalidInput(f"the table has more than {MAX_CELLS:,} cells", input="body")
+
+
+def _cells(name: str, column: Sequence[str]) -> NDArray[np.float64]:
     """Numbers of one column; NaN for an empty cell."""
-    found = []
-    for number, cell in enumerate(column, 2):
-        try:
-            value = float(cell) if cell else math.nan
-        except ValueError:
-            value = math.inf
-        if math.isinf(value) or (cell and math.isnan(value)):
-            raise InvalidInput(f"column '{name[:40]}', row {number}: no number", input="body")
-        found.append(value)
-    return tuple(found)
+    try:
+        found = np.array([float(cell) if cell else math.nan for cell in column])
+        wrong = len(found) - np.count_nonzero(np.isfinite(found)) != column.count("")
+    except ValueError:
+        wrong = True
+    if wrong:
+        number = next(at for at, cell in enumerate(column, 2) if cell and not _is_finite(cell))
+        raise InvalidInput(f"column '{name[:40]}', row {number}: no number", input="body")
+    return found
+
+
+def _is_finite(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False

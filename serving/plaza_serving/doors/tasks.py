@@ -11,7 +11,7 @@ from plaza_models.tasks import (
     Classified,
     ClassifyTask,
 )
-from plaza_serving.doors.asking import Asking, texts_of, timed
+from plaza_serving.doors.asking import Asking, texts_named, texts_of, timed
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.routes import Route
 from plaza_serving.reply import Reply
@@ -31,7 +31,10 @@ class Tasks:
         fields = await self._ask.fields(exchange, "input", "top_k")
         texts = texts_of(fields, "input")
         task = ClassifyTask(texts, fields.integer("top_k", low=1, default=3))
-        outcome = await self._ask.infer(exchange, started, fields, "text.classify", task)
+        named = texts_named(fields, "input")
+        outcome = await self._ask.infer(
+            exchange, started, fields, "text.classify", task, named=named
+        )
         answer: Classified = outcome.answer
         results = [
             [{"label": one.label, "score": one.score} for one in labels]

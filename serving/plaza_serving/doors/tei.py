@@ -22,17 +22,18 @@ from typing import Any, cast
 
 import numpy as np
 
-from plaza_core.errors import InvalidInput, PayloadTooLarge
+from plaza_core.errors import InvalidInput, PayloadTooLarge, PlazaError
 from plaza_core.inference import Outcome
 from plaza_core.principal import Right
 from plaza_models.tasks import Classified, ClassifyTask, Cut, Embedded, EmbedTask
-from plaza_serving.doors.asking import MAX_TEXTS, Asking, answered, texts_of
+from plaza_serving.doors.asking import MAX_TEXTS, Asking, Naming, answered, texts_named, texts_of
 from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.openai import check_dimensions
 from plaza_serving.doors.problems import TEI
 from plaza_serving.doors.routes import Handler, Route
+from plaza_serving.naming import of_sent, renamed
 from plaza_serving.reply import Header, Reply
 
 EMBED, CLASSIFY = "text.embed", "text.classify"
@@ -88,9 +89,18 @@ class TextEmbeddings:
     async def predict(self, exchange: Exchange) -> Reply:
         started = self._ask.begin(exchange)
         fields = await self._fields(exchange)
-        texts, alone = _sentences(fields.value("inputs"))
+        inputs = fields.value("inputs")
+        texts, alone = _sentences(inputs)
         task = ClassifyTask(texts, _ALL_LABELS, raw=fields.flag("raw_scores"), cut=_cut(fields))
-        outcome = await self._infer(exchange, started, fields, CLASSIFY, task)
+        inner = "" if alone else "[0]"
+        outcome = await self._infer(
+            exchange,
+            started,
+            fields,
+            CLASSIFY,
+            task,
+            named=lambda error: _sentence(error, inputs, inner),
+        )
         answer: Classified = outcome.answer
         lists = [[{"label": one.label, "score": one.score} for one in r] for r in answer.results]
         return answered(outcome, lists[0] if alone else lists, *_times(outcome, texts))
@@ -105,7 +115,11 @@ class TextEmbeddings:
             check_dimensions(self._ask.plane, exchange, model, version, wanted)
         normalise = fields.flag("normalize", default=True)
         outcome, vectors = await self._vectors(
-            exchange, started, fields, EmbedTask(texts, normalise, _cut(fields))
+            exchange,
+            started,
+            fields,
+            EmbedTask(texts, normalise, _cut(fields)),
+            texts_named(fields, "inputs"),
         )
         return await off_loop(
             vectors.nbytes, answered, outcome, list(vectors), *_times(outcome, texts)
@@ -115,12 +129,18 @@ class TextEmbeddings:
         inputs = fields.value("inputs")
         if type(inputs) is not dict:
             raise InvalidInput("inputs must have source_sentence and sentences", input="inputs")
-        asked = Fields(inputs, None)
+        asked = Fields(inputs, None, inside="inputs.")
         texts = (asked.text("source_sentence"), *_several(asked, "sentences"))
         parameters = fields.value("parameters")
-        how = Fields(parameters, None) if type(parameters) is dict else fields
+        how = fields
+        if type(parameters) is dict:
+            how = Fields(parameters, None, inside="parameters.")
         outcome, vectors = await self._vectors(
-            exchange, started, fields, EmbedTask(texts, cut=_cut(how))
+            exchange,
+            started,
+            fields,
+            EmbedTask(texts, cut=_cut(how)),
+            _behind("inputs", "inputs.source_sentence", "inputs.sentences"),
         )
         return answered(outcome, vectors[1:] @ vectors[0], *_times(outcome, texts))
 
@@ -130,7 +150,11 @@ class TextEmbeddings:
         fields.flag("raw_scores")  # a cosine has no other form
         whole = (fields.text("query"), *texts)
         outcome, vectors = await self._vectors(
-            exchange, started, fields, EmbedTask(whole, cut=_cut(fields))
+            exchange,
+            started,
+            fields,
+            EmbedTask(whole, cut=_cut(fields)),
+            _behind("texts", "query", "texts"),
         )
         scores = vectors[1:] @ vectors[0]
         ranks = [
@@ -141,16 +165,25 @@ class TextEmbeddings:
         return answered(outcome, ranks, *_times(outcome, whole))
 
     async def _vectors(
-        self, exchange: Exchange, started: int, fields: Fields, task: EmbedTask
+        self, exchange: Exchange, started: int, fields: Fields, task: EmbedTask, named: Naming
     ) -> tuple[Outcome, Any]:
-        outcome = await self._infer(exchange, started, fields, EMBED, task)
+        outcome = await self._infer(exchange, started, fields, EMBED, task, named=named)
         return outcome, cast("Embedded", outcome.answer).vectors
 
     async def _infer(
-        self, exchange: Exchange, started: int, fields: Fields, family: str, task: Any
+        self,
+        exchange: Exchange,
+        started: int,
+        fields: Fields,
+        family: str,
+        task: Any,
+        *,
+        named: Naming,
     ) -> Outcome:
         model = self._ask.meant(exchange, fields, family)
-        return await self._ask.infer(exchange, started, fields, family, task, model=model)
+        return await self._ask.infer(
+            exchange, started, fields, family, task, model=model, named=named
+        )
 
     async def _fields(self, exchange: Exchange) -> Fields:
         fields = await self._ask.fields(exchange, strict=False)
@@ -169,9 +202,11 @@ def _cut(fields: Fields) -> Cut:
 def _several(fields: Fields, name: str) -> tuple[str, ...]:
     value = fields.value(name)
     if type(value) is list and len(value) >= MAX_TEXTS:
-        raise PayloadTooLarge(f"{name} has more than {MAX_TEXTS - 1} texts", input=name)
+        raise PayloadTooLarge(
+            f"{name} has more than {MAX_TEXTS - 1} texts", input=fields.called(name)
+        )
     if type(value) is not list:
-        raise InvalidInput(f"{name} must be a list of strings", input=name)
+        raise InvalidInput(f"{name} must be a list of strings", input=fields.called(name))
     return texts_of(fields, name)
 
 
@@ -194,6 +229,23 @@ def _sentences(inputs: Any) -> tuple[tuple[str, ...], bool]:
                 input="inputs",
             )
     return tuple(sentence[0] for sentence in batch), alone
+
+
+def _sentence(error: PlazaError, inputs: Any, inner: str) -> PlazaError:
+    """`inner`: where in each of a batch its text is."""
+    words = of_sent("inputs", inputs)
+    return renamed(error, "texts", lambda at: words(at) + ("" if at is None else inner))
+
+
+def _behind(whole: str, first: str, others: str) -> Naming:
+    """Of texts the first of which came as a field of its own."""
+
+    def words(place: int | None) -> str:
+        if place is None:
+            return whole
+        return f"{others}[{place - 1}]" if place else first
+
+    return lambda error: renamed(error, "texts", words)
 
 
 def _times(outcome: Outcome, texts: tuple[str, ...]) -> tuple[Header, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from plaza_core.errors import InvalidInput
+from plaza_core.errors import InvalidInput, PlazaError
 from plaza_core.principal import Right
 from plaza_models.tasks import Forecast, Forecasts, ForecastsTask
 from plaza_serving.doors.asking import Asking, answered
@@ -25,6 +25,7 @@ from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.problems import OPENAI
 from plaza_serving.doors.routes import Route
 from plaza_serving.doors.tensors_json import dumps
+from plaza_serving.naming import renamed
 from plaza_serving.reply import JSON, Reply
 
 FAMILY = "forecast.quantile"
@@ -73,14 +74,14 @@ class TimeSeries:
         options = fields.value("options")
         if type(options) is not dict:
             raise InvalidInput("options must be an object", input="options")
-        wanted = Fields(options, None)
+        wanted = Fields(options, None, inside="options.")
         asked = wanted.numbers("quantiles") if wanted.has("quantiles") else ()
         step_s = self._step(exchange, fields, series)
         starts = [_start(one, step_s) for one in series]
         levels = tuple(sorted({*asked, _MEDIAN}))
         horizon = wanted.integer("horizon", low=1)
         task = ForecastsTask(tuple(one.values for one in series), horizon, levels)
-        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task)
+        outcome = await self._ask.infer(exchange, started, fields, FAMILY, task, named=_named)
         answer: Forecasts = outcome.answer
         content = [
             _told(one, start, forecast, dict(zip(levels, forecast.values, strict=True)), asked)
@@ -111,7 +112,9 @@ class TimeSeries:
 
     def _step(self, exchange: Exchange, fields: Fields, series: tuple[Series, ...]) -> int | None:
         """Seconds between the model's values, where it says so. Raises InvalidInput."""
-        view = self._ask.plane.model(exchange.principal, fields.text("model"), fields.version())
+        view = self._ask.plane.model(
+            exchange.principal, self._ask.meant(exchange, fields, FAMILY), fields.version()
+        )
         step_s = view.manifest.options.get("step_seconds")
         if type(step_s) is not int or step_s not in _SECONDS.values():
             return step_s if type(step_s) is int else None
@@ -122,6 +125,13 @@ class TimeSeries:
                     input=f"inputs[{at}].frequency",
                 )
         return step_s
+
+
+def _named(error: PlazaError) -> PlazaError:
+    """In this dialect's words."""
+    if error.input in {"horizon", "quantiles"}:
+        return renamed(error, error.input, lambda _: f"options.{error.input}")
+    return renamed(error, "series", lambda at: "inputs" if at is None else f"inputs[{at}].series")
 
 
 def _inputs(fields: Fields) -> tuple[Series, ...]:

@@ -22,6 +22,7 @@ from plaza_serving.doors.body import off_loop
 from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.routes import Route
+from plaza_serving.naming import renamed
 from plaza_serving.reply import Reply
 
 PICTURES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
@@ -104,8 +105,11 @@ class Vision:
             fields = await self._ask.fields(exchange, "images", also=_OR_PICTURES)
             pictures = await off_loop(fields.size, _pictures, fields.value("images"))
         task = QualityTask(pictures, answers.DRAWN.get(form))
-        model = self._ask.meant(exchange, fields, _QUALITY)
-        outcome = await self._ask.infer(exchange, started, fields, _QUALITY, task, model=model)
+        sent = "images[0]" if fields.has("images") else "image"
+        outcome = await self._ask.infer(
+            exchange, started, fields, _QUALITY, task,
+            named=lambda error: renamed(error, "image", lambda _: sent),
+        )  # fmt: skip
         found: Quality = outcome.answer
         if found.picture is not None:
             return answers.judged(form, found, found.picture, cost_headers(outcome))

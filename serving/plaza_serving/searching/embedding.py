@@ -17,6 +17,7 @@ import orjson
 from numpy.typing import NDArray
 
 from plaza_core.errors import ModelFailed, PlazaError, Unavailable
+from plaza_serving.naming import Words, renamed
 
 AT_ONCE = 128
 """Texts of one request."""
@@ -34,7 +35,8 @@ class Embedder(Protocol):
     def embed(self, key: str, model: str, version: int, texts: Sequence[str]) -> Vectors:
         """One vector for each of `texts`, of which there is at least one.
 
-        Raises what the endpoint refuses with, Unavailable when it cannot be reached.
+        Raises what the endpoint refuses with, naming `texts[i]`, Unavailable when it cannot be
+        reached.
         """
 
 
@@ -49,7 +51,11 @@ class EndpointEmbedder:
         charge = 0
         for start in range(0, len(texts), AT_ONCE):
             part = texts[start : start + AT_ONCE]
-            answer = self._ask(key, model, {"inputs": part, "truncate": True, "version": version})
+            body = {"inputs": part, "truncate": True, "version": version}
+            try:
+                answer = self._ask(key, model, body)
+            except PlazaError as error:
+                raise renamed(error, "inputs", _of_all(start)) from None
             rows.append(_rows(answer, len(part)))
             charge += int(answer.headers.get("x-plaza-charge", 0))
         return Vectors(np.concatenate(rows), charge)
@@ -69,6 +75,11 @@ class EndpointEmbedder:
 
     def close(self) -> None:
         self._http.close()
+
+
+def _of_all(start: int) -> Words:
+    """Names of texts of a part that begins at `start`."""
+    return lambda place: "texts" if place is None else f"texts[{start + place}]"
 
 
 def _rows(answer: httpx.Response, count: int) -> NDArray[np.float32]:

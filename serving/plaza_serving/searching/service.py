@@ -28,6 +28,7 @@ from plaza_core.errors import (
     Conflict,
     Forbidden,
     InvalidInput,
+    PlazaError,
     QuotaExceeded,
 )
 from plaza_core.ids import OrganisationId
@@ -37,6 +38,7 @@ from plaza_models.search.index import Index
 from plaza_models.search.rank import Hit, search
 from plaza_models.search.segment import Document, Segment, build
 from plaza_models.search.wire import to_bytes
+from plaza_serving.naming import renamed
 from plaza_serving.searching.embedding import Embedder
 from plaza_serving.searching.shelf import Shelf
 
@@ -78,6 +80,8 @@ class Answer:
 class _Embedded:
     """Vectors made so far by one verb, for however many tries it takes."""
 
+    called: Callable[[str], str]
+    """A text -> the caller's name for it."""
     by_text: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     charge: int = 0
 
@@ -120,7 +124,7 @@ class Searching:
         embedding needs a key, and what the model's endpoint refuses with.
         """
         _once_each(documents)
-        made = _Embedded()
+        made = _Embedded(lambda text: f"documents.{_place(documents, text)}.text")
         for _ in range(_TRIES):
             info, index = self.shelf.now(scope, name)
             known = {one.id: _known(index, one.id) for one in documents}
@@ -167,7 +171,7 @@ class Searching:
         mode = mode or ("keywords" if info.model is None else "hybrid")
         if mode != "keywords" and info.model is None:
             raise InvalidInput("this index has no model, only words", input="mode")
-        made = _Embedded()
+        made = _Embedded(lambda _: "query")
         vector = None
         if mode != "keywords" and index.documents:
             self._embed(info, [query], key, made)
@@ -242,7 +246,10 @@ class Searching:
             raise Forbidden("embedding is charged to a key: send one, or search by keywords")
         assert info.model is not None
         assert info.version is not None
-        vectors = self._embedder.embed(key, info.model, info.version, missing)
+        try:
+            vectors = self._embedder.embed(key, info.model, info.version, missing)
+        except PlazaError as error:
+            raise renamed(error, "texts", lambda at: _called(made, missing, at)) from None
         made.by_text.update(zip(missing, vectors.rows, strict=True))
         made.charge += vectors.charge
 
@@ -253,6 +260,15 @@ def _once_each(documents: Sequence[Document]) -> None:
         if one.id in seen:
             raise InvalidInput("this id comes twice", input=f"documents.{place}.id")
         seen.add(one.id)
+
+
+def _called(made: _Embedded, texts: Sequence[str], place: int | None) -> str:
+    """The model's own process counts, so the place may be none."""
+    return made.called(texts[place]) if place is not None and place < len(texts) else "text"
+
+
+def _place(documents: Sequence[Document], text: str) -> int:
+    return next(place for place, one in enumerate(documents) if one.text == text)
 
 
 def _known(index: Index, name: str) -> Document | None:

@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_refused_and_in_a_sequence_by_number(ask, road, im
     assert refused.value.input == "image"
     with pytest.raises(kind, match="picture 1: ") as refused:
         ask(encoded(road), image)
-    assert refused.value.input == "images"
+    assert refused.value.input == "images[1]"
 
 
 def test_a_picture_of_too_many_pixels_is_refused_not_called_damaged(manifest, road):

@@ -11,6 +11,7 @@ import pytest
 from plaza_core.testing import FakeClock
 from plaza_models.forecast.tasks import AnomalyTask, LevelWanted, WarningTask
 from plaza_models.tasks import ForecastTask
+from plaza_serving.doors import series_body
 from tests.models.forecast import small
 
 LEVELS = [
@@ -241,6 +242,38 @@ async def test_what_is_no_table_says_why(table, text, said):
     answer = await table("/v1/anomaly/score", text)
     assert answer.problem() == (422, "invalid_input", "body")
     assert said in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n" + "1,2\n" * 5, "more than 10 cells"),
+        ("a\n" + "\n" * 10, "more than 10 cells"),
+        ("a\r" + "1\r" * 10, "more than 10 cells"),
+        ("a" + ",b" * 2200, "1 to 2048 series"),
+    ],
+)
+async def test_a_table_that_is_too_large_is_refused_before_it_is_read(
+    table, monkeypatch, text, said
+):
+    monkeypatch.setattr(series_body, "MAX_CELLS", 10)
+    monkeypatch.setattr(series_body.csv, "reader", None)
+    answer = await table("/v1/forecast", text)
+    assert answer.problem() == (422, "invalid_input", "body")
+    assert said in answer.json()["error"]
+
+
+async def test_a_table_of_just_as_many_cells_is_read(table, monkeypatch):
+    monkeypatch.setattr(series_body, "MAX_CELLS", 10)
+    query = "model=forecaster&horizon=1"
+    assert (await table("/v1/forecast", "a,b\n" + "1,2\n" * 4, query)).status == 200
+
+
+async def test_lines_may_end_in_any_way(table, hub):
+    for end in ("\r", "\n", "\r\n"):
+        text = end.join(["a;b", *["1;2"] * 1500])
+        assert (await table("/v1/forecast", text, "model=forecaster&horizon=1")).status == 200
+        assert len(hub.calls[-1].task.series[1]) == 1500
 
 
 async def test_bytes_that_are_no_text_are_malformed(client):

@@ -4,6 +4,7 @@ Tables, anomalies and warnings: `test_series.py`.
 """
 
 import base64
+import json
 import math
 
 import pytest
@@ -84,7 +85,7 @@ async def test_what_is_no_picture_is_422(client):
 
 @pytest.mark.parametrize(
     ("query", "field"),
-    [("", "model"), ("model=", "model"), ("model=detector&threshold=2", "threshold"),
+    [("model=detector&threshold=2", "threshold"),
      ("model=detector&threshold=x", "threshold"), ("model=detector&treshold=1", "treshold"),
      ("model=detector&max_detections=0", "max_detections"),
      ("model=detector&max_detections=1.5", "max_detections"),
@@ -145,7 +146,7 @@ def test_a_mean_is_told_where_the_model_gives_one():
      ({"values": "1"}, "values"), ({"values": [[1]]}, "values"), ({"horizon": None}, "horizon"),
      ({"horizon": 0}, "horizon"), ({"horizon": 2.0}, "horizon"), ({"horizon": 25}, "horizon"),
      ({"quantiles": []}, "quantiles"), ({"quantiles": ["0.5"]}, "quantiles"),
-     ({"model": None}, "model"), ({"model": 7}, "model"), ({"version": 1.5}, "version"),
+     ({"model": ""}, "model"), ({"model": 7}, "model"), ({"version": 1.5}, "version"),
      ({"version": True}, "version"), ({"timeout_us": 0}, None), ({"timeout_us": -1}, "timeout_us"),
      ({"horizons": 3}, "horizons")],
 )  # fmt: skip
@@ -190,6 +191,33 @@ async def test_common_fields(client, hub, path):
     (call,) = hub.calls
     assert (call.version, call.tensors) == ("champion", None)
     assert call.deadline_ns == hub.clock.monotonic_ns() + 2_500_000
+
+
+NAMELESS = {
+    **{path: (json.dumps({**body, "model": None}).encode(), {}) for path, body in ALL.items()},
+    "/v1/vision/detect": (PNG, {"content-type": "image/png"}),
+    "/v1/warning/level": (b"river\n1\n1\n1\n1\n", {"content-type": "text/csv"}),
+    "/v1/timeseries/forecast": (
+        b'{"inputs":[{"type":"univariate_time_series","name":"a","series":[1],"frequency":"hour"}],'
+        b'"options":{"horizon":1}}',
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("path", NAMELESS)
+async def test_without_a_name_the_only_model_of_the_family_is_meant(client, hub, path):
+    body, headers = NAMELESS[path]
+    query = 'levels=[{"name":"high","threshold":5}]' if "warning" in path else ""
+    answer = await client.post(path, body, headers=headers, query=query)
+    assert answer.status == 200
+    family = hub.calls[0].family
+    assert hub.calls[0].model in {"detector", "forecaster", "classifier", "embedder", "judge"}
+    manifest, work = hub._models[hub.calls[0].model]
+    hub.add("other", manifest, work)
+    answer = await client.post(path, body, headers=headers, query=query)
+    assert answer.problem() == (422, "invalid_input", "model")
+    assert f"name a model of family '{family}'; there are several: " in answer.body.decode()
 
 
 @pytest.mark.parametrize("path", ALL)

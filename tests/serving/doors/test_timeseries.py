@@ -91,7 +91,7 @@ async def test_a_step_that_the_dialect_cannot_say_is_the_models(client, hub):
     ("body", "field"),
     [({**BODY, "inputs": []}, "inputs"), ({**BODY, "inputs": [5]}, "inputs[0]"),
      ({**BODY, "inputs": [LOAD] * 257}, "inputs"), ({**BODY, "options": None}, "options"),
-     ({**BODY, "options": {}}, "horizon"),
+     ({**BODY, "options": {}}, "options.horizon"),
      (changed(type="multivariate_time_series"), "inputs[0].type"),
      (changed(type=None), "inputs[0].type"), (changed(name=""), "inputs[0].name"),
      (changed(series=[]), "inputs[0].series"), (changed(series=[[1], [2]]), "inputs[0].series"),
@@ -99,7 +99,7 @@ async def test_a_step_that_the_dialect_cannot_say_is_the_models(client, hub):
      (changed(frequency=None), "inputs[0].frequency"),
      (changed(start_timestamp="yesterday"), "inputs[0].start_timestamp"),
      (changed(start_timestamp="9999-12-31T23:00:00"), "inputs"),
-     ({**BODY, "options": {"horizon": 1, "quantiles": "all"}}, "quantiles")],
+     ({**BODY, "options": {"horizon": 1, "quantiles": "all"}}, "options.quantiles")],
 )  # fmt: skip
 async def test_what_is_no_request_for_forecasts(client, hub, body, field):
     assert (await client.post(PATH, body)).problem() == (422, "invalid_input", field)

@@ -44,7 +44,7 @@ def test_texts_are_asked_for_in_pieces_with_the_callers_key_and_charges_add_up()
         e.QuotaExceeded("used up"),
         e.RateLimited("too many", retry_after=3),
         e.Overloaded("full", retry_after=1),
-        e.ModelFailed("no direction", input="texts[1]"),
+        e.ModelFailed("no direction", input="elsewhere"),
         e.Unauthenticated("not a key"),
         e.PoolLost("gone"),
     ],
@@ -60,6 +60,20 @@ def test_a_refusal_is_passed_on_with_its_code(error):
     assert (told.value.code, told.value.message) == (error.code, error.message)
     assert told.value.input == error.input
     assert told.value.retry_after == (error.retry_after and float(error.retry_after))
+
+
+def test_a_text_is_named_by_its_place_among_all():
+    def handler(request):
+        inputs = orjson.loads(request.content)["inputs"]
+        if "bad" not in inputs:
+            return httpx.Response(200, content=orjson.dumps([[1.0]] * len(inputs)))
+        where = f"inputs[{inputs.index('bad')}]"
+        reply = problem(e.InvalidInput("no letter", input=where), "0190", wording=TEI)
+        return httpx.Response(reply.status, content=reply.body)
+
+    with pytest.raises(e.InvalidInput) as told:
+        embed(handler, [*["a"] * (AT_ONCE + 3), "bad"])
+    assert told.value.input == f"texts[{AT_ONCE + 3}]"
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b'{"code": "nobody-knows"}', b"[1]"])

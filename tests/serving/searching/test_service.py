@@ -245,3 +245,13 @@ def test_a_model_that_gives_no_direction_leaves_the_words(searching, embedder):
     searching.put(MINE, "cases", CASES[:1], KEY)
     (one,) = searching.search(MINE, "cases", "street", limit=5, mode=None, key=KEY).found
     assert (one.document.id, one.hit.vector_rank, one.hit.cosine) == ("light", None, None)
+
+
+def test_a_text_that_cannot_be_embedded_is_named_as_it_was_sent(searching):
+    searching.put(MINE, "cases", CASES[:1], KEY)
+    with pytest.raises(InvalidInput) as refused:
+        searching.put(MINE, "cases", [*CASES, Document("void", "!?")], KEY)
+    assert refused.value.input == "documents.3.text"
+    with pytest.raises(InvalidInput) as refused:
+        searching.search(MINE, "cases", "!?", limit=1, mode=None, key=KEY)
+    assert refused.value.input == "query"

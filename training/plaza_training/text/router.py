@@ -2,8 +2,10 @@
 
     messages ─▶ cross-validation: numbers of the card, temperature ─▶ one fit on all of them
 
-Hashed n-grams of words and characters need no vocabulary, so any language does. Of few labels each
-bucket has a weight for each; of many it has a short vector, else the table would be large.
+Hashed n-grams of words and characters need no vocabulary, so any language does; of one written
+without spaces those of characters alone, the signs among them, say more (`--unit character`). Of
+few labels each bucket has a weight for each; of many it has a short vector, else the table would be
+large.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from torch import Tensor
 from plaza_core.manifest import Limits
 from plaza_core.tensors import Array
 from plaza_models.text.classify import ClassifyOptions
+from plaza_models.text.ngrams import Unit
 from plaza_training.data import DataSet, sha256_of
 from plaza_training.recipe import Graph, Job, Metrics, Recipe, Report, Story, Trained
 from plaza_training.text.bags import Bags, Batch
@@ -32,10 +35,7 @@ from plaza_training.text.scoring import calibration_error, macro_f1
 from plaza_training.text.sets import Examples
 
 FEW_LABELS = 30
-_FEW, _MANY = (
-    ClassifyOptions(buckets=buckets, width=4_096, words=3, characters=(3, 4), max_characters=10_000)
-    for buckets in (65_536, 16_384)
-)
+_BUCKETS_OF_FEW, _BUCKETS_OF_MANY = 65_536, 16_384
 WIDTHS = (32, 64, 128, 256, 512, 1_024, 2_048, 4_096)
 """Messages of people may be long."""
 LICENCE = "all rights reserved"
@@ -55,12 +55,12 @@ class Linear:
     strength: float = 3.0
 
 
-def text_router(csv: Path, name: str, encoding: str | None = None) -> Recipe:
+def text_router(csv: Path, name: str, encoding: str | None = None, unit: Unit = "word") -> Recipe:
     """The recipe over that file, for a bundle of that name."""
-    return partial(_route, csv, name, encoding)
+    return partial(_route, csv, name, encoding, unit)
 
 
-def _route(csv: Path, name: str, encoding: str | None, job: Job) -> Trained:
+def _route(csv: Path, name: str, encoding: str | None, unit: Unit, job: Job) -> Trained:
     read = read_messages(csv, encoding)
     told = {
         "messages": len(read.examples),
@@ -69,8 +69,9 @@ def _route(csv: Path, name: str, encoding: str | None, job: Job) -> Trained:
         "wordless": read.wordless,
     }
     job.progress.note(", ".join(f"{count:,} {what}" for what, count in told.items()))
-    trained = train(read.examples, job)
+    trained = train(read.examples, job, unit)
     said = f" --encoding {encoding}" if encoding else ""
+    said += f" --unit {unit}" if unit != "word" else ""
     return replace(
         trained,
         data=(DataSet(csv.stem, "Messages of our own", LICENCE, "not published", "theirs", ()),),
@@ -79,13 +80,14 @@ def _route(csv: Path, name: str, encoding: str | None, job: Job) -> Trained:
     )
 
 
-def _story(labels: Sequence[str]) -> Story:
+def _story(labels: Sequence[str], unit: Unit) -> Story:
+    grams = "words and characters" if unit == "word" else "one and two characters"
     return Story(
         title=f"Messages to {len(labels)} labels",
         summary=(
-            "Says where a message belongs, with probabilities, by hashed n-grams of words and "
-            "characters: what each bucket says of every label is learnt, and summed up. The "
-            "temperature of the probabilities was chosen on answers of the cross-validation."
+            f"Says where a message belongs, with probabilities, by hashed n-grams of {grams}: "
+            "what each bucket says of every label is learnt, and summed up. The temperature of the "
+            "probabilities was chosen on answers of the cross-validation."
         ),
         limits=(
             "Knows these labels only and gives one of them to anything. Messages of another time, "
@@ -94,10 +96,10 @@ def _story(labels: Sequence[str]) -> Story:
     )
 
 
-def train(messages: Examples, job: Job) -> Trained:
+def train(messages: Examples, job: Job, unit: Unit = "word") -> Trained:
     """Learns from all of `messages`, measured by cross-validation on them."""
     labels = sorted(set(messages.labels))
-    options, choices = chosen(len(messages), len(labels))
+    options, choices = chosen(len(messages), len(labels), unit)
     bags = Bags(messages.texts, options)
     known = Known(bags, numbered(messages), bags.rarity(options.buckets))
     parts = parts_of(known.targets, job.seed)
@@ -128,7 +130,7 @@ def train(messages: Examples, job: Job) -> Trained:
         options=options.model_dump(mode="json"),
         data=(),
         licence=LICENCE,
-        story=_story(labels),
+        story=_story(labels, unit),
         parameters={"temperature": round(temperature, 4), **asdict(choices)},
         parity_inputs=batches,
         evaluate=lambda _: report,
@@ -139,14 +141,27 @@ def train(messages: Examples, job: Job) -> Trained:
     )
 
 
-def chosen(rows: int, labels: int) -> tuple[ClassifyOptions, Choices | Linear]:
+def chosen(rows: int, labels: int, unit: Unit = "word") -> tuple[ClassifyOptions, Choices | Linear]:
     """A network sees few messages more often."""
     if labels <= FEW_LABELS:
-        return _FEW, Linear()
-    return _MANY, Choices(
+        return _options(_BUCKETS_OF_FEW, unit), Linear()
+    return _options(_BUCKETS_OF_MANY, unit), Choices(
         dimension=64,
         epochs=int(np.clip(_ROWS_TO_SEE // rows, 8 if rows <= _LONG else 4, 40)),
         rows_per_step=32 if rows <= _SHORT else 64 if rows <= _LONG else 128,
+    )
+
+
+def _options(buckets: int, unit: Unit) -> ClassifyOptions:
+    """Of characters as words, three in a row did no better than two, and share buckets sooner."""
+    words, characters = (3, (3, 4)) if unit == "word" else (2, None)
+    return ClassifyOptions(
+        unit=unit,
+        buckets=buckets,
+        width=4_096,
+        words=words,
+        characters=characters,
+        max_characters=10_000,
     )
 
 

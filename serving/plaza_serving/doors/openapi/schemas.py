@@ -76,7 +76,9 @@ PROBLEM: Schema = {
     "request_id": TEXT,
 }
 """What every dialect's errors carry beside its own fields."""
-_MODEL_FIELD: Schema = {"model": {"type": "string", "description": "Name of the model"}}
+MODEL_FIELD: Schema = {
+    "model": {"type": "string", "description": "Left out: the only one of the family"}
+}
 _ANSWER_FIELDS: Schema = {
     "model": TEXT,
     "version": {"type": "integer"},
@@ -93,7 +95,7 @@ _ANSWER_FIELDS: Schema = {
 
 
 def task_request(required: Schema, optional: Schema | None = None) -> Schema:
-    return object_({**_MODEL_FIELD, **required}, {**REQUEST_FIELDS, **(optional or {})})
+    return object_(required, {**MODEL_FIELD, **REQUEST_FIELDS, **(optional or {})})
 
 
 def task_response(fields: Schema, optional: Schema | None = None) -> Schema:

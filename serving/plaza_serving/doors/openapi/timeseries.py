@@ -10,6 +10,7 @@ from typing import Any
 from plaza_serving.doors.openapi.parts import get, json_body, post
 from plaza_serving.doors.openapi.schemas import (
     COUNT,
+    MODEL_FIELD,
     NUMBERS,
     QUANTILES,
     REQUEST_FIELDS,
@@ -24,7 +25,6 @@ from plaza_serving.doors.timeseries import FREQUENCIES, MAX_SERIES, MULTIVARIATE
 SCHEMAS: dict[str, Schema] = {
     "TimeSeriesRequest": object_(
         {
-            "model": {"type": "string", "description": "Name of the model"},
             "inputs": {
                 **list_(
                     object_(
@@ -45,7 +45,7 @@ SCHEMAS: dict[str, Schema] = {
                 {"quantiles": {**QUANTILES, "type": ["array", "null"]}},
             ),
         },
-        {"metadata": {"type": ["object", "null"]}, **REQUEST_FIELDS},
+        {**MODEL_FIELD, "metadata": {"type": ["object", "null"]}, **REQUEST_FIELDS},
     ),
     "TimeSeriesResponse": object_(
         {

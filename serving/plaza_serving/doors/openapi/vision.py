@@ -9,7 +9,6 @@ from plaza_serving.doors.openapi.parts import json_body, post
 from plaza_serving.doors.openapi.schemas import (
     COUNT,
     NUMBERS,
-    REQUEST_FIELDS,
     TEXT,
     Schema,
     example,
@@ -129,13 +128,7 @@ SCHEMAS: dict[str, Schema] = {
             "state": TEXT,
         }
     ),
-    "QualityRequest": object_(
-        {"images": _IMAGES},
-        {
-            **REQUEST_FIELDS,
-            "model": {**TEXT, "description": "Left out: the only one of its family"},
-        },
-    ),
+    "QualityRequest": task_request({"images": _IMAGES}),
     "QualityResponse": task_response(
         {
             "pictures": list_(
