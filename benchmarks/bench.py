@@ -32,7 +32,6 @@ from rich.console import Console
 from benchmarks import admission, cells, density, latency, overload, wrk
 from benchmarks.hub import Hub, running_hub
 from benchmarks.peers import chart, compare, rivals, table
-from benchmarks.peers.asked import Asked
 from benchmarks.peers.catalogue import FLOOR, PEERS, Peer
 
 ROOT = Path(__file__).parents[1]
@@ -154,13 +153,13 @@ def _latency(hub: Hub, key: str, plan: compare.Plan, scratch: Path) -> dict[str,
 def _overload(hub: Hub, key: str, plan: compare.Plan, scratch: Path) -> dict[str, Any]:
     """Ours, and where it is asked for the floor, which refuses by counting and nothing else."""
     console.print("overload")
-    found = overload.measure(hub, key, scratch, TIMES)
-    for peer in plan.peers:
-        if peer.name == FLOOR:
-            with _beside(peer, "slow", scratch) as rival, rival.awake():
-                assert isinstance(rival.load, Asked)
-                found[FLOOR] = overload.flood(rival.port, rival.load, TIMES)
-    return found
+    with contextlib.ExitStack() as servers:
+        others = [
+            servers.enter_context(_beside(peer, "slow", scratch))
+            for peer in plan.peers
+            if peer.name == FLOOR
+        ]
+        return overload.measure([overload.ours(hub, key, scratch), *others], TIMES, plan.rounds)
 
 
 @contextlib.contextmanager

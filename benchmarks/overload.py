@@ -2,8 +2,9 @@
 
 A model of about 10 ms, bodies of 3 kB, open loop with Poisson arrivals. Before, between and after
 the floods half of the peak comes: calm traffic shows how long the hub takes to be normal again.
+What the machine itself took from everybody meanwhile is told beside it (`standstill`).
 
-    python -m benchmarks.overload [--times 5 10] [--flood 8] [--calm 6]
+    python -m benchmarks.overload [--times 5 10] [--rounds 5] [--flood 8] [--calm 6]
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any
 from benchmarks import ideal
 from benchmarks.hub import Hub, running_hub
 from benchmarks.latency import Found, arrivals
-from benchmarks.peers import asked, compare
+from benchmarks.peers import asked, compare, rivals
 from benchmarks.peers.asked import Asked
-from benchmarks.peers.rivals import generate
+from benchmarks.peers.rivals import Rival, generate
+from benchmarks.standstill import Standstill
 
 CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
 """Seconds of calm traffic and of each flood, and how much of the peak comes in the calm."""
@@ -30,49 +32,64 @@ BARS = {"goodput": 0.9, "reject_p99_ms": 10.0, "normal_s": 5.0}
 _PEAK_S, _CONNECTIONS, _NOT_NORMAL = 5, 16, 3.0
 
 
-def measure(
-    hub: Hub,
-    key: str,
-    scratch: Path,
-    times: Sequence[int],
-    *,
-    flood_s: float = FLOOD_S,
-    calm_s: float = CALM_S,
-) -> dict[str, Any]:
-    """Floods of so many `times` the peak, one after the other."""
+def ours(hub: Hub, key: str, scratch: Path) -> Rival:
+    """The hub, with the model that is to be flooded."""
     hub.admin.models.register(asked.bundle("slow", scratch), visibility="public")
-    load, port = asked.to_plaza("slow", "binary", key), int(hub.environment["PLAZA_HTTP_PORT"])
-    compare.until_answered(hub, load)
-    return flood(port, load, times, flood_s=flood_s, calm_s=calm_s)
+    rival = rivals.plaza(hub, key, "slow", "binary")
+    assert isinstance(rival.load, Asked)
+    compare.until_answered(hub, rival.load)
+    return rival
 
 
-def flood(
-    port: int,
-    load: Asked,
+def measure(
+    servers: Sequence[Rival],
     times: Sequence[int],
+    rounds: int,
     *,
     flood_s: float = FLOOD_S,
     calm_s: float = CALM_S,
 ) -> dict[str, Any]:
-    """The same against any server that answers or refuses `load`."""
-    peak = generate(port, load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
+    """Floods of so many `times` the peak of each server, in turn; the first is to hold the bars."""
+    runs: dict[str, list[dict[str, Any]]] = {one.name: [] for one in servers}
+    for _ in range(rounds):
+        for rival in servers:
+            with rival.awake(), Standstill() as still:
+                run = _run(rival, times, flood_s, calm_s)
+            runs[rival.name].append(
+                {**run, "still_ms": round(still.total_ms), "longest_ms": round(still.longest_ms)}
+            )
+    floods = {name: middle(of) for name, of in runs.items()}
+    held = all(holds(flood) for flood in floods[servers[0].name])
+    return {"runs": runs, "floods": floods, "bars": BARS, "held": held}
+
+
+def _run(rival: Rival, times: Sequence[int], flood_s: float, calm_s: float) -> dict[str, Any]:
+    assert isinstance(rival.load, Asked)
+    peak = generate(rival.port, rival.load, _CONNECTIONS, _PEAK_S)["requests_per_second"]
     phases, floods, at = [(CALM * peak, calm_s)], [], calm_s
     for factor in times:
         floods.append((factor, at, at + flood_s))
         phases += [(factor * peak, flood_s), (CALM * peak, calm_s)]
         at += flood_s + calm_s
-    found = arrivals(port, load, phases)
+    found = arrivals(rival.port, rival.load, phases)
     calm = [took for due, took, _ in found if due < calm_s]
     normal_ms = _NOT_NORMAL * ideal.p(calm, 0.99)
-    told = [_flood(found, one, calm_s, peak, normal_ms) for one in floods]
     return {
         "peak": round(peak, 1),
         "calm_p99_ms": ideal.p(calm, 0.99),
-        "floods": told,
-        "bars": BARS,
-        "held": all(holds(one) for one in told),
+        "floods": [_flood(found, one, calm_s, peak, normal_ms) for one in floods],
         "seconds": _seconds(found),
     }
+
+
+def middle(runs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of each flood the medians over several runs; `lost` is of all of them together."""
+    told = []
+    for floods in zip(*(run["floods"] for run in runs), strict=True):
+        fields = {f: [flood[f] for flood in floods] for f in floods[0]}
+        lost = sum(fields.pop("lost"))
+        told.append({**{f: statistics.median(of) for f, of in fields.items()}, "lost": lost})
+    return told
 
 
 def holds(flood: dict[str, Any]) -> bool:
@@ -123,19 +140,16 @@ def _seconds(found: Found) -> list[dict[str, float]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--times", type=int, nargs="*", default=[5, 10])
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--flood", type=float, default=FLOOD_S, help="seconds of each flood")
     parser.add_argument("--calm", type=float, default=CALM_S, help="seconds between them")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="plaza-overload-") as scratch:
         place = Path(scratch)
         with running_hub(place / "state") as hub:
+            rival = ours(hub, compare.consumer(hub), place)
             found = measure(
-                hub,
-                compare.consumer(hub),
-                place,
-                given.times,
-                flood_s=given.flood,
-                calm_s=given.calm,
+                [rival], given.times, given.rounds, flood_s=given.flood, calm_s=given.calm
             )
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     return 0 if found["held"] else 1

@@ -85,13 +85,14 @@ def _queue(found: dict[str, Any]) -> Figure:
 def _floods(found: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    rows = found["seconds"][:-1]
+    run = found["runs"]["plaza"][0]
+    rows = run["seconds"][:-1]
     for field, colour in (("offered", _THEIRS), ("refused", _BOUND), ("answered", _OURS)):
         axes.step(
             range(len(rows)), [max(0.5, row[field]) for row in rows], where="post", color=colour,
             lw=2 if field == "answered" else 1.4, label=field,
         )  # fmt: skip
-    axes.axhline(found["peak"], color=_INK, lw=0.7, ls=":", label="peak of a closed loop")
+    axes.axhline(run["peak"], color=_INK, lw=0.7, ls=":", label="peak of a closed loop")
     axes.set_yscale("log")
     axes.set_ylim(1)
     axes.set_xlabel("s", fontsize=8)

@@ -153,19 +153,27 @@ def _overload(found: dict[str, Any]) -> list[str]:
         f"{bars['reject_p99_ms']:g} ms, normal in {bars['normal_s']:g} s: "
         f"{_held(found['held'])}. {_when(found)}.",
         "",
-        "| server | peak/s | calm p99 ms | offered | goodput of peak | admitted p50 / p99 ms "
-        "| rejects p50 / p99 ms | normal after s | lost |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "Medians of the rounds. Rejects' p99 is told for each round; under it stands how long the "
+        "machine itself stood still for all programs, in total over its cores and at most at once.",
+        "",
+        "| server | offered | goodput of peak | admitted p50 / p99 ms | rejects p50 / p99 ms "
+        "| p99 of rejects by round | normal after s | lost |",
+        "|---|---|---|---|---|---|---|---|",
     ]
-    servers = {"plaza": found} | ({FLOOR: found[FLOOR]} if FLOOR in found else {})
-    return lines + [
-        f"| {TITLES[who]} | {one['peak']:g} | {one['calm_p99_ms']:g} | {flood['times']} × "
-        f"| {flood['goodput']} | {flood['admitted_p50_ms']} / {flood['admitted_p99_ms']} "
-        f"| {flood['reject_p50_ms']} / {flood['reject_p99_ms']} | {flood['normal_s']} "
-        f"| {flood['lost']} |"
-        for who, one in servers.items()
-        for flood in one["floods"]
-    ]
+    for who, floods in found["floods"].items():
+        runs = found["runs"][who]
+        for at, flood in enumerate(floods):
+            each = ", ".join(f"{run['floods'][at]['reject_p99_ms']:g}" for run in runs)
+            goodput = _spread([run["floods"][at]["goodput"] for run in runs], None)
+            lines.append(
+                f"| {TITLES[who]} | {flood['times']:g} × | {goodput} "
+                f"| {flood['admitted_p50_ms']} / {flood['admitted_p99_ms']} "
+                f"| {flood['reject_p50_ms']} / {flood['reject_p99_ms']} "
+                f"| {each} | {flood['normal_s']} | {flood['lost']} |"
+            )
+        still = ", ".join(f"{run['still_ms']} / {run['longest_ms']}" for run in runs)
+        lines.append(f"| the machine meanwhile | | | | | still ms, in all / at once: {still} | | |")
+    return lines
 
 
 def _density(found: dict[str, Any]) -> list[str]:

@@ -26,3 +26,9 @@ def test_a_lost_connection_is_neither_answer_nor_refusal_and_breaks_the_bar():
     assert (flood["lost"], flood["rejects"]) == (1, 1)
     assert not overload.holds({**flood, "goodput": 1.0})
     assert overload.holds({**flood, "goodput": 1.0, "lost": 0})
+
+
+def test_of_several_rounds_each_flood_is_told_by_its_medians_and_all_that_was_lost():
+    floods = [{"times": 5, "goodput": g, "lost": n} for g, n in ((0.7, 1), (0.9, 0), (0.8, 2))]
+    (told,) = overload.middle([{"floods": [flood]} for flood in floods])
+    assert told == {"times": 5, "goodput": 0.8, "lost": 3}
