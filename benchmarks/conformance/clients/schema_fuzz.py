@@ -24,7 +24,7 @@ MODELS = {
 }
 """What the operations of a path are asked of."""
 LEFT = "/(un)?load$|^/openapi.json$"
-"""What opens and closes models is left to other clients; the document is read by then."""
+"""What opens and closes models is left to other clients; the document itself has been read."""
 DOCUMENT = f"{telling.URL}/openapi.json"
 
 
