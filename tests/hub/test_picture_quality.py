@@ -41,7 +41,7 @@ def test_the_public_judge_needs_no_name_and_is_charged_for_looking(hub, organisa
     until(lambda: charged(hub, name) == found.cost.charge)
     with pytest.raises(plaza.PlazaError) as refused:
         client.quality([b"<html>offline</html>"])
-    assert (refused.value.code, refused.value.input) == ("invalid_input", "image")
+    assert (refused.value.code, refused.value.input) == ("invalid_input", "images[0]")
     assert charged(hub, name) == found.cost.charge, "a refused request costs nothing"
 
 
