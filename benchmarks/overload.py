@@ -24,7 +24,7 @@ from benchmarks.latency import Found, arrivals
 from benchmarks.peers import asked, compare, rivals
 from benchmarks.peers.asked import Asked
 from benchmarks.peers.rivals import Rival, generate
-from benchmarks.standstill import Standstill
+from benchmarks.standstill import watched
 
 CALM_S, FLOOD_S, CALM = 6.0, 8.0, 0.5
 """Seconds of calm traffic and of each flood, and how much of the peak comes in the calm."""
@@ -53,7 +53,7 @@ def measure(
     runs: dict[str, list[dict[str, Any]]] = {one.name: [] for one in servers}
     for _ in range(rounds):
         for rival in servers:
-            with rival.awake(), Standstill() as still:
+            with rival.awake(), watched() as still:
                 run = _run(rival, times, flood_s, calm_s)
             runs[rival.name].append(
                 {**run, "still_ms": round(still.total_ms), "longest_ms": round(still.longest_ms)}

@@ -12,8 +12,8 @@ import contextlib
 import os
 import threading
 import time
-from dataclasses import dataclass, field
-from types import TracebackType
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 _EACH_S = 0.002
 _LATE_MS = 5.0
@@ -21,40 +21,39 @@ _LATE_MS = 5.0
 
 @dataclass(slots=True)
 class Standstill:
-    """Entered for as long as is to be watched. Milliseconds, over all cores."""
+    """Milliseconds, over all cores."""
 
     total_ms: float = 0.0
     longest_ms: float = 0.0
-    _over: threading.Event = field(default_factory=threading.Event)
-    _threads: list[threading.Thread] = field(default_factory=list)
 
-    def __enter__(self) -> Standstill:
-        for core in os.sched_getaffinity(0):
-            thread = threading.Thread(target=self._watch, args=(core,), daemon=True)
-            thread.start()
-            self._threads.append(thread)
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        for thread in self._threads:
+@contextlib.contextmanager
+def watched() -> Iterator[Standstill]:
+    """For as long as it is entered."""
+    still, over = Standstill(), threading.Event()
+    threads = [
+        threading.Thread(target=_watch, args=(core, still, over), daemon=True)
+        for core in os.sched_getaffinity(0)
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield still
+    finally:
+        over.set()
+        for thread in threads:
             thread.join()
 
-    def _watch(self, core: int) -> None:
-        os.sched_setaffinity(0, {core})  # of this thread alone
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-        begin = time.monotonic()
-        while not self._over.is_set():
-            time.sleep(_EACH_S)
-            end = time.monotonic()
-            late_ms = (end - begin - _EACH_S) * 1000
-            if late_ms >= _LATE_MS:
-                self.total_ms += late_ms
-                self.longest_ms = max(self.longest_ms, late_ms)
-            begin = end
+
+def _watch(core: int, still: Standstill, over: threading.Event) -> None:
+    os.sched_setaffinity(0, {core})  # of this thread alone
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+    begin = time.monotonic()
+    while not over.wait(_EACH_S):
+        end = time.monotonic()
+        late_ms = (end - begin - _EACH_S) * 1000
+        if late_ms >= _LATE_MS:
+            still.total_ms += late_ms
+            still.longest_ms = max(still.longest_ms, late_ms)
+        begin = end

@@ -61,19 +61,14 @@ class Asking:
         family: str,
         task: Any,
         *,
-        model: str | None = None,
         named: Naming | None = None,
     ) -> Outcome:
-        """The whole path. `model` goes before the one in `fields`, and where neither names one the
-        only one of `family` is meant; `named` puts the caller's words into an error that names a
-        field."""
-        asked = model or fields.value("model")
-        if type(asked) is not str or not asked:
-            asked = self.meant(exchange, fields, family)
+        """The whole path. `named` puts the caller's words into an error that names a field."""
+        model = self.meant(exchange, fields, family)
         timeout = fields.integer("timeout_us", low=1, default=0)
         call = Call(
             exchange.request_id,
-            asked,
+            model,
             exchange.version if exchange.version is not None else fields.version(),
             task=task,
             family=family,

@@ -93,7 +93,7 @@ class TextEmbeddings:
         texts, alone = _sentences(inputs)
         task = ClassifyTask(texts, _ALL_LABELS, raw=fields.flag("raw_scores"), cut=_cut(fields))
         inner = "" if alone else "[0]"
-        outcome = await self._infer(
+        outcome = await self._ask.infer(
             exchange,
             started,
             fields,
@@ -167,23 +167,8 @@ class TextEmbeddings:
     async def _vectors(
         self, exchange: Exchange, started: int, fields: Fields, task: EmbedTask, named: Naming
     ) -> tuple[Outcome, Any]:
-        outcome = await self._infer(exchange, started, fields, EMBED, task, named=named)
+        outcome = await self._ask.infer(exchange, started, fields, EMBED, task, named=named)
         return outcome, cast("Embedded", outcome.answer).vectors
-
-    async def _infer(
-        self,
-        exchange: Exchange,
-        started: int,
-        fields: Fields,
-        family: str,
-        task: Any,
-        *,
-        named: Naming,
-    ) -> Outcome:
-        model = self._ask.meant(exchange, fields, family)
-        return await self._ask.infer(
-            exchange, started, fields, family, task, model=model, named=named
-        )
 
     async def _fields(self, exchange: Exchange) -> Fields:
         fields = await self._ask.fields(exchange, strict=False)

@@ -24,11 +24,11 @@ from plaza_serving.doors.exchange import Exchange
 from plaza_serving.doors.fields import Fields
 from plaza_serving.doors.problems import OPENAI
 from plaza_serving.doors.routes import Route
+from plaza_serving.doors.series_body import FAMILY
 from plaza_serving.doors.tensors_json import dumps
 from plaza_serving.naming import renamed
 from plaza_serving.reply import JSON, Reply
 
-FAMILY = "forecast.quantile"
 MAX_SERIES = 256
 _MEDIAN = 0.5
 UNIVARIATE, MULTIVARIATE = "univariate_time_series", "multivariate_time_series"
