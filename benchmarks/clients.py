@@ -6,7 +6,8 @@
 Closed loop: every connection sends, waits for the whole answer and sends again; 50 ms after a
 refusal. Open loop: requests leave at even distances whatever became of those before; one that finds
 no free connection waits for one. A refusal is 429 or 503 with Retry-After; anything else but 200 is
-`wrong`, but for 504, which is `late`, and for a connection that the hub closed: `cut`.
+`wrong`, but for 504, which is `late`, and for a connection that the hub closed: `cut`. `held_ms` is
+how long the clients could have gone on and were given no processor: nothing waits for them then.
 
     python -m benchmarks.clients PORT CONNECTIONS RATE < request          ends with its input
 """
@@ -23,6 +24,7 @@ import sys
 import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -115,13 +117,14 @@ class _Loop:
         self.counts: Counter[str] = Counter()
 
     def run(self) -> None:
-        stop = sys.stdin.fileno()
+        stop, before = sys.stdin.fileno(), _without_processor_ms()
         self._poll.register(stop, select.EPOLLIN)
         due = time.monotonic()
         while True:
             due = self._send(due)
             for number, _ in self._poll.poll(self._idle_s(due)):
                 if number == stop:
+                    self.counts["held_ms"] = _without_processor_ms() - before
                     return
                 self._receive(self._busy[number])
 
@@ -162,6 +165,14 @@ class _Loop:
             self._free.append(connection)
         else:
             self._resting.append((time.monotonic() + _PAUSE_S, connection))
+
+
+def _without_processor_ms() -> int:
+    """How long this process was ready to run and did not, so far; 0 where that is not known."""
+    try:
+        return int(Path("/proc/self/schedstat").read_text().split()[1]) // 1_000_000
+    except FileNotFoundError:
+        return 0
 
 
 def _told(answer: bytes) -> str:

@@ -23,6 +23,9 @@ _LARGE_LOG_BYTES = 10_000_000
 _CONNECT_WITHIN_S = 5.0
 RAY_PROGRAMS = ("/gcs_server", "/raylet", "/dashboard/dashboard.py")
 """Without any of these a head is of no use and cannot mend itself: state, workers, REST."""
+_RAY_NICER = 2
+"""Replicas that compute on every core otherwise keep control from all of them for up to a second at
+a time (decision 48)."""
 Make = Callable[[Settings, Places, httpx.AsyncClient, StandIn], Sequence[Child]]
 """What runs on this node."""
 
@@ -48,6 +51,7 @@ def whole_hub(
         ok(client, f"http://127.0.0.1:{settings.dashboard_port}/api/serve/applications/", token),
         vital=RAY_PROGRAMS,
         front="/haproxy",
+        nicer=_RAY_NICER,
         start_within_s=120.0,
         deaf_after_s=60.0,
         cover=stand_in.covering,
@@ -75,6 +79,7 @@ def joining(head: str) -> Make:
             _connects(settings.node_ip, Ports.of(settings).raylet),
             vital=("/raylet",),
             front="/haproxy",
+            nicer=_RAY_NICER,
             start_within_s=120.0,
             cover=stand_in.covering,
         )

@@ -6,6 +6,7 @@ that was opened before the start time was compared, so that no reuse can slip in
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -122,12 +123,20 @@ def adopt_orphans() -> None:
 
 
 def spawn(
-    argv: Sequence[str], environment: Mapping[str, str], log: Path, *, dies_with_parent: bool
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    dies_with_parent: bool,
+    nicer: int = 0,
 ) -> Identity:
     """Start `argv` in a session of its own (a terminal's Ctrl-C does not reach it).
 
     `dies_with_parent`: the kernel sends it SIGTERM when this process dies, however it dies. Must be
     called on the main thread, because the kernel means the thread that forked.
+
+    `nicer`: niceness of the whole session (0 to 19), where the kernel divides processors by session
+    first (`_yield`).
     """
 
     def prepare() -> None:
@@ -143,12 +152,23 @@ def spawn(
             start_new_session=True,
             preexec_fn=prepare if dies_with_parent else None,  # noqa: PLW1509 one prctl, no locks
         )
+    if nicer:
+        _yield(process.pid, nicer)
     # The supervisor waits for its children itself, adopted ones too (see `collect`). Popen must
     # neither wait a second time nor complain that nobody did.
     process.returncode = 0
     seen = look(process.pid)
     assert seen is not None, "a child stays in the table until it is waited for"
     return seen.identity
+
+
+def _yield(session: int, niceness: int) -> None:
+    """Where processes have no cgroup of their own, Linux divides processors by session (autogroup,
+    see sched(7)), and the niceness of a process counts only inside of its session."""
+    # Without autogroups there is nothing to say; others than root may say it 10 times a second,
+    # all programs together, and who comes too late has what it had without.
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{session}/autogroup").write_text(str(niceness))
 
 
 def dead_child() -> bool:

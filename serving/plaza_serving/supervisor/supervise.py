@@ -54,6 +54,8 @@ class Child:
     """Up, but without a successful probe for so long, it counts as dead."""
     grace_s: float = 3.0
     """From SIGTERM to SIGKILL when stopped on purpose; what crashed gets none."""
+    nicer: int = 0
+    """Niceness of all it is and starts, beside other sessions (see `process.spawn`)."""
     cover: Callable[[], AbstractAsyncContextManager[None]] = nullcontext
     """Entered while the family of a crashed child is reaped."""
 
@@ -136,6 +138,7 @@ class Supervisor:
             child.log,
             # A starter leaves, and what it leaves behind does not inherit the arrangement.
             dies_with_parent=not child.vital,
+            nicer=child.nicer,
         )
         family = Family(child.name, mark, leader, keeps_orphans=bool(child.vital))
         self._families.add(family)

@@ -4,6 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
+
+import pytest
 
 from plaza_serving.supervisor.process import (
     Identity,
@@ -17,6 +20,12 @@ from plaza_serving.supervisor.process import (
 from tests.serving.supervisor.machine import python, wait_for
 
 SLEEP = python("import time; time.sleep(60)")
+
+
+def autogroup(pid):
+    """What the kernel calls the group of its session and how nice that is."""
+    told = Path(f"/proc/{pid}/autogroup")
+    return told.read_text().strip() if told.exists() else ""
 
 
 def test_a_process_is_itself_until_it_ends(tmp_path):
@@ -56,6 +65,17 @@ def test_a_child_has_its_own_session_and_writes_to_its_log(tmp_path):
     )
     wait_for(lambda: collect(one) == 0)
     assert log.read_text() == "True\n"
+
+
+@pytest.mark.skipif(not autogroup(os.getpid()), reason="this kernel knows no groups of sessions")
+def test_a_whole_session_yields_to_others(tmp_path):
+    start = {"environment": os.environ, "log": tmp_path / "log", "dies_with_parent": True}
+    plain, nicer = spawn(SLEEP, **start), spawn(SLEEP, **start, nicer=2)
+    assert autogroup(plain.pid).endswith(" nice 0")
+    assert autogroup(nicer.pid).endswith(" nice 2")
+    for one in (plain, nicer):
+        one.signal(signal.SIGKILL)
+        wait_for(lambda one=one: collect(one))
 
 
 def test_what_dies_with_its_parent_does_so_even_when_that_is_killed(tmp_path):
