@@ -136,7 +136,7 @@ def weights(hub: SharedHub, seconds: float, rounds: int) -> Result:
         }
         held = max(turn.told[n]["held_ms"] for n in wanted)
         parts = "  ".join(f"{n} {v:+.3%}" for n, v in off.items())
-        console.print(f"  weights 1:2:4: {parts}; clients had no processor for {held} ms")
+        console.print(f"  weights 1:2:4: {parts}  (clients held {held} ms)")
         results.append({**{n: round(v, 5) for n, v in off.items()}, "held_ms": held})
     hub.weigh(dict.fromkeys(wanted, 1))
     worst = max(abs(statistics.median(r[n] for r in results)) for n in wanted)
