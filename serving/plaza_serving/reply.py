@@ -9,7 +9,7 @@ Header = tuple[bytes, bytes]
 JSON = b"application/json"
 WHOLE = "plaza.whole"
 """Where the scope of a request has what sends a whole answer at once, if its server can: see
-`rayapp.whole`."""
+`rayapp.protocol`."""
 
 
 class Reply(NamedTuple):

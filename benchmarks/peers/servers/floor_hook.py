@@ -1,7 +1,7 @@
 """The floor's side in a replica: Ray Serve's middleware hook, bare ONNX Runtime behind it.
 
-What `uvicorn_server` does, in the place where Plaza's door stands, with answers in one write as
-Plaza's are; nothing of Serve's per-request code runs, no key is read, nothing is written down. With
+What `uvicorn_server` does, in the place where Plaza's door stands and over the same protocol;
+nothing of Serve's per-request code runs, no key is read, nothing is written down. With
 THREADS the model runs in so many, and who comes while `QUEUE` are inside is refused.
 """
 
@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from starlette.middleware import Middleware
 from uvicorn_server import HEADERS, answer, read
 
-from plaza_serving.rayapp.whole import offer
+from plaza_serving.rayapp import protocol
 from plaza_serving.reply import WHOLE
 
 QUEUE = 96
@@ -23,18 +23,25 @@ pool = ThreadPoolExecutor(THREADS) if THREADS else None
 inside = 0
 
 
+def owner(scope):
+    owned = model is not None and scope["type"] == "http" and not scope["path"].startswith("/-/")
+    return answered if owned else None
+
+
+async def answered(scope, receive, send):
+    status, told = await _answered(receive)
+    headers, whole = [*HEADERS, (b"content-length", b"%d" % len(told))], scope.get(WHOLE)
+    if whole is None or not whole(status, headers, told):
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": told})
+
+
 class Hook:
     def __init__(self, app):
         self._app = app
 
     async def __call__(self, scope, receive, send):
-        if model is None or scope["type"] != "http" or scope["path"].startswith("/-/"):
-            await self._app(scope, receive, send)
-            return
-        offer(scope, send)
-        status, told = await _answered(receive)
-        sent = scope[WHOLE](status, [*HEADERS, (b"content-length", b"%d" % len(told))], told)
-        assert sent, "a paused connection: the bench has none"
+        await (owner(scope) or self._app)(scope, receive, send)
 
 
 async def _answered(receive):
@@ -52,4 +59,5 @@ async def _answered(receive):
 
 
 def middlewares():
+    protocol.install(owner)
     return [Middleware(Hook)]

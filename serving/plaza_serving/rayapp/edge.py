@@ -2,8 +2,9 @@
 
 Ray Serve calls `middlewares` in every process that opens an HTTP server (replicas and the
 fallback proxy) and puts the result outermost. Where a door is registered it answers what it owns;
-`/-/` paths (health, routes) and processes without a door pass through. Why and how much it pays:
-docs/decisions/0003-bypass.md.
+`/-/` paths (health, routes) and processes without a door pass through. What has come whole does
+not even get here: `protocol`, installed by the same call, starts it at the door. Why and how much
+it pays: docs/decisions/0003-bypass.md, 0043-whole-answers.md.
 
 Request headers by which Ray Serve lets clients change timeouts or pick replicas are removed on the
 way through; so is the per-request disconnect watcher, because the door watches for itself.
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from starlette.middleware import Middleware
 
-from plaza_serving.rayapp.whole import offer
+from plaza_serving.rayapp import protocol
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -41,16 +42,21 @@ def register(door: HttpDoor | None) -> None:
     _door = door
 
 
+def _owner(scope: Scope) -> protocol.App | None:
+    door = _door
+    return door.answer if door is not None and door.owns(scope) else None
+
+
 class Edge:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer = _owner(scope)
+        if answer is not None:
+            await answer(scope, receive, send)
+            return
         if scope["type"] == "http":
-            if _door is not None and _door.owns(scope):
-                offer(scope, send)
-                await _door.answer(scope, receive, send)
-                return
             headers = [h for h in scope["headers"] if h[0] not in _RAY_HEADERS]
             scope = {**scope, "headers": [*headers, _NO_WATCHER]}
             send = _with_one_request_id(send)
@@ -72,4 +78,5 @@ def _with_one_request_id(send: Send) -> Send:
 
 def middlewares() -> list[Middleware]:
     """Named by `RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH`."""
+    protocol.install(_owner)
     return [Middleware(Edge)]
