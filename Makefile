@@ -57,6 +57,13 @@ help:  ## list the verbs
 	@$(COMPILE)
 	@touch .venv/.ready $@
 
+.PHONY: native
+native: .venv/.hub  ## compile the data path: half as much again of small requests (a minute, a C compiler)
+	@$(BIN)/python -m plaza_serving.native --state | grep -qx compiled || { \
+	  $(BIN)/python -c 'import mypyc, setuptools' 2>/dev/null \
+	    || $(PIP) install --no-compile --require-hashes -r locks/native.txt; \
+	  $(BIN)/python -m plaza_serving.native; }
+
 .PHONY: demo
 demo: .venv/.ready  ## start a hub, register the shipped models, call each family (ONCE=1 stops after)
 	@$(BIN)/python demo/demo.py $(if $(ONCE),--once)
@@ -87,13 +94,24 @@ ours: .venv/.hub
 
 .PHONY: unit
 unit: .venv/.tests ours  ## tests that need no hub, on up to four cores
-	$(BIN)/pytest -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder -m "not hub and not prove"
+	PLAZA_NATIVE=off $(BIN)/pytest $(MANY) -m "not hub and not prove"
+
+# What is compiled does the same as what is not: the tests of its rooms once more.
+.PHONY: unit-native
+unit-native: .venv/.tests ours
+	@if $(BIN)/python -m plaza_serving.native --state | grep -qx compiled; then \
+	  PLAZA_NATIVE=require $(BIN)/pytest $(MANY) -m "not hub and not prove" $(NATIVE_TESTS); \
+	else echo "NOT RUN: the tests of the compiled data path, for nothing is compiled"; fi
+MANY := -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+NATIVE_TESTS := tests/serving/dataplane tests/serving/doors tests/serving/rayapp
 
 .PHONY: test
 test:  ## everything CI runs; a hub has the machine for itself
 	@$(MAKE) --no-print-directory .venv/.dev
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types .venv/.tests lint floors
+	@$(MAKE) --no-print-directory native || echo "without a compiler a hub runs interpreted"
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory unit-native
 	$(BIN)/pytest -q -m "hub and not prove" tests/hub
 
 .PHONY: openvino
@@ -101,15 +119,15 @@ openvino: .venv/.tests  ## an environment for pools on OpenVINO, and the examina
 	.venv-openvino/bin/python -m pytest -q -p no:cacheprovider tests/accel/providers/test_openvino.py tests/accel/conformance/test_conformance.py
 
 .PHONY: prove
-prove: .venv/.tests ours  ## every bar in full; writes prove.json
+prove: .venv/.tests ours native  ## every bar in full; writes prove.json
 	$(BIN)/python -m benchmarks.prove
 
 .PHONY: bench
-bench: .venv/.ready ours  ## Plaza beside other servers in one run, over an hour (PARTS="--only conv --rounds 3")
+bench: .venv/.ready ours native  ## Plaza beside other servers in one run, over an hour (PARTS="--only conv --rounds 3")
 	$(BIN)/python -m benchmarks.bench $(PARTS)
 
 .PHONY: conformance
-conformance: .venv/.ready $(OPENVINO) ours  ## unmodified clients of others against a hub; writes docs/conformance.md
+conformance: .venv/.ready $(OPENVINO) ours native  ## unmodified clients of others against a hub; writes docs/conformance.md
 	$(BIN)/python -m benchmarks.conformance
 
 .PHONY: quality
@@ -133,6 +151,7 @@ docs: .venv/.hub  ## write the generated pages anew
 lock: .venv/.hub  ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build --group dev $(LOCK) -o locks/dev.txt
 	uv pip compile pyproject.toml --extra hub --extra ort-cpu --group build $(LOCK) -c locks/dev.txt -o locks/hub.txt
+	uv pip compile --group native $(LOCK) -c locks/dev.txt -o locks/native.txt
 	uv pip compile --group overlay-openvino --no-deps $(LOCK) -o locks/openvino.txt
 	$(BIN)/python -m benchmarks.conformance.locks
 	for peer in mosec mlserver litserve bentoml; do \

@@ -26,6 +26,7 @@ from plaza_core.inference import Call
 from plaza_core.table import RateLimit
 from plaza_serving.dataplane.access import AccessTable
 from plaza_serving.dataplane.admission import Admission
+from plaza_serving.dataplane.bills import Bill
 from plaza_serving.dataplane.broker import Broker
 from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.catalogue import Resolved
@@ -38,7 +39,7 @@ from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.spool import Spool
 from plaza_serving.dataplane.usage import usage_of
-from plaza_serving.dataplane.work import Bill, Finished, Work
+from plaza_serving.dataplane.work import Finished, Work
 from tests.serving.dataplane.books import DeskChannel, books_for, desk_over
 from tests.serving.dataplane.world import PEPPER, make_key, make_model, make_table
 

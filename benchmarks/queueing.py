@@ -21,9 +21,10 @@ from rich.table import Table
 
 from plaza_core.ids import KeyId, OrganisationId, ProjectId
 from plaza_core.principal import Principal, Role
+from plaza_serving.dataplane.bills import Bill
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Bill, Finished, Work
+from plaza_serving.dataplane.work import Finished, Work
 
 REQUESTS = 20_000
 ROUNDS = 15

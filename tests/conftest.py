@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from plaza_serving.native import loading
 from tests.alike import share_statements
 from tests.mlflow_server import MlflowServer, running_mlflow
 from tests.postgres import Server, running_server
@@ -52,6 +53,10 @@ _LONG = {
         "training/vision/test_smoke.py",
     )
 }
+
+
+def pytest_report_header():
+    return f"data path: {loading.state().value}"
 
 
 def pytest_configure():

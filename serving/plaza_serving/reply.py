@@ -7,6 +7,8 @@ from typing import NamedTuple
 Header = tuple[bytes, bytes]
 
 JSON = b"application/json"
+BODY = "plaza.body"
+"""Where the scope of a request has its body, if all of it came with the headers."""
 WHOLE = "plaza.whole"
 """Where the scope of a request has what sends a whole answer at once, if its server can: see
 `rayapp.protocol`."""

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
-import msgspec
 import numpy as np
 
 from plaza_core.clock import Clock
@@ -20,10 +19,12 @@ from plaza_core.inference import Outcome, Timing
 from plaza_core.running import Family, Prepared, Runner
 from plaza_core.tensors import Array
 from plaza_serving.dataplane import compute
+from plaza_serving.dataplane.bills import Bill, Ran
 from plaza_serving.dataplane.calibration import MEASURED, SteadyPrice
-from plaza_serving.dataplane.joining import Fitted, Joiner, Shape
+from plaza_serving.dataplane.jobs import Job, Run, Shape
+from plaza_serving.dataplane.joining import Joiner
 from plaza_serving.dataplane.runtime import RunTime
-from plaza_serving.dataplane.work import Bill, Finished, Ran, Work
+from plaza_serving.dataplane.work import Finished, Work
 
 log = logging.getLogger(__name__)
 
@@ -31,28 +32,6 @@ log = logging.getLogger(__name__)
 _EARLY_NS = 2_000_000
 """Answers that have waited for so long for the other runs of their batch leave before these. To
 tell costs about 50 µs and a wake-up of the loop."""
-
-
-class _Job(msgspec.Struct, eq=False):
-    """One request between prepare and interpret; times in nanoseconds."""
-
-    work: Work
-    prepared: Prepared
-    fitted: Fitted
-    started_ns: int
-    prepare_ns: int
-    host_cpu_ns: int
-    lost_us: int = 0
-    """Device time of a joined run that failed; nobody is charged for it."""
-
-
-class _Run(msgspec.Struct, frozen=True, eq=False, gc=False):
-    """One run as one of its requests sees it."""
-
-    device_us: int
-    """This request's share of the device's time."""
-    run_us: int
-    ran: Ran
 
 
 def join_ns(join_us: int, target_us: float | None) -> int:
@@ -113,7 +92,7 @@ class BatchRunner:
     ) -> list[Finished]:
         """One Finished per work, in no particular order; less those that `early` was told of."""
         finished: list[Finished] = []
-        jobs: list[_Job] = []
+        jobs: list[Job] = []
         if self._bound is not None:
             self._bound(max(work.deadline_ns for work in works))
         for work in works:
@@ -147,12 +126,12 @@ class BatchRunner:
             return 1
         return max(1, min(self._max_batch, rows))
 
-    def _prepare(self, work: Work) -> _Job:
+    def _prepare(self, work: Work) -> Job:
         now, call = self._now(), work.call
         if call.tensors is not None:
             tensors = dict(call.tensors)
             rows = len(next(iter(tensors.values()))) if self._joinable else 1
-            return _Job(work, Prepared(tensors, rows), self._joiner.fit(tensors, rows), now, 0, 0)
+            return Job(work, Prepared(tensors, rows), self._joiner.fit(tensors, rows), now, 0, 0)
         cpu = self._cpu()
         try:
             prepared = self._family.prepare(call.task)
@@ -162,19 +141,19 @@ class BatchRunner:
             log.exception("prepare failed", extra={"request_id": call.request_id})
             raise InvalidInput("this input cannot be prepared for the model") from error
         fitted = self._joiner.fit(prepared.tensors, prepared.rows)
-        return _Job(work, prepared, fitted, now, self._now() - now, self._cpu() - cpu)
+        return Job(work, prepared, fitted, now, self._now() - now, self._cpu() - cpu)
 
-    def _groups(self, jobs: list[_Job]) -> Iterator[list[_Job]]:
+    def _groups(self, jobs: list[Job]) -> Iterator[list[Job]]:
         """Jobs that may share a run."""
         if len(jobs) == 1 or not self._joinable:
             yield from ([job] for job in jobs)
             return
-        groups: dict[Shape, list[_Job]] = {}
+        groups: dict[Shape, list[Job]] = {}
         for job in jobs:
             groups.setdefault(job.fitted.shape, []).append(job)
         yield from groups.values()
 
-    def _run_group(self, jobs: list[_Job]) -> list[Finished]:
+    def _run_group(self, jobs: list[Job]) -> list[Finished]:
         started, spent = self._now(), self._device()
         try:
             parts = self._run_joined(jobs)
@@ -193,11 +172,11 @@ class BatchRunner:
         ran = Ran(device_us, sum(rows))
         shares = compute.split(device_us, _sizes(jobs)) if len(jobs) > 1 else [device_us]
         return [
-            self._interpret(job, part, _Run(share, run_us, ran))
+            self._interpret(job, part, Run(share, run_us, ran))
             for job, part, share in zip(jobs, parts, shares, strict=True)
         ]
 
-    def _run_joined(self, jobs: list[_Job]) -> list[dict[str, Array]]:
+    def _run_joined(self, jobs: list[Job]) -> list[dict[str, Array]]:
         """The outputs of each job, from as few runs as `max_batch` allows."""
         joined = self._joiner.inputs([job.fitted for job in jobs])
         outputs = self._run_sliced(joined, sum(job.prepared.rows for job in jobs))
@@ -219,9 +198,9 @@ class BatchRunner:
 
     def _interpret(
         self,
-        job: _Job,
+        job: Job,
         outputs: dict[str, Array],
-        run: _Run,
+        run: Run,
     ) -> Finished:
         work = job.work
         answer, interpret_ns, host_ns = None, 0, job.host_cpu_ns
@@ -263,7 +242,7 @@ class BatchRunner:
         )
         return Finished(work, outcome, None, bill, run.ran)
 
-    def _bill(self, job: _Job, run: _Run, host_us: int) -> Bill:
+    def _bill(self, job: Job, run: Run, host_us: int) -> Bill:
         """Charge what was measured and is the caller's, up to the reserve; the platform bears the
         rest."""
         work, rows = job.work, job.prepared.rows
@@ -277,7 +256,7 @@ class BatchRunner:
             charge = min(charge, held.amount)
         return Bill(rows, device_us * self._weight, host_us, charge, cost - charge)
 
-    def _failed(self, job: _Job, error: PlazaError, device_us: int) -> Finished:
+    def _failed(self, job: Job, error: PlazaError, device_us: int) -> Finished:
         """A run without an answer is charged to nobody."""
         rows, host_us = job.prepared.rows, compute.microseconds(job.host_cpu_ns)
         device_us += job.lost_us
@@ -286,7 +265,7 @@ class BatchRunner:
         return Finished(job.work, None, error, bill)
 
 
-def _sizes(jobs: Sequence[_Job]) -> list[int]:
+def _sizes(jobs: Sequence[Job]) -> list[int]:
     """By what a run is split: the family's own measure where it names one for all, else rows."""
     sizes = [job.prepared.size for job in jobs]
     named = [size for size in sizes if size is not None]

@@ -20,7 +20,8 @@ from plaza_core.clock import Clock
 from plaza_core.errors import PlazaError, Unavailable
 from plaza_core.ids import KeyId
 from plaza_serving.dataplane.access import Caller
-from plaza_serving.dataplane.purses import Purse, Reservation, Waiter
+from plaza_serving.dataplane.bills import Reservation
+from plaza_serving.dataplane.purses import Purse, Waiter
 
 
 class Budgets:

@@ -22,7 +22,8 @@ from plaza_core.padding import Buckets, blank, shape_at, variable
 from plaza_core.running import Runner
 from plaza_core.tensors import BATCH_AXIS, Array
 from plaza_serving.dataplane.compute import microseconds
-from plaza_serving.dataplane.joining import Joiner, Shape
+from plaza_serving.dataplane.jobs import Shape
+from plaza_serving.dataplane.joining import Joiner
 
 BORNE_US = 200
 """The most that the platform bears of one run for being disturbed."""

@@ -15,8 +15,9 @@ from plaza_core.ids import ModelId, OrganisationId, VersionKey
 from plaza_core.inference import Timing
 from plaza_core.principal import Principal
 from plaza_core.table import HubTable
+from plaza_serving.dataplane.bills import Ran
 from plaza_serving.dataplane.catalogue import Catalogue
-from plaza_serving.dataplane.work import Finished, Ran, Work
+from plaza_serving.dataplane.work import Finished, Work
 from plaza_serving.statistics import BatchStatistics, Lasting, VersionStatistics
 
 _Whose = tuple[OrganisationId, ModelId, int]

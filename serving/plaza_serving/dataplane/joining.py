@@ -11,30 +11,15 @@ between declared sizes allow.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import msgspec
 import numpy as np
 
 from plaza_core.errors import ModelFailed
 from plaza_core.padding import Buckets, cut, join, shape_at, variable
 from plaza_core.tensors import BATCH_AXIS, Array, Signature
+from plaza_serving.dataplane.jobs import Fitted, Tensors
 
-Tensors = dict[str, Array]
-Shape = tuple[Any, ...]
-"""How a request is run, but for its rows: requests of one shape may be joined. Sizes of the
-variable axes where the bundle declares any, else of all inputs."""
 _SEEN = 4096
-
-
-class Fitted(msgspec.Struct, eq=False):
-    """One request's tensors and the sizes that they are run at."""
-
-    tensors: Tensors
-    rows: int
-    shape: Shape
-    own: tuple[int, ...] = ()
-    """Where sizes are declared: what its variable axes are, as `shape` is what they are run at."""
 
 
 class Joiner:

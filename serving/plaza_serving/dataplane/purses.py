@@ -10,11 +10,13 @@ import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from plaza_core.budget import Branch, Grant, LeaseAsk
 from plaza_core.errors import QuotaExceeded
+
+if TYPE_CHECKING:
+    from plaza_serving.dataplane.bills import Reservation
 
 IDLE_US = 2_000_000
 """A balance that nobody used for so long goes back whole."""
@@ -62,25 +64,6 @@ class Holding:
     @property
     def finished(self) -> bool:
         return not self.reserved and not self.free and self.told == self.returned
-
-
-class Reservation(msgspec.Struct, eq=False):
-    """What one request holds. `holding` None: control said that no budget limits the key."""
-
-    holding: Holding | None
-    amount: int
-    settled: bool = False
-
-    @property
-    def lease(self) -> str | None:
-        return None if self.holding is None else self.holding.lease
-
-    def remaining_after(self, charge: int) -> int | None:
-        """What the key could still spend after this charge, as far as is known without asking."""
-        held = self.holding
-        if held is None or held.remaining is None:
-            return None
-        return held.remaining + held.free + self.amount - charge
 
 
 @dataclass(slots=True, eq=False)

@@ -10,10 +10,10 @@ import asyncio
 
 from plaza_core.errors import DeadlineExceeded
 from plaza_serving.dataplane.access import Caller
+from plaza_serving.dataplane.bills import Bill, Reservation
 from plaza_serving.dataplane.budgets import Budgets
-from plaza_serving.dataplane.purses import Reservation
 from plaza_serving.dataplane.reserves import Reserves
-from plaza_serving.dataplane.work import Bill, Work
+from plaza_serving.dataplane.work import Work
 
 
 class Reservations:

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from plaza_core.errors import BadRequest, CellDied, DeadlineExceeded, ModelFailed, PlazaError
 from plaza_core.inference import Call
 from plaza_core.rollout import Arm
+from plaza_serving.dataplane.bills import Ran
 from plaza_serving.dataplane.catalogue import Divided, Resolved
 from plaza_serving.dataplane.hosted import Hosted
 from plaza_serving.dataplane.hosting import ModelHost
 from plaza_serving.dataplane.sightings import Sightings
-from plaza_serving.dataplane.work import Finished, Ran, Work
+from plaza_serving.dataplane.work import Finished, Work
 
 Open = Callable[[Resolved], Awaitable[Hosted]]
 

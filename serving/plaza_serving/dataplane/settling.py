@@ -13,11 +13,12 @@ from plaza_core.errors import PlazaError
 from plaza_core.ids import ReplicaId
 from plaza_core.inference import UsageRecord
 from plaza_core.ports import UsageSink
+from plaza_serving.dataplane.bills import FREE, Bill
 from plaza_serving.dataplane.counting import Counting
 from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.routes import Router
 from plaza_serving.dataplane.usage import usage_of
-from plaza_serving.dataplane.work import FREE, Bill, Finished, Work
+from plaza_serving.dataplane.work import Finished, Work
 
 
 class Settling:

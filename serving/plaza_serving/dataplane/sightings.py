@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from plaza_core.rollout import Arm, ArmCounts, Observation, cell
 from plaza_core.table import HubTable
-from plaza_serving.dataplane.work import Ran
+from plaza_serving.dataplane.bills import Ran
 
 NEWS = 16
 """After so many requests of candidates a heartbeat is due: counted, whatever became of them."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from plaza_core.ids import ReplicaId
 from plaza_core.inference import UsageRecord
-from plaza_serving.dataplane.work import FREE, Bill, Work
+from plaza_serving.dataplane.bills import FREE, Bill
+from plaza_serving.dataplane.work import Work
 
 
 def usage_of(work: Work, outcome: str, bill: Bill, replica: ReplicaId, now_ns: int) -> UsageRecord:

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING
-
-import msgspec
+from typing import TYPE_CHECKING, Final
 
 from plaza_core.budget import Price
 from plaza_core.errors import PlazaError
 from plaza_core.inference import Call, Outcome
 from plaza_core.principal import Principal
+from plaza_serving.dataplane.bills import FREE, Bill, Ran, Reservation
 from plaza_serving.dataplane.catalogue import Resolved
-from plaza_serving.dataplane.purses import Reservation
 
 if TYPE_CHECKING:
     from plaza_serving.dataplane.flows import Key
@@ -31,55 +29,11 @@ _claims = threading.Lock()
 _PLAIN = Price()
 
 
-class Bill(msgspec.Struct, frozen=True, gc=False):
-    """What a request used and costs. `charge + overrun` is its part of what its batch cost."""
+class Work:
+    """What few requests change is the class's until they do."""
 
-    rows: int = 0
-    compute_us: int = 0
-    host_us: int = 0
-    charge: int = 0
-    overrun: int = 0
-
-    def after(self, lost: Bill) -> Bill:
-        """Of a request whose earlier attempt cost `lost`, for which nobody is charged."""
-        return Bill(
-            rows=self.rows,
-            compute_us=self.compute_us + lost.compute_us,
-            host_us=self.host_us + lost.host_us,
-            charge=self.charge,
-            overrun=self.overrun + lost.charge + lost.overrun,
-        )
-
-
-class Ran(msgspec.Struct, gc=False):
-    """One run of the model, shared by all requests that were joined in it."""
-
-    device_us: int
-    rows: int
-    host_us: int = 0
-    """Of all its requests together."""
-
-
-FREE = Bill()
-
-
-class Work(msgspec.Struct, eq=False):
-    call: Call
-    principal: Principal
-    target: Resolved
-    provider: str
-    deadline_ns: int
-    admitted_ns: int
-    admitted_unix_us: int
-    future: asyncio.Future[Outcome]
-    price: Price = _PLAIN
-    """In force at admission; what the request will be charged by."""
-    rows: int = 1
-    """As counted at admission."""
     reservation: Reservation | None = None
     """None where no budget limits the key."""
-    route: Route | None = None
-    """How it came to its version, where its alias has a split."""
     foreseen_us: float = 0.0
     """How long it would wait, as admission saw it; 0: not so long that it was asked."""
     started: bool = False
@@ -93,6 +47,35 @@ class Work(msgspec.Struct, eq=False):
     lifts: int = 0
     lost: Bill = FREE
     """What an attempt before this one cost; the platform bears it."""
+
+    def __init__(
+        self,
+        *,
+        call: Call,
+        principal: Principal,
+        target: Resolved,
+        provider: str,
+        deadline_ns: int,
+        admitted_ns: int,
+        admitted_unix_us: int,
+        future: asyncio.Future[Outcome],
+        price: Price = _PLAIN,
+        rows: int = 1,
+        route: Route | None = None,
+    ) -> None:
+        """`price`: in force at admission, what the request will be charged by; `rows`: as counted
+        at admission; `route`: how it came to its version, where its alias has a split."""
+        self.call = call
+        self.principal = principal
+        self.target = target
+        self.provider = provider
+        self.deadline_ns = deadline_ns
+        self.admitted_ns = admitted_ns
+        self.admitted_unix_us = admitted_unix_us
+        self.future = future
+        self.price = price
+        self.rows = rows
+        self.route = route
 
     def start(self) -> bool:
         """A worker takes it; False when nobody waits for it any more."""
@@ -120,15 +103,23 @@ class Work(msgspec.Struct, eq=False):
         return True
 
 
-class Finished(msgspec.Struct, frozen=True, eq=False):
-    """What a worker has to say about one Work: an outcome, or the error instead."""
+class Finished:
+    """What a worker has to say about one Work: an outcome, or the error instead. `ran` is None
+    where nothing ran, or it failed."""
 
-    work: Work
-    outcome: Outcome | None
-    error: PlazaError | None
-    bill: Bill = FREE
-    ran: Ran | None = None
-    """None where nothing ran, or it failed."""
+    def __init__(
+        self,
+        work: Work,
+        outcome: Outcome | None,
+        error: PlazaError | None,
+        bill: Bill = FREE,
+        ran: Ran | None = None,
+    ) -> None:
+        self.work: Final = work
+        self.outcome: Final = outcome
+        self.error: Final = error
+        self.bill: Final = bill
+        self.ran: Final = ran
 
     @property
     def told(self) -> str:

@@ -7,9 +7,11 @@ delay of its own. There is one turn in circulation while anything waits: who tak
 something behind passes it on, so a lone request costs one wake-up and no request is forgotten.
 
 A run of a few µs is not worth two wake-ups: where nothing waits and nothing runs, the event loop
-takes the turn itself, once it has read what came with the request. It takes `_HERE_MOST` requests
-at once, then reads again. Only lanes that are `quick`, and only small requests; who comes with
-anything else has the turn passed to a worker.
+takes the turn itself, once it has read what is there and a further look at its sockets has brought
+nobody. Such a look costs less than a run, a line in the spool and a wake-up of the ingress for each
+(docs/decisions/0043-whole-answers.md). It takes `_HERE_MOST` requests at once, then reads again.
+Only lanes that are `quick`, and only small requests; who comes with anything else has the turn
+passed to a worker.
 
 A thread that waits long for a cell does not count: `substitutes` has another take its place, and
 when it comes back it settles its batch and ends. So there are always as many as were asked for.
@@ -84,6 +86,8 @@ class Workers:
         self._here = here
         self._mine = False
         """Whether the turn is the loop's, and all that waits is what the loop may run."""
+        self._come = self._seen = 0
+        """Who has come since the loop took its last turn, and how many of them it saw coming."""
         self._turn: Callable[[], object] = self._take_turn
         self.on_spare: Callable[[], object] | None = None
         """Told on a worker's thread when it has nothing more to do."""
@@ -99,11 +103,12 @@ class Workers:
         """Called on the loop. Wakes a worker only when nothing waited."""
         here = self._here
         if here is not None and lane.quick and work.rows <= _HERE_ROWS:
+            self._come += 1
             free = self.queue.idle()
             if self.queue.offer(lane, work):
                 if free:
                     self._mine = True
-                    here.soon(self._take_turn_here)
+                    here.soon(self._gather)
                 else:
                     self._ready.put(self._turn)
             return
@@ -185,10 +190,20 @@ class Workers:
             self.on_spare()
         return _SUPERFLUOUS if replaced else None
 
+    def _gather(self) -> None:
+        """Take the turn once a look at the sockets has brought nobody, or enough have come."""
+        here, come = self._here, self._come
+        if here is None or not self._mine or come == self._seen or come >= _HERE_MOST:
+            self._take_turn_here()
+            return
+        self._seen = come
+        here.soon(self._gather)
+
     def _take_turn_here(self) -> None:
         """The loop's turn. Passed to a worker with what the loop must not run, and with what only
         waits for a borrowing limit to end."""
         here, now = self._here, self._now()
+        self._come = self._seen = 0
         batch = self.queue.take(now, _HERE_MOST) if here is not None and self._mine else None
         if here is None or batch is None:
             self._ready.put(self._turn)

@@ -4,3 +4,7 @@
 to reply), `routes`, `exchange`, `body`, then the dialects `oip` with `tensors_json` and
 `tensors_binary`, and `tasks`; `problems` turns errors into answers.
 """
+
+from plaza_serving.native.loading import use
+
+use()

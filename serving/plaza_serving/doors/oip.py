@@ -103,7 +103,8 @@ class OpenInference:
 
     async def infer(self, exchange: Exchange) -> Reply:
         started = exchange.begin(self._plane.clock)
-        request = await self._request(exchange, await self._bodies.read(exchange))
+        body = self._bodies.at_hand(exchange)
+        request = await self._request(exchange, body or await self._bodies.read(exchange))
         view = None
         if request.outputs is not None:
             view = self._view(exchange)

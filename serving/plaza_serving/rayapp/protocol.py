@@ -31,7 +31,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from plaza_serving.reply import WHOLE, Header
+from plaza_serving.reply import BODY, WHOLE, Header
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 """An application of ASGI."""
@@ -192,6 +192,7 @@ class Direct(HttpToolsProtocol):
             return
         cycle, app = self._coming
         self._coming = None
+        cycle.scope[BODY] = cycle.body
         cycle.scope[WHOLE] = cycle.whole
         self.cycle = cycle
         self._start_asgi_task(cycle, app)

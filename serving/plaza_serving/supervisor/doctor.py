@@ -25,6 +25,7 @@ import psutil
 
 from plaza_core.errors import PlazaError
 from plaza_core.settings import Settings
+from plaza_serving.native import loading
 from plaza_serving.supervisor.mirroring import lag
 from plaza_serving.supervisor.places import Places
 from plaza_serving.supervisor.ports import fixed_ports, grpc_ports
@@ -96,6 +97,9 @@ def _versions() -> Iterator[Finding]:
     verdict = Verdict.OK if len(flavours) == 1 else Verdict.BAD
     yield Finding("onnxruntime", verdict, ", ".join(flavours) or "no flavour is installed")
     safe = sqlite3.sqlite_version_info >= _SAFE_WAL
+    path = loading.state()
+    compiled = path is loading.State.COMPILED
+    yield Finding("data path", Verdict.OK if compiled else Verdict.NOTE, path.value)
     yield Finding(
         "sqlite",
         Verdict.OK if safe else Verdict.NOTE,

@@ -10,12 +10,16 @@ from plaza_core.ids import RequestId
 from plaza_core.inference import Call
 from plaza_core.principal import Principal, Role
 from plaza_core.table import HubTable
+from plaza_serving.dataplane.bills import Bill
+from plaza_serving.dataplane.catalogue import Resolved
 from plaza_serving.dataplane.fair import TOLERANCE_NS, FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Bill, Finished, Work
-from tests.serving.dataplane.world import make_key
+from plaza_serving.dataplane.work import Finished, Work
+from tests.serving.dataplane.world import make_key, make_model
 
 FAR_NS = 1 << 60
+_MODEL = make_model()
+TARGET = Resolved(_MODEL, _MODEL.versions[0])
 
 
 class Joins:
@@ -69,7 +73,7 @@ def work(organisation, cost_us=1000, *, key="k", project="p", deadline_ns=FAR_NS
     made = Work(
         call=Call(RequestId("r"), "m", None, priority=priority),
         principal=principal(organisation, key, project),
-        target=None,
+        target=TARGET,
         provider="none",
         deadline_ns=deadline_ns,
         admitted_ns=0,
@@ -104,6 +108,7 @@ class Pool:
         self._order = itertools.count()
         self._known = {}
         self._idle = self.threads
+        self.on_begin = lambda works: None
         self.on_done = lambda costly: None
         self.on_step = lambda: None
 
@@ -132,6 +137,7 @@ class Pool:
                 assert not costly.work.claimed
                 assert self.now_ns < costly.work.deadline_ns
             self.batches.append(works)
+            self.on_begin(works)
             self._idle -= 1
             took_ns = round(1000 * sum(w.cost_us * w.stretch for w in works))
             self.at(self.now_ns + took_ns, lambda b=batch, w=works: self._finish(b, w))

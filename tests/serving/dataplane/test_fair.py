@@ -157,15 +157,7 @@ def test_a_borrowing_limit_holds_in_every_interval(plan, percent, threads):
     for gap, cost in plan:
         at_us += gap
         served.at(at_us * 1000, lambda c=cost: served.offer(where, work("a", c)))
-    begun = served.queue.take
-
-    def watched(now_ns):
-        batch = begun(now_ns)
-        if batch:
-            spent.append((now_ns, sum(served._known[w].cost_us for w in batch[1])))
-        return batch
-
-    served.queue.take = watched
+    served.on_begin = lambda works: spent.append((served.now_ns, sum(w.cost_us for w in works)))
     served.run(until_s=1e6)
     part = 0.25 * (1 + percent / 100)
     largest = max(cost for _, cost in plan)

@@ -10,7 +10,10 @@ from plaza_core.table import RateLimit
 from plaza_core.testing import FakeClock
 from plaza_serving.dataplane.access import Caller
 from plaza_serving.dataplane.admission import Admission
+from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.rates import Rates
+from plaza_serving.dataplane.reservations import Reservations
+from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots
 from tests.serving.dataplane.simulated import jain, lane, pool, table, work
 
@@ -30,7 +33,8 @@ class Hub:
         self.doors = []
         for one in self.pools:
             clock = FakeClock()
-            limits = (Rates(clock), Slots(clock), one.queue, None)  # nobody here has a budget
+            held = Reservations(Budgets(clock), Reserves())  # of nobody: none here has a budget
+            limits = (Rates(clock), Slots(clock), one.queue, held)
             door = Admission(*limits, places=places, threads=THREADS)
             door.configure(table(weights))
             self.doors.append(door)
@@ -107,7 +111,7 @@ class Hub:
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_polite_organisations_keep_what_is_theirs_beside_a_flooder(replicas):
+async def test_polite_organisations_keep_what_is_theirs_beside_a_flooder(replicas):
     weights = {"flooder": 1, "p1": 1, "p2": 1, "p3": 1}
     hub = Hub(weights, replicas)
     share_per_second = THREADS * replicas * 1e6 / COST_US / 4
@@ -125,7 +129,7 @@ def test_polite_organisations_keep_what_is_theirs_beside_a_flooder(replicas):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_weights_are_kept_within_five_percent(replicas):
+async def test_weights_are_kept_within_five_percent(replicas):
     weights = {"one": 1, "two": 2, "four": 4}
     hub = Hub(weights, replicas)
     for organisation in weights:
@@ -137,14 +141,14 @@ def test_weights_are_kept_within_five_percent(replicas):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-def test_an_idle_hub_lends_everything(replicas):
+async def test_an_idle_hub_lends_everything(replicas):
     hub = Hub({"busy": 1, "idle": 9}, replicas)
     hub.closed_loop("busy", 16 * replicas)
     hub.run()
     assert hub.served()["busy"] >= 0.95 * hub.capacity_us()
 
 
-def test_what_was_lent_is_back_within_one_batch():
+async def test_what_was_lent_is_back_within_one_batch():
     hub = Hub({"borrower": 1, "owner": 1}, 1)
     hub.closed_loop("borrower", 64)
     hub.closed_loop("owner", 8, from_s=5.0)
@@ -163,14 +167,14 @@ def test_what_was_lent_is_back_within_one_batch():
     assert hub.served()["owner"] >= 0.95 * hub.capacity_us(1) / 2
 
 
-def test_a_borrowing_limit_binds_on_an_idle_hub():
+async def test_a_borrowing_limit_binds_on_an_idle_hub():
     hub = Hub({"capped": 1, "idle": 3}, 1, borrow={"capped": 100})
     hub.closed_loop("capped", 16)
     hub.run()
     assert hub.served()["capped"] == pytest.approx(hub.capacity_us() / 2, rel=0.02)
 
 
-def test_requests_that_nobody_waits_for_any_more_are_never_run():
+async def test_requests_that_nobody_waits_for_any_more_are_never_run():
     """The pool asserts it for every batch; here most of a queue goes that way."""
     served = pool({"a": 1, "b": 1}, THREADS)
     where, wanted = lane(4), []
@@ -188,7 +192,7 @@ def test_requests_that_nobody_waits_for_any_more_are_never_run():
     assert len(ran) < 60
 
 
-def test_a_flooder_cannot_fill_the_queue_and_whoever_comes_finds_room():
+async def test_a_flooder_cannot_fill_the_queue_and_whoever_comes_finds_room():
     hub = Hub({"flooder": 1, "late": 1}, 1, places=64)
     for _ in range(500):
         hub.send("flooder", 0)
@@ -201,7 +205,7 @@ def test_a_flooder_cannot_fill_the_queue_and_whoever_comes_finds_room():
     assert all(seconds > 0 for seconds in hub.told)
 
 
-def test_an_organisation_may_always_hold_eight():
+async def test_an_organisation_may_always_hold_eight():
     weights = {f"o{n}": 1 for n in range(50)}
     hub = Hub(weights, 1, places=64)
     for name in list(weights)[:6]:
@@ -212,7 +216,7 @@ def test_an_organisation_may_always_hold_eight():
     assert hub.refused == {"o10": 1}
 
 
-def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once():
+async def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once():
     hub = Hub({"a": 1, "b": 1}, 1)
     hub.lanes[0].learn(16 * COST_US, 16)
     for _ in range(100):
@@ -226,7 +230,7 @@ def test_a_request_that_would_wait_past_its_deadline_is_refused_at_once():
     assert hub.refused == {"a": 4}
 
 
-def test_without_a_measurement_nobody_is_refused_for_the_wait():
+async def test_without_a_measurement_nobody_is_refused_for_the_wait():
     hub = Hub({"a": 1}, 1)
     for _ in range(100):
         hub.send("a", 0, deadline_s=0.001)

@@ -14,9 +14,10 @@ from plaza_core.errors import LedgerUnavailable, ModelFailed
 from plaza_core.inference import Call
 from plaza_core.testing import MemoryUsage
 from plaza_serving.dataplane import workers as parts
+from plaza_serving.dataplane.bills import Bill
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import QUICK_ENOUGH, QUICK_US, SLOW_US, Lane
-from plaza_serving.dataplane.work import Bill, Finished
+from plaza_serving.dataplane.work import Finished
 from plaza_serving.dataplane.workers import Here, Workers
 from tests.serving.dataplane.simulated import Joins, table, work
 from tests.serving.dataplane.world import make_key, make_model, make_table
@@ -101,8 +102,31 @@ def test_what_is_quick_is_run_on_the_loop_and_joined_with_what_came_meanwhile(lo
     loop.offer(lane, 5)
     assert not lane.run.ran, "the loop reads first what else is there"
     loop.turn()
-    assert lane.run.here == [5]
-    assert len(loop.finished) == 5
+    loop.offer(lane, 2)
+    loop.turn()
+    assert not lane.run.ran, "a look brought somebody: it looks again"
+    loop.turn()
+    assert lane.run.here == [7]
+    assert len(loop.finished) == 7
+    assert not loop.soon
+
+
+def test_enough_are_not_kept_waiting_for_more(loop):
+    lane = quick()
+    loop.offer(lane, parts._HERE_MOST - 1)
+    loop.turn()
+    loop.offer(lane, 1)
+    loop.turn()
+    assert lane.run.here == [parts._HERE_MOST]
+
+
+def test_who_comes_alone_waits_for_one_look(loop):
+    lane = quick()
+    for answered in (1, 2, 3):
+        loop.offer(lane)
+        loop.turn()
+        loop.turn()
+        assert len(lane.run.here) == answered
     assert not loop.soon
 
 
@@ -171,10 +195,12 @@ def test_a_borrowing_limit_holds_for_what_the_loop_runs_and_its_end_is_noticed()
     lane = quick(Costs(cost_us=8_000))  # of a tenth of one thread: 80 ms each
     loop.offer(lane)
     loop.turn()
+    loop.turn()
     loop.until(1)
     for _ in range(QUICK_ENOUGH):
         lane.learn(3, 1)
     loop.offer(lane, 2)
+    loop.turn()
     loop.turn()
     loop.until(3)
     loop.workers.close()

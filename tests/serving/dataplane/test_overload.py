@@ -19,7 +19,7 @@ from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import Reserves
 from plaza_serving.dataplane.slots import Slots
 from plaza_serving.dataplane.work import Work
-from tests.serving.dataplane.simulated import Costly, Joins, pool, principal
+from tests.serving.dataplane.simulated import TARGET, Costly, Joins, pool, principal
 
 MS = 1_000_000
 THREADS = 2
@@ -78,7 +78,7 @@ class Replica:
         work = Work(
             call=Call(RequestId("r"), "m", None),
             principal=who,
-            target=None,
+            target=TARGET,
             provider="none",
             deadline_ns=now + self._deadline_ns,
             admitted_ns=now,

@@ -5,11 +5,12 @@ import pytest
 
 from plaza_core.budget import Price
 from plaza_core.inference import Call
+from plaza_core.testing import FakeClock
 from plaza_models.forecast.tasks import AnomalyTask
-from plaza_serving.dataplane.purses import Reservation
+from plaza_serving.dataplane.bills import Bill, Reservation
+from plaza_serving.dataplane.budgets import Budgets
 from plaza_serving.dataplane.reservations import Reservations
 from plaza_serving.dataplane.reserves import FIRST_US, Reserves, rows_of
-from plaza_serving.dataplane.work import Bill
 from tests.serving.dataplane.test_batch import work
 from tests.serving.dataplane.world import make_model, make_table
 
@@ -92,9 +93,9 @@ def test_rows_are_counted_from_the_form_of_a_request(options, batched, rows):
         (7, 993, 7, 1000 * 6 // 5 + 1),  # the reserve was too small: all that it cost is
     ],
 )
-def test_what_is_held_next_follows_what_is_charged(charge, overrun, held, estimate):
+async def test_what_is_held_next_follows_what_is_charged(charge, overrun, held, estimate):
     reserves = Reserves()
-    reservations = Reservations(None, reserves)
+    reservations = Reservations(Budgets(FakeClock()), reserves)
     one = work()
     one.reservation = Reservation(None, held)
     for _ in range(8):

@@ -1,12 +1,13 @@
 """What a pool is scaled by: how long requests wait for a worker."""
 
-from types import SimpleNamespace
-
 from plaza_serving.dataplane.waits import Waits
+from tests.serving.dataplane import simulated
 
 
 def work(admitted_ms):
-    return SimpleNamespace(admitted_ns=admitted_ms * 1_000_000)
+    one = simulated.work("a").work
+    one.admitted_ns = admitted_ms * 1_000_000
+    return one
 
 
 def test_the_mean_is_of_those_taken_since_it_was_asked_last():

@@ -4,9 +4,10 @@ import threading
 
 from plaza_core.clock import SystemClock
 from plaza_core.errors import ModelFailed
+from plaza_serving.dataplane.bills import Bill
 from plaza_serving.dataplane.fair import FairQueue
 from plaza_serving.dataplane.lane import Lane
-from plaza_serving.dataplane.work import Bill, Finished
+from plaza_serving.dataplane.work import Finished
 from plaza_serving.dataplane.workers import Workers
 from tests.serving.dataplane.simulated import table, work
 

@@ -1,0 +1,27 @@
+"""`python -m plaza_serving.native` compiles for this environment; `--state` says what is there."""
+
+from __future__ import annotations
+
+import sys
+
+from plaza_serving.native import loading
+from plaza_serving.native.building import CannotCompileError, build
+
+
+def main(arguments: list[str]) -> int:
+    if arguments == ["--state"]:
+        sys.stdout.write(f"{loading.state().value}\n")
+        return 0
+    try:
+        build(loading.place())
+    except CannotCompileError as error:
+        sys.stderr.write(
+            f"not compiled: {error}\nEverything runs interpreted, and does the same.\n"
+        )
+        return 1
+    sys.stdout.write(f"compiled into {loading.place()}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
