@@ -33,6 +33,7 @@ from benchmarks import admission, cells, density, latency, overload, wrk
 from benchmarks.hub import Hub, running_hub
 from benchmarks.peers import chart, compare, rivals, table
 from benchmarks.peers.catalogue import FLOOR, PEERS, Peer
+from plaza_serving.native import loading
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -190,6 +191,7 @@ def _machine() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "processor": processor,
         "python": platform.python_version(),
+        "data_path": loading.state().value,
         "generator": "wrk" if wrk.installed() else "benchmarks.load",
     }
 

@@ -65,7 +65,8 @@ def verdicts(document: dict[str, Any]) -> Iterator[tuple[str, float, float, bool
 def _machine(document: dict[str, Any]) -> list[str]:
     machine = document["machine"]
     said = f"{machine['cpus']} cores ({machine['processor']}), Python {machine['python']}"
-    return [f"Machine: {said}; load generator on it: {machine['generator']}."]
+    path = f"Plaza's data path {machine['data_path']}"
+    return [f"Machine: {said}; load generator on it: {machine['generator']}; {path}."]
 
 
 def _order(item: tuple[str, Any]) -> tuple[str, str, int]:

@@ -75,7 +75,13 @@ def test_a_ratio_is_of_the_same_round_and_a_bar_is_told_as_it_is():
         "rows": rows,
         "skipped": {"mosec": "has no binary"},
     }
-    machine = {"cpus": 2, "processor": "p", "python": "3", "generator": "wrk"}
+    machine = {
+        "cpus": 2,
+        "processor": "p",
+        "python": "3",
+        "generator": "wrk",
+        "data_path": "compiled",
+    }
     document = {"machine": machine, "comparisons": {"conv binary 8": found}}
     assert list(verdicts(document)) == [
         ("conv binary 8: ONNX Runtime in process", 0.9, BARS["conv binary 8"]["alone"], False)

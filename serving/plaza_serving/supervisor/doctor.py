@@ -96,10 +96,10 @@ def _versions() -> Iterator[Finding]:
     # The wheels share one package directory: of two, the one installed last overwrote the other.
     verdict = Verdict.OK if len(flavours) == 1 else Verdict.BAD
     yield Finding("onnxruntime", verdict, ", ".join(flavours) or "no flavour is installed")
-    safe = sqlite3.sqlite_version_info >= _SAFE_WAL
     path = loading.state()
     compiled = path is loading.State.COMPILED
     yield Finding("data path", Verdict.OK if compiled else Verdict.NOTE, path.value)
+    safe = sqlite3.sqlite_version_info >= _SAFE_WAL
     yield Finding(
         "sqlite",
         Verdict.OK if safe else Verdict.NOTE,
