@@ -103,7 +103,7 @@ unit-native: .venv/.tests ours
 	  PLAZA_NATIVE=require $(BIN)/pytest $(MANY) -m "not hub and not prove" $(NATIVE_TESTS); \
 	else echo "NOT RUN: the tests of the compiled data path, for nothing is compiled"; fi
 MANY := -q -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
-NATIVE_TESTS := tests/serving/dataplane tests/serving/doors tests/serving/rayapp
+NATIVE_TESTS := tests/serving/dataplane tests/serving/doors tests/serving/native tests/serving/rayapp
 
 .PHONY: test
 test:  ## everything CI runs; a hub has the machine for itself
