@@ -62,7 +62,7 @@ native: .venv/.hub  ## compile the data path: half as much again of small reques
 	@$(BIN)/python -m plaza_serving.native --state | grep -qx compiled || { \
 	  $(BIN)/python -c 'import mypyc, setuptools' 2>/dev/null \
 	    || $(PIP) install --no-compile --require-hashes -r locks/native.txt; \
-	  $(BIN)/python -m plaza_serving.native; }
+	  $(BIN)/python -m plaza_serving.native $(NATIVE_FLAGS); }
 
 .PHONY: demo
 demo: .venv/.ready  ## start a hub, register the shipped models, call each family (ONCE=1 stops after)
@@ -109,7 +109,7 @@ NATIVE_TESTS := tests/serving/dataplane tests/serving/doors tests/serving/native
 test:  ## everything CI runs; a hub has the machine for itself
 	@$(MAKE) --no-print-directory .venv/.dev
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target types .venv/.tests lint floors
-	@$(MAKE) --no-print-directory native || echo "without a compiler a hub runs interpreted"
+	@$(MAKE) --no-print-directory native NATIVE_FLAGS=--if-possible
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory unit-native
 	$(BIN)/pytest -q -m "hub and not prove" tests/hub

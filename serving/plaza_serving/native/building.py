@@ -25,20 +25,24 @@ _FLAGS = (
 
 
 class CannotCompileError(Exception):
-    """This machine lacks what it takes, or the sources are not what mypyc takes."""
+    """The sources are not what mypyc or the compiler takes."""
+
+
+class NoCompilerError(CannotCompileError):
+    """This machine lacks what it takes."""
 
 
 def build(target: Path) -> None:
     """Write the compiled modules to `target`, in place of older ones; last what they are made of.
 
     In a process of its own, for mypyc ends the process that it finds errors in. Raises
-    CannotCompileError with the reason.
+    CannotCompileError or NoCompilerError with the reason.
     """
     compiler = sysconfig.get_config_var("CC").split()[0]
     if shutil.which(compiler) is None:
-        raise CannotCompileError(f"there is no C compiler ({compiler})")
+        raise NoCompilerError(f"there is no C compiler ({compiler})")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        raise CannotCompileError("Python's headers are missing (Debian: apt install python3-dev)")
+        raise NoCompilerError("Python's headers are missing (Debian: apt install python3-dev)")
     made_of = fingerprints(MODULES)
     with tempfile.TemporaryDirectory(prefix="plaza-native-") as scratch:
         command = [sys.executable, "-c", _COMPILE, scratch, *_FLAGS, f"--cache-dir={scratch}/types"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,8 +21,6 @@ from sysconfig import get_config_var, get_path
 from types import ModuleType
 
 from plaza_serving.native.modules import MODULES
-
-log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 PYTHON = str(get_config_var("SOABI"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from plaza_serving.native import __main__ as program
 from plaza_serving.native import building, loading
 from plaza_serving.native.loading import MANIFEST, PYTHON, State, find, fingerprints, sources
 from plaza_serving.native.modules import MODULES
@@ -95,6 +96,16 @@ def test_a_machine_without_a_compiler_is_told_so(tmp_path, monkeypatch):
     with pytest.raises(building.CannotCompileError, match="no C compiler"):
         building.build(tmp_path / "made")
     assert not Path(tmp_path, "made").exists()
+    assert program.main([]) == 1
+    assert program.main(["--if-possible"]) == 0
+
+
+def test_sources_that_cannot_be_compiled_are_a_failure_on_any_machine(monkeypatch):
+    def refuse(_):
+        raise building.CannotCompileError("error: a type")
+
+    monkeypatch.setattr(program, "build", refuse)
+    assert program.main(["--if-possible"]) == 1
 
 
 @pytest.mark.skipif(
