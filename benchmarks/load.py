@@ -46,11 +46,13 @@ def answer_length(data: bytearray) -> int:
 
 
 def told(latencies: list[int], errors: int, elapsed_ns: int) -> dict[str, float]:
-    """What generators print. Latencies are ns, of all requests, whatever their answers."""
+    """What generators print. Latencies are ns, of all requests, whatever their answers; counted as
+    requests are those that were answered without an error."""
     ordered = sorted(latencies)
+    good = len(ordered) - errors
     return {
-        "requests_per_second": len(ordered) / (elapsed_ns / 1e9),
-        "requests": len(ordered),
+        "requests_per_second": good / (elapsed_ns / 1e9),
+        "requests": good,
         "errors": errors,
         "p50_ms": _percentile(ordered, 0.50),
         "p99_ms": _percentile(ordered, 0.99),

@@ -33,8 +33,8 @@ end
 _DONE = """
 function done(summary, latency, requests)
   local e = summary.errors
-  io.write(string.format("\\nRESULT %d %d %d %.0f %.0f\\n", summary.requests, summary.duration,
-    e.connect + e.read + e.write + e.status + e.timeout,
+  io.write(string.format("\\nRESULT %d %d %d %.0f %.0f\\n", summary.requests - e.status,
+    summary.duration, e.connect + e.read + e.write + e.status + e.timeout,
     latency:percentile(50), latency:percentile(99)))
 end
 """

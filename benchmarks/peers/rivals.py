@@ -41,14 +41,13 @@ class Rival:
     freezes: bool = False
 
     def measure(self, connections: int, seconds: float) -> dict[str, float]:
-        """Closed loop. To what the generator tells comes µs of processor per request of the
-        server's whole tree, user and system."""
+        """Closed loop. To what the generator tells comes µs of processor of the server's whole
+        tree, user and system, per request that was not answered with an error."""
         with self.awake():
             before = self.tree.cpu_s()
             found = _generate(self, connections, seconds)
             spent = self.tree.cpu_s() - before
-        good = max(1.0, found["requests"])
-        return {**found, "cpu_us": round(spent / good * 1e6, 1)}
+        return {**found, "cpu_us": round(spent / max(1.0, found["requests"]) * 1e6, 1)}
 
     def once(self) -> bool:
         """Whether it answers all requests of a second as it should; wrk counts whole seconds."""

@@ -5,7 +5,7 @@
 #   "pydantic", "pyyaml", "msgspec", "tokenizers==0.23.3",
 # ]
 # ///
-"""BentoML: a worker process per core; adaptive batching where a batch gains anything."""
+"""BentoML: a worker process per core, no adaptive batching: these texts gain nothing from it."""
 
 import os
 import sys
@@ -49,7 +49,7 @@ class Texts:
     def __init__(self) -> None:
         self.model = work.Model()
 
-    @bentoml.api(batchable=True, max_batch_size=max(2, work.BATCH), max_latency_ms=10_000)
+    @bentoml.api
     def infer(self, input: list[str]) -> np.ndarray:
         (found,) = self.model([list(input)])
         return np.array([row["embedding"] for row in found["data"]], np.float32)
