@@ -185,11 +185,12 @@ def _rounds(
     for number in range(plan.rounds):
         for who, measure in list(everybody.items()):
             try:
-                found = measure(connections, plan.seconds)
-            except subprocess.CalledProcessError as error:
+                found = _answered(measure(connections, plan.seconds))
+            except subprocess.SubprocessError as error:
                 if who == "plaza":
                     raise
-                console.print(f"[red]{name}: {who}: {error.stderr!r}", highlight=False)
+                said = getattr(error, "stderr", str(error))
+                console.print(f"[red]{name}: {who}: {said!r}", highlight=False)
                 skipped[who] = f"it stopped answering, {connections} connections"
                 del everybody[who], rows[who]
                 continue
@@ -197,6 +198,12 @@ def _rounds(
             speed = f"{found['requests_per_second']:>9,.0f}/s"
             console.print(f"{name}, round {number + 1}: {who:<10}{speed}", highlight=False)
         yield rows
+
+
+def _answered(found: dict[str, float]) -> dict[str, float]:
+    if not found["requests_per_second"]:
+        raise subprocess.SubprocessError("it answers nothing but errors")
+    return found
 
 
 def _told(

@@ -26,6 +26,8 @@ from benchmarks.ports import Block, own_ports
 
 ROOT = Path(__file__).parents[2]
 _START_S = 90.0
+_LOOKS = 10
+"""Of a second each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +64,11 @@ class Rival:
 
     @contextlib.contextmanager
     def awake(self) -> Iterator[None]:
+        """Who was stopped first gets time to answer well again: an ingress that slept with its
+        replicas takes them for dead until it has asked how they are."""
         if self.freezes:
             self.tree.signal(signal.SIGCONT)
+            any(self.once() for _ in range(_LOOKS))
         try:
             yield
         finally:

@@ -47,14 +47,21 @@ def runs(speed):
     return {**fields, "cpu_us": [3.0] * 3, "errors": 0}
 
 
-def test_a_server_that_stops_answering_is_left_out_and_the_others_are_measured_on():
+def breaks_off():
+    raise subprocess.CalledProcessError(1, ["wrk"], stderr="unable to connect")
+
+
+def refuses_all():
+    return dict.fromkeys((*compare.FIELDS, "errors"), 0.0)
+
+
+@pytest.mark.parametrize("stops", [breaks_off, refuses_all])
+def test_a_server_that_stops_answering_is_left_out_and_the_others_are_measured_on(stops):
     answers = dict.fromkeys((*compare.FIELDS, "errors"), 1.0)
     calls = iter([answers])
 
     def breaks(_connections, _seconds):
-        if (found := next(calls, None)) is None:
-            raise subprocess.CalledProcessError(1, ["wrk"], stderr="unable to connect")
-        return found
+        return next(calls, None) or stops()
 
     everybody = {"plaza": lambda *_: answers, "mosec": breaks}
     plan = compare.Plan((), (), (), (), alone=False, rounds=3, seconds=1, environments=Path())
